@@ -1,0 +1,556 @@
+# cython: language_level=3, embedsignature=True
+"""The only door between Python and C: one function per kernel.
+
+Every function checks its arguments (dtype, shape, contiguity, overlap, labels in range) before anything
+is computed or changed, makes its result where `out` is not given, and releases the GIL for all but small
+arrays. The rules:
+
+- Arrays are NumPy arrays of float32 or float64, all of one call of the same dtype: another dtype is a
+  TypeError, never a silent conversion.
+- An input that is not contiguous, not aligned or not in native byte order is copied first.
+- An output (`out`, or a variable that an update changes) must be writable, C-contiguous and of the right
+  shape and dtype. It may be the same memory as an elementwise kernel's input; any other overlap is a
+  ValueError.
+"""
+
+import os
+
+cimport numpy as cnp
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t
+
+cnp.import_array()
+
+
+cdef extern from "Python.h":
+    ctypedef struct PyThreadState
+    PyThreadState *PyEval_SaveThread()
+    void PyEval_RestoreThread(PyThreadState *state)
+
+
+cdef extern from "fastnn.h":
+    ctypedef struct fn_gemm_args:
+        void *c
+        size_t ldc
+        const void *a
+        size_t lda
+        const void *b
+        size_t ldb
+        const void *bias
+        int transpose_a, transpose_b, relu
+        size_t m, n, k
+        void *scratch
+
+    ctypedef struct fn_kernels:
+        void (*relu)(void *, const void *, size_t) noexcept nogil
+        void (*relu_grad)(void *, const void *, const void *, size_t) noexcept nogil
+        void (*exp)(void *, const void *, size_t) noexcept nogil
+        void (*log)(void *, const void *, size_t) noexcept nogil
+        void (*add)(void *, const void *, const void *, size_t, size_t) noexcept nogil
+        void (*add_grad)(void *, const void *, size_t, size_t) noexcept nogil
+        void (*gemm)(const fn_gemm_args *) noexcept nogil
+        size_t gemm_scratch
+        void (*softmax)(void *, const void *, size_t, size_t) noexcept nogil
+        void (*softmax_grad)(void *, const void *, const void *, size_t, size_t) noexcept nogil
+        void (*softmax_cross_entropy)(void *, void *, const void *, const int64_t *, const void *,
+                                      size_t, size_t) noexcept nogil
+        void (*sgd)(void *, const void *, size_t, double) noexcept nogil
+        void (*momentum)(void *, void *, const void *, size_t, double, double, int) noexcept nogil
+        void (*adagrad)(void *, void *, const void *, size_t, double, double) noexcept nogil
+        void (*rmsprop)(void *, void *, const void *, size_t, double, double, double) noexcept nogil
+        void (*adam)(void *, void *, void *, const void *, size_t, double, double, double,
+                     double) noexcept nogil
+
+    ctypedef struct fn_level:
+        const char *name
+        int (*supported)() noexcept nogil
+        const fn_kernels *f32
+        const fn_kernels *f64
+
+    const fn_level *const *fn_levels
+
+
+# The dispatch table: the level in use.
+cdef const fn_level *level = NULL
+
+
+def isas():
+    """The names of the instruction sets that this build and this processor support, worst first."""
+    names = []
+    cdef size_t i = 0
+    while fn_levels[i] != NULL:
+        if fn_levels[i].supported():
+            names.append(fn_levels[i].name.decode())
+        i += 1
+    return names
+
+
+def isa():
+    """The name of the instruction set in use."""
+    return level.name.decode()
+
+
+def set_isa(name):
+    """Use the instruction set `name` from now on; ValueError if this processor does not support it."""
+    global level
+    supported = isas()
+    if name not in supported:
+        raise ValueError(
+            f"instruction set {name!r} is not available here; choose one of {', '.join(supported)} "
+            "(environment variable FASTNN_ISA, or unset it for the best)"
+        )
+    cdef size_t i = 0
+    while fn_levels[i].name.decode() != name:
+        i += 1
+    level = fn_levels[i]
+
+
+set_isa(os.environ.get("FASTNN_ISA") or isas()[-1])
+
+
+# Below this many elements a kernel is over before another thread could have taken the GIL.
+cdef enum:
+    SMALL = 16384
+
+
+cdef inline PyThreadState *release_gil(size_t elements) noexcept:
+    return PyEval_SaveThread() if elements > SMALL else NULL
+
+
+cdef inline void take_gil(PyThreadState *state) noexcept:
+    if state != NULL:
+        PyEval_RestoreThread(state)
+
+
+cdef inline const fn_kernels *kernels_for(cnp.ndarray x) noexcept:
+    return level.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else level.f64
+
+
+cdef inline cnp.ndarray floating(object x, str name):
+    """`x` as a contiguous float32 or float64 array."""
+    if not isinstance(x, cnp.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(x).__name__}; use np.asarray")
+    cdef cnp.ndarray a = x
+    cdef int kind = cnp.PyArray_TYPE(a)
+    if kind != cnp.NPY_FLOAT and kind != cnp.NPY_DOUBLE:
+        raise TypeError(f"{name} must be float32 or float64, got {a.dtype}; use {name}.astype")
+    if not (cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_ISBEHAVED_RO(a)):
+        a = cnp.PyArray_FROM_OTF(a, kind, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED)
+    return a
+
+
+cdef inline cnp.ndarray floating_like(object x, str name, cnp.ndarray like, str like_name):
+    """The same, and of the dtype of `like`."""
+    cdef cnp.ndarray a = floating(x, name)
+    if cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(like):
+        raise TypeError(
+            f"{name} is {a.dtype} and {like_name} is {like.dtype}; convert one of them with astype"
+        )
+    return a
+
+
+cdef shape_error(str name, object x, str rule, object like):
+    return ValueError(f"{name} has shape {x.shape}; {rule} {like.shape}")
+
+
+cdef inline cnp.ndarray same_shape(object x, str name, cnp.ndarray like, str like_name):
+    cdef cnp.ndarray a = floating_like(x, name, like, like_name)
+    if not cnp.PyArray_SAMESHAPE(a, like):
+        raise shape_error(name, a, f"it must be that of {like_name},", like)
+    return a
+
+
+cdef inline int writable(cnp.ndarray a, str name) except -1:
+    if not (cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_ISBEHAVED(a)):
+        raise ValueError(
+            f"{name} must be writable, aligned and C-contiguous; use np.ascontiguousarray or a copy"
+        )
+    return 0
+
+
+cdef inline cnp.ndarray output(object out, int ndim, cnp.npy_intp *shape, cnp.ndarray like, str name):
+    """`out` checked, or a new array."""
+    if out is None:
+        return cnp.PyArray_EMPTY(ndim, shape, cnp.PyArray_TYPE(like), 0)
+    if not isinstance(out, cnp.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(out).__name__}")
+    cdef cnp.ndarray y = out
+    if cnp.PyArray_TYPE(y) != cnp.PyArray_TYPE(like):
+        raise TypeError(f"{name} must be {like.dtype}, got {y.dtype}")
+    if not (cnp.PyArray_NDIM(y) == ndim
+            and cnp.PyArray_CompareLists(cnp.PyArray_DIMS(y), shape, ndim)):
+        expected = tuple([shape[i] for i in range(ndim)])
+        raise ValueError(f"{name} has shape {out.shape}; the result has shape {expected}")
+    writable(y, name)
+    return y
+
+
+cdef inline cnp.ndarray output_like(object out, cnp.ndarray x):
+    return output(out, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), x, "out")
+
+
+cdef inline int apart(cnp.ndarray y, str y_name, cnp.ndarray x, str x_name, bint in_place) except -1:
+    """Refuses an output that shares memory with an input; the same memory passes where `in_place`."""
+    cdef const char *y_start = cnp.PyArray_BYTES(y)
+    cdef const char *x_start = cnp.PyArray_BYTES(x)
+    if y_start >= x_start + cnp.PyArray_NBYTES(x) or x_start >= y_start + cnp.PyArray_NBYTES(y):
+        return 0
+    if in_place and y_start == x_start and cnp.PyArray_NBYTES(y) == cnp.PyArray_NBYTES(x):
+        return 0
+    raise ValueError(f"{y_name} overlaps {x_name} in memory; give {y_name} memory of its own")
+
+
+ctypedef void (*unary_kernel)(void *, const void *, size_t) noexcept nogil
+
+
+cdef cnp.ndarray unary(unary_kernel f32, unary_kernel f64, object x, object out):
+    cdef cnp.ndarray a = floating(x, "x")
+    cdef cnp.ndarray y = output_like(out, a)
+    if out is not None:
+        apart(y, "out", a, "x", True)
+    cdef size_t n = cnp.PyArray_SIZE(a)
+    cdef unary_kernel kernel = f32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT else f64
+    state = release_gil(n)
+    kernel(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), n)
+    take_gil(state)
+    return y
+
+
+def relu(x, out=None):
+    """max(x, 0), NaN where x is NaN; x of any shape."""
+    return unary(level.f32.relu, level.f64.relu, x, out)
+
+
+def exp(x, out=None):
+    """e to the power x; x of any shape."""
+    return unary(level.f32.exp, level.f64.exp, x, out)
+
+
+def log(x, out=None):
+    """The natural logarithm: -inf at 0, NaN below; x of any shape."""
+    return unary(level.f32.log, level.f64.log, x, out)
+
+
+def relu_grad(dy, y, out=None):
+    """The gradient of relu's input: dy where relu's output y is positive, else 0."""
+    cdef cnp.ndarray b = floating(y, "y")
+    cdef cnp.ndarray a = same_shape(dy, "dy", b, "y")
+    cdef cnp.ndarray dx = output_like(out, b)
+    if out is not None:
+        apart(dx, "out", a, "dy", True)
+        apart(dx, "out", b, "y", True)
+    cdef size_t n = cnp.PyArray_SIZE(b)
+    state = release_gil(n)
+    kernels_for(b).relu_grad(
+        cnp.PyArray_DATA(dx), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b), n)
+    take_gil(state)
+    return dx
+
+
+def add(x, b, out=None):
+    """x + b, the shape of b being that of x or of its last axes: b is added to every row."""
+    cdef cnp.ndarray a = floating(x, "x")
+    cdef cnp.ndarray c = floating_like(b, "b", a, "x")
+    cdef int skipped = cnp.PyArray_NDIM(a) - cnp.PyArray_NDIM(c)
+    if skipped < 0 or not cnp.PyArray_CompareLists(
+            cnp.PyArray_DIMS(a) + skipped, cnp.PyArray_DIMS(c), cnp.PyArray_NDIM(c)):
+        raise shape_error("b", c, "it must be that of x or of its last axes,", a)
+    cdef cnp.ndarray y = output_like(out, a)
+    if out is not None:
+        apart(y, "out", a, "x", True)
+        apart(y, "out", c, "b", cnp.PyArray_SIZE(c) == cnp.PyArray_SIZE(a))
+    cdef size_t size = cnp.PyArray_SIZE(a)
+    cdef size_t n = cnp.PyArray_SIZE(c)
+    state = release_gil(size)
+    kernels_for(a).add(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), cnp.PyArray_DATA(c),
+                       size // n if n else 0, n)
+    take_gil(state)
+    return y
+
+
+def add_grad(dy, out=None):
+    """The gradient of add's b, for a b of one axis: the sum of dy (..., n) over all but its last axis."""
+    cdef cnp.ndarray a = floating(dy, "dy")
+    if cnp.PyArray_NDIM(a) == 0:
+        raise ValueError("dy must have at least one axis, got shape ()")
+    cdef cnp.npy_intp *last = cnp.PyArray_DIMS(a) + cnp.PyArray_NDIM(a) - 1
+    cdef cnp.ndarray db = output(out, 1, last, a, "out")
+    if out is not None:
+        apart(db, "out", a, "dy", False)
+    cdef size_t size = cnp.PyArray_SIZE(a)
+    cdef size_t n = last[0]
+    state = release_gil(size)
+    kernels_for(a).add_grad(cnp.PyArray_DATA(db), cnp.PyArray_DATA(a), size // n if n else 0, n)
+    take_gil(state)
+    return db
+
+
+cdef cnp.ndarray operand(object x, str name):
+    """`x` as a matrix whose rows are dense; the rows themselves may lie apart."""
+    cdef cnp.ndarray a
+    cdef cnp.npy_intp row, column
+    if isinstance(x, cnp.ndarray) and (<cnp.ndarray>x).ndim != 2:
+        raise ValueError(f"{name} must have two axes, got shape {x.shape}")
+    if isinstance(x, cnp.ndarray):
+        a = x
+        row, column = cnp.PyArray_STRIDE(a, 0), cnp.PyArray_STRIDE(a, 1)
+        if (cnp.PyArray_ISBEHAVED_RO(a) and column == cnp.PyArray_ITEMSIZE(a)
+                and row % column == 0 and row >= column * cnp.PyArray_DIM(a, 1)
+                and cnp.PyArray_TYPE(a) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)):
+            return a
+    return floating(x, name)
+
+
+def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, out=None):
+    """op(a) (m, k) times op(b) (k, n), plus `bias` (n,) to every row, then relu.
+
+    op is the transpose where asked for, else nothing. See csrc/gemm.h for the order of the additions.
+    """
+    cdef cnp.ndarray left = operand(a, "a")
+    cdef cnp.ndarray right = operand(b, "b")
+    if cnp.PyArray_TYPE(left) != cnp.PyArray_TYPE(right):
+        raise TypeError(f"a is {left.dtype} and b is {right.dtype}; convert one of them with astype")
+    cdef fn_gemm_args g
+    g.transpose_a, g.transpose_b, g.relu = bool(transpose_a), bool(transpose_b), bool(relu)
+    g.m = cnp.PyArray_DIM(left, g.transpose_a)
+    g.k = cnp.PyArray_DIM(left, not g.transpose_a)
+    g.n = cnp.PyArray_DIM(right, not g.transpose_b)
+    if <size_t>cnp.PyArray_DIM(right, g.transpose_b) != g.k:
+        raise ValueError(
+            f"a {a.shape} has {g.k} along axis {int(not transpose_a)} and b {b.shape} has "
+            f"{cnp.PyArray_DIM(right, g.transpose_b)} along axis {int(bool(transpose_b))}; "
+            "they must be equal"
+        )
+    cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>g.m, <cnp.npy_intp>g.n]
+    cdef cnp.ndarray c = output(out, 2, shape, left, "out")
+    cdef cnp.ndarray added
+    g.bias = NULL
+    if bias is not None:
+        added = floating_like(bias, "bias", left, "a")
+        if cnp.PyArray_NDIM(added) != 1 or <size_t>cnp.PyArray_DIM(added, 0) != g.n:
+            raise ValueError(f"bias has shape {bias.shape}; with b {b.shape} it must be ({g.n},)")
+        g.bias = cnp.PyArray_DATA(added)
+        apart(c, "out", added, "bias", False)
+    if out is not None:
+        apart_from_matrix(c, left, "a")
+        apart_from_matrix(c, right, "b")
+    g.a, g.b, g.c = cnp.PyArray_DATA(left), cnp.PyArray_DATA(right), cnp.PyArray_DATA(c)
+    g.lda = cnp.PyArray_STRIDE(left, 0) // cnp.PyArray_ITEMSIZE(left)
+    g.ldb = cnp.PyArray_STRIDE(right, 0) // cnp.PyArray_ITEMSIZE(right)
+    g.ldc = g.n
+    cdef const fn_kernels *kernels = kernels_for(left)
+    g.scratch = PyMem_RawMalloc(kernels.gemm_scratch)
+    if g.scratch == NULL:
+        raise MemoryError(f"no memory for the {kernels.gemm_scratch} bytes that matmul works in")
+    state = release_gil(g.m * g.n)
+    kernels.gemm(&g)
+    take_gil(state)
+    PyMem_RawFree(g.scratch)
+    return c
+
+
+cdef int apart_from_matrix(cnp.ndarray c, cnp.ndarray x, str name) except -1:
+    """As `apart`, for an operand whose rows may lie apart."""
+    if cnp.PyArray_IS_C_CONTIGUOUS(x):
+        return apart(c, "out", x, name, False)
+    cdef const char *start = cnp.PyArray_BYTES(x)
+    cdef const char *end = start + cnp.PyArray_STRIDE(x, 0) * cnp.PyArray_DIM(x, 0)
+    if cnp.PyArray_BYTES(c) < end and start < cnp.PyArray_BYTES(c) + cnp.PyArray_NBYTES(c):
+        raise ValueError(f"out overlaps {name} in memory; give out memory of its own")
+    return 0
+
+
+cdef inline size_t columns_of(cnp.ndarray x, str name) except? 0:
+    if cnp.PyArray_NDIM(x) == 0:
+        raise ValueError(f"{name} must have at least one axis, got shape ()")
+    return cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1)
+
+
+def softmax(x, out=None):
+    """exp(x) / sum(exp(x)) over the last axis."""
+    cdef cnp.ndarray a = floating(x, "x")
+    cdef size_t n = columns_of(a, "x")
+    cdef cnp.ndarray y = output_like(out, a)
+    if out is not None:
+        apart(y, "out", a, "x", True)
+    cdef size_t size = cnp.PyArray_SIZE(a)
+    state = release_gil(size)
+    kernels_for(a).softmax(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), size // n if n else 0, n)
+    take_gil(state)
+    return y
+
+
+def softmax_grad(dy, y, out=None):
+    """The gradient of softmax's input, from its output y and the gradient dy of that."""
+    cdef cnp.ndarray b = floating(y, "y")
+    cdef cnp.ndarray a = same_shape(dy, "dy", b, "y")
+    cdef size_t n = columns_of(b, "y")
+    cdef cnp.ndarray dx = output_like(out, b)
+    if out is not None:
+        apart(dx, "out", a, "dy", True)
+        apart(dx, "out", b, "y", True)
+    cdef size_t size = cnp.PyArray_SIZE(b)
+    state = release_gil(size)
+    kernels_for(b).softmax_grad(cnp.PyArray_DATA(dx), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b),
+                                size // n if n else 0, n)
+    take_gil(state)
+    return dx
+
+
+cdef cnp.ndarray class_labels(object labels, size_t m, size_t n):
+    """`labels` as m contiguous int64, each in [0, n)."""
+    if not isinstance(labels, cnp.ndarray) or labels.dtype.kind not in "iu":
+        raise TypeError("labels must be a NumPy array of integers")
+    if labels.shape != (m,):
+        raise ValueError(f"labels has shape {labels.shape}; logits has {m} rows: ({m},) is needed")
+    if labels.dtype.kind == "u" and m and labels.max() >= n:
+        raise label_error(labels, labels >= n, n)
+    cdef cnp.ndarray a = cnp.PyArray_FROM_OTF(
+        labels, cnp.NPY_INT64,
+        cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED | cnp.NPY_ARRAY_FORCECAST)
+    cdef const int64_t *label = <const int64_t *>cnp.PyArray_DATA(a)
+    cdef size_t i
+    for i in range(m):
+        if not 0 <= label[i] < <int64_t>n:
+            raise label_error(labels, (labels < 0) | (labels >= n), n)
+    return a
+
+
+cdef label_error(object labels, object bad, size_t n):
+    first = int(bad.argmax())
+    return ValueError(f"labels[{first}] is {labels[first]}; {n} classes are numbered 0 to {<int64_t>n - 1}")
+
+
+def softmax_cross_entropy(logits, labels, dlogits=None, dloss=None, out=None):
+    """-log(softmax(logits)[label]) for each row: logits (m, n), integer labels (m,), loss (m,).
+
+    Where `dlogits` (m, n) is given it receives the gradient, dloss * (softmax(logits) - onehot(labels));
+    `dloss` (m,) is taken as ones unless given.
+    """
+    cdef cnp.ndarray x = floating(logits, "logits")
+    if cnp.PyArray_NDIM(x) != 2:
+        raise ValueError(f"logits must have two axes, got shape {logits.shape}")
+    cdef size_t m = cnp.PyArray_DIM(x, 0)
+    cdef size_t n = cnp.PyArray_DIM(x, 1)
+    cdef cnp.ndarray classes = class_labels(labels, m, n)
+    cdef cnp.ndarray loss = output(out, 1, cnp.PyArray_DIMS(x), x, "out")
+    apart(loss, "out", x, "logits", False)
+    cdef cnp.ndarray gradient, scale
+    cdef void *gradient_data = NULL
+    cdef const void *scale_data = NULL
+    if dloss is not None:
+        scale = same_shape(dloss, "dloss", loss, "the loss")
+        scale_data = cnp.PyArray_DATA(scale)
+        apart(loss, "out", scale, "dloss", True)
+    if dlogits is not None:
+        gradient = output(dlogits, 2, cnp.PyArray_DIMS(x), x, "dlogits")
+        gradient_data = cnp.PyArray_DATA(gradient)
+        apart(gradient, "dlogits", x, "logits", True)
+        apart(gradient, "dlogits", loss, "out", False)
+        if dloss is not None:
+            apart(gradient, "dlogits", scale, "dloss", False)
+    state = release_gil(m * n)
+    kernels_for(x).softmax_cross_entropy(
+        cnp.PyArray_DATA(loss), gradient_data, cnp.PyArray_DATA(x),
+        <const int64_t *>cnp.PyArray_DATA(classes), scale_data, m, n)
+    take_gil(state)
+    return loss
+
+
+cdef cnp.ndarray variable(object w):
+    """`w` as an array to be changed in place."""
+    if not isinstance(w, cnp.ndarray):
+        raise TypeError(f"w must be a NumPy array, got {type(w).__name__}")
+    writable(w, "w")
+    return floating(w, "w")
+
+
+cdef cnp.ndarray slot(object x, str name, cnp.ndarray w):
+    if not isinstance(x, cnp.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(x).__name__}")
+    writable(x, name)
+    cdef cnp.ndarray a = same_shape(x, name, w, "w")
+    apart(a, name, w, "w", False)
+    return a
+
+
+cdef cnp.ndarray gradient_of(cnp.ndarray w, object g):
+    cdef cnp.ndarray a = same_shape(g, "g", w, "w")
+    apart(w, "w", a, "g", False)
+    return a
+
+
+def sgd(w, g, double learning_rate):
+    """w -= learning_rate * g, in place."""
+    cdef cnp.ndarray weights = variable(w)
+    cdef cnp.ndarray gradient = gradient_of(weights, g)
+    cdef size_t n = cnp.PyArray_SIZE(weights)
+    state = release_gil(n)
+    kernels_for(weights).sgd(
+        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(gradient), n, learning_rate)
+    take_gil(state)
+
+
+def momentum(w, velocity, g, double learning_rate, double momentum, nesterov=False):
+    """velocity = momentum * velocity - learning_rate * g; w += velocity, or, with Nesterov's rule,
+    w += momentum * velocity - learning_rate * g; in place."""
+    cdef cnp.ndarray weights = variable(w)
+    cdef cnp.ndarray v = slot(velocity, "velocity", weights)
+    cdef cnp.ndarray gradient = gradient_of(weights, g)
+    apart(v, "velocity", gradient, "g", False)
+    cdef size_t n = cnp.PyArray_SIZE(weights)
+    cdef int look_ahead = bool(nesterov)
+    state = release_gil(n)
+    kernels_for(weights).momentum(
+        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(v), cnp.PyArray_DATA(gradient), n,
+        learning_rate, momentum, look_ahead)
+    take_gil(state)
+
+
+def adagrad(w, accumulator, g, double learning_rate, double epsilon):
+    """accumulator += g^2; w -= learning_rate * g / sqrt(accumulator + epsilon), in place."""
+    cdef cnp.ndarray weights = variable(w)
+    cdef cnp.ndarray a = slot(accumulator, "accumulator", weights)
+    cdef cnp.ndarray gradient = gradient_of(weights, g)
+    apart(a, "accumulator", gradient, "g", False)
+    cdef size_t n = cnp.PyArray_SIZE(weights)
+    state = release_gil(n)
+    kernels_for(weights).adagrad(
+        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(a), cnp.PyArray_DATA(gradient), n,
+        learning_rate, epsilon)
+    take_gil(state)
+
+
+def rmsprop(w, velocity, g, double learning_rate, double rho, double epsilon):
+    """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + epsilon),
+    in place."""
+    cdef cnp.ndarray weights = variable(w)
+    cdef cnp.ndarray v = slot(velocity, "velocity", weights)
+    cdef cnp.ndarray gradient = gradient_of(weights, g)
+    apart(v, "velocity", gradient, "g", False)
+    cdef size_t n = cnp.PyArray_SIZE(weights)
+    state = release_gil(n)
+    kernels_for(weights).rmsprop(
+        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(v), cnp.PyArray_DATA(gradient), n,
+        learning_rate, rho, epsilon)
+    take_gil(state)
+
+
+def adam(w, momentum, velocity, g, double alpha, double beta_1, double beta_2, double epsilon):
+    """momentum += (g - momentum) * (1 - beta_1); velocity += (g^2 - velocity) * (1 - beta_2);
+    w -= alpha * momentum / (sqrt(velocity) + epsilon), in place; alpha is the learning rate times the
+    correction of the bias, sqrt(1 - beta_2^t) / (1 - beta_1^t)."""
+    cdef cnp.ndarray weights = variable(w)
+    cdef cnp.ndarray m = slot(momentum, "momentum", weights)
+    cdef cnp.ndarray v = slot(velocity, "velocity", weights)
+    cdef cnp.ndarray gradient = gradient_of(weights, g)
+    apart(m, "momentum", v, "velocity", False)
+    apart(m, "momentum", gradient, "g", False)
+    apart(v, "velocity", gradient, "g", False)
+    cdef size_t n = cnp.PyArray_SIZE(weights)
+    state = release_gil(n)
+    kernels_for(weights).adam(
+        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(m), cnp.PyArray_DATA(v),
+        cnp.PyArray_DATA(gradient), n, alpha, beta_1, beta_2, epsilon)
+    take_gil(state)

@@ -1,0 +1,30 @@
+/* Every kernel body for one type, and the table of them: included by level.h with T, T_BITS, UINT,
+ * SUFFIX, FMA, VECTOR_FMA and SQRT set. NAME(relu) is relu_f32 or relu_f64. */
+#undef NAME
+#define NAME(name) PASTE(name, SUFFIX)
+
+#include "vector.h"
+#include "exponential.h"
+#include "elementwise.h"
+#include "softmax.h"
+#include "optimizer.h"
+#include "gemm.h"
+
+static const fn_kernels NAME(kernels) = {
+    .relu = NAME(relu),
+    .relu_grad = NAME(relu_grad),
+    .exp = NAME(exp),
+    .log = NAME(log),
+    .add = NAME(add),
+    .add_grad = NAME(add_grad),
+    .gemm = NAME(gemm),
+    .gemm_scratch = GEMM_SCRATCH,
+    .softmax = NAME(softmax),
+    .softmax_grad = NAME(softmax_grad),
+    .softmax_cross_entropy = NAME(softmax_cross_entropy),
+    .sgd = NAME(sgd),
+    .momentum = NAME(momentum),
+    .adagrad = NAME(adagrad),
+    .rmsprop = NAME(rmsprop),
+    .adam = NAME(adam),
+};

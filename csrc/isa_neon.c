@@ -1,0 +1,17 @@
+/* NEON with fused multiply-add, which every 64-bit ARM has. 32 registers hold a tile of 6 x 4 vectors,
+ * four vectors of b and the broadcasts of a. */
+#include "system.h"
+
+#if defined(__aarch64__)
+#define LEVEL fn_neon
+#define LEVEL_NAME "neon"
+#define LEVEL_SUPPORTED 1
+#define VECTOR_BYTES 16
+#define FMA_f32 __builtin_fmaf
+#define FMA_f64 __builtin_fma
+#define VECTOR_FMA_f32(a, b, c) vfmaq_f32(c, a, b)
+#define VECTOR_FMA_f64(a, b, c) vfmaq_f64(c, a, b)
+#define TILE_ROWS 6
+#define TILE_VECTORS 4
+#include "level.h"
+#endif

@@ -1,0 +1,32 @@
+/* x86-64-v3: 32-byte vectors and fused multiply-add (AVX2 and FMA). 16 registers hold a tile of 6 x 2
+ * vectors, two vectors of b and one broadcast of a. */
+#include "system.h"
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,bmi,bmi2")
+#endif
+
+#define LEVEL fn_x86_v3
+#define LEVEL_NAME "x86-64-v3"
+#define LEVEL_SUPPORTED                                                                            \
+    (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&                            \
+     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+#define VECTOR_BYTES 32
+#define FMA_f32 __builtin_fmaf
+#define FMA_f64 __builtin_fma
+#define VECTOR_FMA_f32 _mm256_fmadd_ps
+#define VECTOR_FMA_f64 _mm256_fmadd_pd
+#define TILE_ROWS 6
+#define TILE_VECTORS 2
+#include "level.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

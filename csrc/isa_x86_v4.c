@@ -1,0 +1,37 @@
+/* x86-64-v4: 64-byte vectors (AVX-512 F, BW, CD, DQ, VL). 32 registers hold a tile of 6 x 4 vectors,
+ * four vectors of b and the broadcasts of a. */
+#include "system.h"
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"))),      \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl")
+#pragma GCC target("prefer-vector-width=512")
+#endif
+
+#define LEVEL fn_x86_v4
+#define LEVEL_NAME "x86-64-v4"
+#define LEVEL_SUPPORTED                                                                            \
+    (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&                    \
+     __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&                   \
+     __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma") &&                        \
+     __builtin_cpu_supports("bmi2"))
+#define VECTOR_BYTES 64
+#define FMA_f32 __builtin_fmaf
+#define FMA_f64 __builtin_fma
+#define VECTOR_FMA_f32 _mm512_fmadd_ps
+#define VECTOR_FMA_f64 _mm512_fmadd_pd
+#define TILE_ROWS 6
+#define TILE_VECTORS 4
+#include "level.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

@@ -1,0 +1,34 @@
+/* Compiles the bodies for one level, once per floating-point type, and fills the level's table.
+ * An isa_*.c includes this after it has set its target and the macros used here. */
+
+#define T float
+#define T_BITS 32
+#define UINT uint32_t
+#define SUFFIX f32
+#define FMA FMA_f32
+#define VECTOR_FMA VECTOR_FMA_f32
+#define SQRT __builtin_sqrtf
+#include "bodies.h"
+#undef T
+#undef T_BITS
+#undef UINT
+#undef SUFFIX
+#undef FMA
+#undef VECTOR_FMA
+#undef SQRT
+
+#define T double
+#define T_BITS 64
+#define UINT uint64_t
+#define SUFFIX f64
+#define FMA FMA_f64
+#define VECTOR_FMA VECTOR_FMA_f64
+#define SQRT __builtin_sqrt
+#include "bodies.h"
+
+static int supported(void)
+{
+    return LEVEL_SUPPORTED;
+}
+
+const fn_level LEVEL = {LEVEL_NAME, supported, &kernels_f32, &kernels_f64};

@@ -1,0 +1,36 @@
+/* System headers and helpers of every isa_*.c. They come before a file sets its target, so that no
+ * system function is compiled for instructions that the processor may lack. */
+#ifndef FASTNN_SYSTEM_H
+#define FASTNN_SYSTEM_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include "fastnn.h"
+
+/* Elementwise loops may run in place, so their pointers are not `restrict`; no iteration reads what
+ * another one writes. */
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+#define PASTE_(a, b) a##_##b
+#define PASTE(a, b) PASTE_(a, b)
+
+/* Sums and maxima over a row run in this many fixed lanes on every level, so that their bits do not
+ * depend on the width of the machine's vectors. */
+#define LANES 16
+
+#endif

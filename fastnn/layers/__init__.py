@@ -1,0 +1,6 @@
+"""Layers: objects that own weights and turn one tensor into another."""
+
+from fastnn.layers.base import Layer
+from fastnn.layers.dense import Dense
+
+__all__ = ["Dense", "Layer"]

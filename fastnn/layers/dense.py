@@ -1,0 +1,99 @@
+"""Dense: the fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import activations, initializers, ops
+from fastnn.activations import Activation
+from fastnn.initializers import Initializer
+from fastnn.layers.base import Layer
+from fastnn.tensor import Shape, Tensor, Variable
+
+
+class Dense(Layer):
+    """activation(x @ kernel + bias), over the last axis of x.
+
+    Parameters
+    ----------
+    units : int
+        The length of the output's last axis; positive.
+    activation : str or callable, optional
+        By default none.
+    use_bias : bool, default True
+    kernel_initializer : str or callable, default "glorot_uniform"
+    bias_initializer : str or callable, default "zeros"
+    **options
+        `name` and `trainable`, as for every `Layer`.
+
+    Attributes
+    ----------
+    kernel : Variable of shape (inputs, units)
+        Made on first use, as is `bias`.
+    bias : Variable of shape (units,), or None without a bias
+
+    Raises
+    ------
+    ValueError
+        If `units` is not a positive integer or a name is unknown; on a call, if the input has fewer than
+        two axes or its last axis is not the one that the weights were made for.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> layer = fastnn.layers.Dense(3, activation="relu")
+    >>> layer(fastnn.ones((2, 4))).shape
+    (2, 3)
+    >>> layer.kernel.shape, layer.bias.shape
+    ((4, 3), (3,))
+    """
+
+    kernel: Variable
+    bias: Variable | None
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Activation | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | Initializer = "glorot_uniform",
+        bias_initializer: str | Initializer = "zeros",
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if isinstance(units, bool) or not isinstance(units, int | np.integer) or units <= 0:
+            raise ValueError(f"layer {self.name!r}: units must be a positive integer, got {units!r}")
+        self.units = int(units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make `kernel` and `bias` for an input of this shape."""
+        if len(input_shape) < 2:
+            raise ValueError(
+                f"layer {self.name!r} needs an input of shape (batch, ..., inputs), got shape "
+                f"{input_shape}; put one sample into a batch with x[None]"
+            )
+        inputs = input_shape[-1]
+        self.kernel = self.add_weight((inputs, self.units), self.kernel_initializer, name="kernel")
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The layer's output, of shape (..., units)."""
+        expected = self.kernel.shape[0]
+        if inputs.ndim < 2 or inputs.shape[-1] != expected:
+            raise ValueError(
+                f"an input of shape {inputs.shape} is incompatible with the layer {self.name!r}, whose "
+                f"kernel has shape {self.kernel.shape}: axis -1 of the input must have length "
+                f"{expected}"
+            )
+        fused = self.activation is ops.relu
+        x = ops.cast(inputs, self.kernel.dtype)
+        y = ops.dense(x, self.kernel, self.bias, relu=fused)
+        return y if fused else self.activation(y)

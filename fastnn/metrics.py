@@ -1,0 +1,74 @@
+"""Metrics: what is reported beside the loss, one number for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from fastnn import losses
+from fastnn.lookup import by_name
+from fastnn.tensor import Array, Shape, TensorLike, to_array
+
+Metric: TypeAlias = Callable[[TensorLike, TensorLike], TensorLike]
+
+
+def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:
+    """1 where the most probable class is the label; y_true (n,) or (n, 1), y_pred (n, classes).
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.metrics.sparse_categorical_accuracy([1, 0], [[0.1, 0.9], [0.2, 0.8]])
+    array([1., 0.], dtype=float32)
+    """
+    labels, predicted = to_array(y_true), to_array(y_pred)
+    if labels.ndim == predicted.ndim:
+        labels = labels[..., 0]
+    return (predicted.argmax(-1) == labels).astype(np.float32)
+
+
+def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:
+    """1 where the most probable class is that of the one-hot target; both (n, classes)."""
+    return (to_array(y_true).argmax(-1) == to_array(y_pred).argmax(-1)).astype(np.float32)
+
+
+def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0.5) -> Array:
+    """The share of a sample's outputs that are above `threshold` exactly where the target is 1."""
+    predicted = to_array(y_pred)
+    target = to_array(y_true).reshape(predicted.shape)
+    return ((predicted > threshold) == target).mean(-1, dtype=np.float32)
+
+
+def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:
+    """The accuracy that the shapes of targets and predictions call for."""
+    return _accuracy_for(to_array(y_true).shape, to_array(y_pred).shape)(y_true, y_pred)
+
+
+def _accuracy_for(y_true: Shape, y_pred: Shape) -> Callable[[TensorLike, TensorLike], Array]:
+    if y_pred[-1] == 1:
+        return binary_accuracy
+    if len(y_true) < len(y_pred) or y_true[-1] == 1:
+        return sparse_categorical_accuracy
+    return categorical_accuracy
+
+
+_NAMES: dict[str, Metric] = {
+    "acc": accuracy,
+    "accuracy": accuracy,
+    "binary_accuracy": binary_accuracy,
+    "categorical_accuracy": categorical_accuracy,
+    "mean_squared_error": losses.mean_squared_error,
+    "mse": losses.mean_squared_error,
+    "sparse_categorical_accuracy": sparse_categorical_accuracy,
+}
+
+
+def get(identifier: str | Metric) -> Metric:
+    """A metric by its name, or the callable itself."""
+    if callable(identifier):
+        return identifier
+    if isinstance(identifier, str):
+        return by_name("metric", identifier, _NAMES)
+    raise TypeError(f"a metric must be a name or a function, got {identifier!r}")

@@ -1,0 +1,371 @@
+"""Model and Sequential: compile, fit, evaluate, predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import losses, metrics, ops, optimizers, random
+from fastnn.layers import Layer
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+from fastnn.optimizers import Optimizer
+from fastnn.progress import Progress, Verbose
+from fastnn.tape import GradientTape
+from fastnn.tensor import Array, Tensor, TensorLike, to_array
+
+Logs = dict[str, float]
+
+
+class History:
+    """What `fit` reports: the averages of each epoch.
+
+    Attributes
+    ----------
+    history : dict of list of float
+        "loss", each metric, and the same with "val_" in front where there was validation data.
+    epoch : list of int
+    params : dict
+        "epochs", "steps" (batches in an epoch) and "verbose".
+    """
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+        self.params = params
+
+    def add(self, epoch: int, logs: Logs) -> None:
+        """Append the averages of one epoch."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+
+class _Averages:
+    """Running averages over samples."""
+
+    def __init__(self) -> None:
+        self._sums: Logs = {}
+        self._samples = 0
+
+    def add(self, values: Logs, samples: int) -> None:
+        self._samples += samples
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value * samples
+
+    def result(self) -> Logs:
+        return {name: total / self._samples for name, total in self._sums.items()}
+
+
+class Model(Layer):
+    """A layer that can be trained: the base of `Sequential`."""
+
+    def __init__(self, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self.optimizer: Optimizer | None = None
+        self.loss: Loss | None = None
+        self.metrics: dict[str, Metric] = {}
+
+    def compile(
+        self,
+        optimizer: str | type[Optimizer] | Optimizer = "rmsprop",
+        loss: str | Loss | None = None,
+        metrics: Sequence[str | Metric] | None = None,
+    ) -> None:
+        """Choose how to train; weights stay as they are.
+
+        Parameters
+        ----------
+        optimizer : str, class or Optimizer, default "rmsprop"
+        loss : str or callable(y_true, y_pred)
+        metrics : list of str or callable(y_true, y_pred), optional
+            Each is reported under the name given here.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown.
+        """
+        if isinstance(metrics, str):
+            raise ValueError(f"metrics must be a list: write metrics=[{metrics!r}]")
+        chosen = optimizers.get(optimizer)
+        chosen_loss = None if loss is None else losses.get(loss)
+        self.metrics = {_metric_name(m): _metric(m) for m in metrics or ()}
+        self.optimizer, self.loss = chosen, chosen_loss
+
+    def fit(
+        self,
+        x: TensorLike,
+        y: TensorLike,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Verbose = "auto",
+        validation_split: float = 0.0,
+        validation_data: tuple[TensorLike, TensorLike] | None = None,
+        shuffle: bool = True,
+    ) -> History:
+        """Train.
+
+        Parameters
+        ----------
+        x : array of shape (n, ...)
+            Inputs of any numeric dtype; each batch is converted as it is used.
+        y : array of shape (n, ...)
+            Targets.
+        batch_size : int, default 32
+            The last batch of an epoch may be shorter.
+        epochs : int, default 1
+        verbose : "auto", 0, 1 or 2
+            0 is silent, 2 prints a line for each epoch; 1 and "auto" show a bar on a terminal.
+        validation_split : float in [0, 1), default 0
+            This last share of the samples, taken before shuffling, is held back for validation.
+        validation_data : (x, y), optional
+            Evaluated after each epoch; takes precedence over `validation_split`.
+        shuffle : bool, default True
+            Draw the samples in a new order in each epoch.
+
+        Returns
+        -------
+        History
+            Losses and metrics are averages over the samples of an epoch, each batch being measured
+            before its update.
+
+        Raises
+        ------
+        ValueError
+            If the model is not compiled, or the data do not fit the model, the loss or each other. The
+            weights are unchanged then.
+        TypeError
+            If the data are not real numbers.
+        """
+        size = _count("batch_size", 32 if batch_size is None else batch_size)
+        epochs = _count("epochs", epochs)
+        progress = Progress(verbose)
+        inputs, targets = self._checked(x, y)
+        inputs, targets, held_back = _split(inputs, targets, validation_split)
+        validation = held_back if validation_data is None else self._checked(*validation_data, "val_")
+        steps = -(-len(inputs) // size)
+        history = History({"epochs": epochs, "steps": steps, "verbose": verbose})
+        for epoch in range(epochs):
+            title = f"Epoch {epoch + 1}/{epochs}"
+            batches = progress.watch(title, steps, _slices(len(inputs), size))
+            logs = self._train(inputs, targets, batches, shuffle)
+            if validation is not None:
+                measured = self._measure(*validation, _slices(len(validation[0]), size))
+                logs |= {f"val_{name}": value for name, value in measured.items()}
+            progress.report(title, logs)
+            history.add(epoch, logs)
+        return history
+
+    def evaluate(
+        self,
+        x: TensorLike,
+        y: TensorLike,
+        batch_size: int | None = None,
+        verbose: Verbose = "auto",
+        return_dict: bool = False,
+    ) -> float | list[float] | Logs:
+        """The loss and the metrics on given data.
+
+        Parameters
+        ----------
+        x, y, batch_size, verbose
+            As for `fit`.
+        return_dict : bool, default False
+            Return a dict by name instead of a list.
+
+        Returns
+        -------
+        float, list of float, or dict
+            The loss alone if there are no metrics, else [loss, metric, ...].
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `fit`.
+        """
+        size = _count("batch_size", 32 if batch_size is None else batch_size)
+        progress = Progress(verbose)
+        inputs, targets = self._checked(x, y)
+        steps = -(-len(inputs) // size)
+        batches = progress.watch("Evaluation", steps, _slices(len(inputs), size))
+        logs = self._measure(inputs, targets, batches)
+        progress.report("Evaluation", logs)
+        if return_dict:
+            return logs
+        return list(logs.values()) if self.metrics else logs["loss"]
+
+    def predict(
+        self, x: TensorLike, batch_size: int | None = None, verbose: Verbose = 0
+    ) -> Array:
+        """The model's output for each row of x, as an array.
+
+        Parameters
+        ----------
+        x, batch_size
+            As for `fit`. The size of the batches does not change a bit of the result.
+        verbose : "auto", 0, 1 or 2, default 0
+
+        Raises
+        ------
+        ValueError
+            If x does not fit the model.
+        TypeError
+            If x are not real numbers.
+        """
+        size = _count("batch_size", 32 if batch_size is None else batch_size)
+        progress = Progress(verbose)
+        inputs = _data("x", x)
+        steps = -(-len(inputs) // size)
+        batches = progress.watch("Prediction", steps, _slices(len(inputs), size))
+        result = np.concatenate([self(inputs[batch]).numpy() for batch in batches])
+        progress.report("Prediction", {})
+        return result
+
+    def _checked(self, x: TensorLike, y: TensorLike, prefix: str = "") -> tuple[Array, Array]:
+        """Inputs and targets as arrays that the model and its loss accept to the last sample."""
+        if self.loss is None:
+            raise ValueError(
+                f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...) first"
+            )
+        inputs, targets = _data(f"{prefix}x", x), _data(f"{prefix}y", y)
+        if len(inputs) != len(targets):
+            raise ValueError(
+                f"{prefix}x has {len(inputs)} samples (shape {inputs.shape}) and {prefix}y has "
+                f"{len(targets)} (shape {targets.shape}); their first axes must be equal"
+            )
+        prediction = self(inputs[:1])
+        losses.check_targets(self.loss, targets, prediction.shape[1:])
+        self._losses_of(inputs[:1], targets[:1])
+        return inputs, targets
+
+    def _losses_of(self, x: Array, y: Array) -> tuple[Tensor, Logs]:
+        """The mean loss of a batch as a tensor, and all that is reported of the batch."""
+        assert self.loss is not None
+        y_pred = self(x)
+        loss = ops.reduce_mean(self.loss(y, y_pred))
+        logs = {"loss": float(loss)}
+        for name, metric in self.metrics.items():
+            logs[name] = float(np.mean(to_array(metric(y, y_pred))))
+        return loss, logs
+
+    def _train(self, x: Array, y: Array, batches: Iterable[slice], shuffle: bool) -> Logs:
+        assert self.optimizer is not None
+        order = random.generator().permutation(len(x)) if shuffle else None
+        averages = _Averages()
+        for batch in batches:
+            rows = batch if order is None else order[batch]
+            targets = y[rows]
+            with GradientTape() as tape:
+                loss, logs = self._losses_of(x[rows], targets)
+            weights = self.trainable_weights
+            gradients = tape.gradient(loss, weights)
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            averages.add(logs, len(targets))
+        return averages.result()
+
+    def _measure(self, x: Array, y: Array, batches: Iterable[slice]) -> Logs:
+        averages = _Averages()
+        for batch in batches:
+            targets = y[batch]
+            averages.add(self._losses_of(x[batch], targets)[1], len(targets))
+        return averages.result()
+
+
+class Sequential(Model):
+    """Layers, one after another.
+
+    Parameters
+    ----------
+    layers : list of Layer, optional
+    name : str, optional
+
+    Raises
+    ------
+    TypeError
+        If something in the list is not a layer.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import layers
+    >>> model = fastnn.Sequential([layers.Dense(8, activation="relu"), layers.Dense(1)])
+    >>> model(fastnn.ones((2, 3))).shape
+    (2, 1)
+    >>> [w.shape for w in model.weights]
+    [(3, 8), (8,), (8, 1), (1,)]
+    """
+
+    def __init__(self, layers: Sequence[Layer] = (), name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.layers: list[Layer] = []
+        for layer in layers:
+            self.add(layer)
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer."""
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"a model is made of layers such as Dense(10), got {layer!r}; a class needs its "
+                "arguments: Dense(10), not Dense"
+            )
+        self.layers.append(layer)
+
+    def pop(self) -> Layer:
+        """Remove the last layer and return it."""
+        if not self.layers:
+            raise ValueError(f"model {self.name!r} has no layers to remove")
+        return self.layers.pop()
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The output of the last layer."""
+        x = inputs
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def _metric(metric: str | Metric) -> Metric:
+    return metrics.get(metric)
+
+
+def _metric_name(metric: str | Callable[..., Any]) -> str:
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+
+
+def _count(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)
+
+
+def _data(name: str, value: TensorLike) -> Array:
+    """A data set as an array of real numbers with at least one sample."""
+    try:
+        array = to_array(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    if array.ndim == 0 or len(array) == 0:
+        raise ValueError(f"{name} has shape {array.shape}; it needs at least one sample along axis 0")
+    return array
+
+
+def _slices(samples: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
+
+
+def _split(x: Array, y: Array, share: float) -> tuple[Array, Array, tuple[Array, Array] | None]:
+    """Training inputs and targets, and the last `share` of the samples for validation."""
+    if not 0 <= share < 1:
+        raise ValueError(f"validation_split must be in [0, 1), got {share!r}")
+    if share == 0:
+        return x, y, None
+    at = int(len(x) * (1 - share))
+    if at in (0, len(x)):
+        raise ValueError(
+            f"validation_split={share} of {len(x)} samples leaves one part empty; use another share or "
+            "pass validation_data"
+        )
+    return x[:at], y[:at], (x[at:], y[at:])

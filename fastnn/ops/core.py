@@ -1,0 +1,117 @@
+"""What an op is made of: primitives, the record of a call, and who listens to the calls.
+
+A primitive has a forward function over arrays and a gradient rule written with ops, so that gradients
+have gradients too. The public ops check their arguments and call primitives; everything else, the tape
+included, only ever sees primitives.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from fastnn.tensor import Array, ReadFrom, Tensor, TensorLike, convert, operators, wrap
+
+# One entry for each input: its gradient, None where it has none, or a function that computes it and
+# that is called only if somebody wants it.
+Gradients: TypeAlias = Sequence[Tensor | None | Callable[[], Tensor]]
+GradientRule: TypeAlias = Callable[["Call", Tensor], Gradients]
+
+
+class Call(NamedTuple):
+    """One application of a primitive."""
+
+    primitive: Primitive
+    inputs: tuple[Tensor, ...]
+    attributes: dict[str, Any]
+    output: Tensor
+
+
+class Recorder(Protocol):
+    """Someone who is told of every call, such as a GradientTape."""
+
+    def record(self, call: Call) -> None: ...
+
+    def watches(self, x: Tensor) -> bool: ...
+
+
+class _Recorders(threading.local):
+    """The recorders at work in this thread, innermost last."""
+
+    def __init__(self) -> None:
+        self.stack: list[Recorder] = []
+
+
+recorders = _Recorders()
+
+
+class Primitive:
+    """An op as the tape sees it; made by the decorator `primitive`."""
+
+    __slots__ = ("forward", "name", "rule")
+
+    def __init__(self, forward: Callable[..., Array]) -> None:
+        self.name = forward.__name__.strip("_")
+        self.forward = forward
+        self.rule: GradientRule | None = None
+
+    def gradient(self, rule: GradientRule) -> GradientRule:
+        """Decorator that sets the rule from the output's gradient to the inputs' gradients."""
+        self.rule = rule
+        return rule
+
+    def __call__(self, *inputs: Tensor, **attributes: Any) -> Tensor:
+        array = self.forward(*[x._array for x in inputs], **attributes)
+        if type(array) is not np.ndarray:
+            array = np.asarray(array)
+        elif array.base is not None and any(type(x.origin) is ReadFrom for x in inputs):
+            array = array.copy()  # a view of a variable's storage would change with it
+        output = wrap(array)
+        if recorders.stack and self.rule is not None:
+            call = Call(self, inputs, attributes, output)
+            for recorder in recorders.stack:
+                recorder.record(call)
+        return output
+
+
+def primitive(forward: Callable[..., Array]) -> Primitive:
+    """Make a primitive of a function from arrays (and keyword attributes) to an array."""
+    return Primitive(forward)
+
+
+def operator(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Enter a public op as the meaning of one of Tensor's operators."""
+    operators[function.__name__.strip("_")] = function
+    return function
+
+
+def promote(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype to compute in: the widest float, an integer leaving a float as it is."""
+    floats = [d for d in dtypes if d.kind == "f"]
+    if not floats:
+        return np.result_type(*dtypes)
+    return np.result_type(np.float32, *floats)
+
+
+def operands(*values: TensorLike) -> list[Tensor]:
+    """`values` as tensors of one dtype.
+
+    Tensors decide on it; where there is none NumPy arrays do, and Python numbers follow either. So a
+    float64 array is converted to the dtype of the float32 tensor that it meets.
+    """
+    strong = [v for v in values if isinstance(v, Tensor)]
+    strong = strong or [v for v in values if isinstance(v, np.ndarray)]
+    tensors = [convert(v) for v in values]
+    dtype = promote(*[v.dtype for v in strong or tensors])
+    if dtype.kind != "f":
+        dtype = promote(*[t.dtype for t in tensors])
+    return [convert(t, dtype) for t in tensors]
+
+
+def floating(value: TensorLike) -> Tensor:
+    """`value` as a float tensor: float32 unless it is float64 already."""
+    tensor = convert(value)
+    return convert(tensor, promote(np.dtype(np.float32), tensor.dtype))

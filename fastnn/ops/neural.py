@@ -1,0 +1,169 @@
+"""Ops of neural networks: relu, softmax and the cross-entropies."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fastnn import _kernels
+from fastnn.ops.core import Call, Gradients, floating, primitive
+from fastnn.ops.labels import one_hot, to_classes
+from fastnn.ops.reductions import reduce_sum
+from fastnn.ops.shaping import expand_dims, reshape
+from fastnn.tensor import Array, SoftmaxOf, Tensor, TensorLike, wrap
+
+
+@primitive
+def _relu(x: Array) -> Array:
+    return _kernels.relu(x)
+
+
+@_relu.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    return (relu_grad(dy, call.output),)
+
+
+@primitive
+def relu_grad(dy: Array, y: Array) -> Array:
+    """The gradient of relu's input, from its output y and the gradient dy of that."""
+    return _kernels.relu_grad(dy, y)
+
+
+@relu_grad.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    return relu_grad(dy, call.inputs[1]), None
+
+
+@primitive
+def _softmax(x: Array) -> Array:
+    return _kernels.softmax(x)
+
+
+@_softmax.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    return (_softmax_grad(dy, call.output),)
+
+
+@primitive
+def _softmax_grad(dy: Array, y: Array) -> Array:
+    return _kernels.softmax_grad(dy, y)
+
+
+@_softmax_grad.gradient
+def _(call: Call, d: Tensor) -> Gradients:
+    dy, y = call.inputs
+    along = reduce_sum(dy * y, axis=-1, keepdims=True)
+    across = reduce_sum(d * y, axis=-1, keepdims=True)
+    return _softmax_grad(d, y), d * dy - d * along - across * dy
+
+
+@primitive
+def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
+    return _kernels.softmax_cross_entropy(logits, labels)
+
+
+@_softmax_cross_entropy.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    logits, labels = call.inputs
+    return _softmax_cross_entropy_grad(dy, logits, labels), None
+
+
+@primitive
+def _softmax_cross_entropy_grad(dloss: Array, logits: Array, labels: Array) -> Array:
+    dlogits = np.empty_like(logits)
+    _kernels.softmax_cross_entropy(logits, labels, dlogits, dloss)
+    return dlogits
+
+
+@_softmax_cross_entropy_grad.gradient
+def _(call: Call, d: Tensor) -> Gradients:
+    dloss, logits, labels = call.inputs
+    y = softmax(logits)
+    error = y - one_hot(labels, logits.shape[-1], logits.dtype)
+    return (
+        lambda: reduce_sum(d * error, axis=-1),
+        lambda: _softmax_grad(d * expand_dims(dloss, -1), y),
+        None,
+    )
+
+
+def relu(x: TensorLike) -> Tensor:
+    """max(x, 0), elementwise; NaN where x is NaN; the gradient at 0 is 0.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.relu([-1.0, 2.0])
+    Tensor([0. 2.], shape=(2,), dtype=float32)
+    """
+    return _relu(floating(x))
+
+
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) over the last axis, the row's maximum being subtracted first.
+
+    Parameters
+    ----------
+    x : tensor of at least one axis
+    axis : int
+        Only the last axis is supported; transpose first for another.
+
+    Raises
+    ------
+    ValueError
+        If x has no axis, or `axis` is not the last one.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.softmax([0.0, 0.0])
+    Tensor([0.5 0.5], shape=(2,), dtype=float32)
+    """
+    tensor = floating(x)
+    if tensor.ndim == 0 or axis not in (-1, tensor.ndim - 1):
+        raise ValueError(
+            f"softmax: a tensor of shape {tensor.shape} and axis {axis}; only the last axis is "
+            "supported: transpose the tensor so that it comes last"
+        )
+    y = _softmax(tensor)
+    y.origin = SoftmaxOf(tensor)
+    return y
+
+
+def softmax_cross_entropy(labels: TensorLike, logits: TensorLike) -> Tensor:
+    """-log(softmax(logits)[label]), computed from the logits without ever taking a logarithm of 0.
+
+    Parameters
+    ----------
+    labels : whole numbers in [0, classes), shape (...)
+    logits : tensor of shape (..., classes)
+
+    Returns
+    -------
+    Tensor
+        Shape (...).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or a label is not a class.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.softmax_cross_entropy([1], [[0.0, 0.0]]).numpy().round(4)
+    array([0.6931], dtype=float32)
+    """
+    x = floating(logits)
+    if x.ndim == 0:
+        raise ValueError("logits must have shape (..., classes), got shape ()")
+    classes = to_classes(labels, x.shape[-1])
+    if classes.shape != x.shape[:-1]:
+        raise ValueError(
+            f"labels have shape {classes.shape} and logits {x.shape}; labels must have shape "
+            f"{x.shape[:-1]}, one class for each row of logits"
+        )
+    rows = reshape(x, (math.prod(classes.shape), x.shape[-1]))
+    loss = _softmax_cross_entropy(rows, wrap(classes.reshape(-1)))
+    return reshape(loss, classes.shape)

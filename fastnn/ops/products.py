@@ -1,0 +1,216 @@
+"""Products over an inner axis: matmul, dot, and a dense layer's product with bias and activation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fastnn import _kernels
+from fastnn.ops.core import Call, Gradients, floating, operands, operator, primitive
+from fastnn.ops.neural import relu_grad
+from fastnn.ops.reductions import reduce_sum, sum_to
+from fastnn.ops.shaping import reshape, transpose
+from fastnn.tensor import Array, Tensor, TensorLike
+
+
+@primitive
+def _matmul(a: Array, b: Array, transpose_a: bool, transpose_b: bool) -> Array:
+    if a.dtype.kind != "f":
+        return np.matmul(np.swapaxes(a, -1, -2) if transpose_a else a,
+                         np.swapaxes(b, -1, -2) if transpose_b else b)
+    if a.ndim == b.ndim == 2:
+        return _kernels.matmul(a, b, transpose_a, transpose_b)
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    m, n = a.shape[-1 if transpose_a else -2], b.shape[-2 if transpose_b else -1]
+    left = np.broadcast_to(a, batch + a.shape[-2:]).reshape(-1, *a.shape[-2:])
+    right = np.broadcast_to(b, batch + b.shape[-2:]).reshape(-1, *b.shape[-2:])
+    out = np.empty((math.prod(batch), m, n), a.dtype)
+    for i in range(len(out)):
+        _kernels.matmul(left[i], right[i], transpose_a, transpose_b, out=out[i])
+    return out.reshape(*batch, m, n)
+
+
+@_matmul.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    a, b = call.inputs
+    ta, tb = call.attributes["transpose_a"], call.attributes["transpose_b"]
+
+    def da() -> Tensor:
+        d = _matmul(b, dy, transpose_a=tb, transpose_b=True) if ta else _matmul(
+            dy, b, transpose_a=False, transpose_b=not tb
+        )
+        return sum_to(d, a.shape)
+
+    def db() -> Tensor:
+        d = _matmul(dy, a, transpose_a=True, transpose_b=ta) if tb else _matmul(
+            a, dy, transpose_a=not ta, transpose_b=False
+        )
+        return sum_to(d, b.shape)
+
+    return da, db
+
+
+@primitive
+def _dense(x: Array, kernel: Array, *bias: Array, relu: bool) -> Array:
+    return _kernels.matmul(x, kernel, bias=bias[0] if bias else None, relu=relu)
+
+
+@_dense.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    x, kernel, *bias = call.inputs
+    dz = relu_grad(dy, call.output) if call.attributes["relu"] else dy
+    return (
+        lambda: _matmul(dz, kernel, transpose_a=False, transpose_b=True),
+        lambda: _matmul(x, dz, transpose_a=True, transpose_b=False),
+        *[lambda: reduce_sum(dz, axis=0) for _ in bias],
+    )
+
+
+@operator
+def matmul(
+    a: TensorLike, b: TensorLike, transpose_a: bool = False, transpose_b: bool = False
+) -> Tensor:
+    """The matrix product over the last two axes.
+
+    Parameters
+    ----------
+    a : tensor of shape (..., m, k), or (k,), which counts as one row and leaves no axis
+    b : tensor of shape (..., k, n), or (k,), which counts as one column and leaves no axis
+    transpose_a, transpose_b : bool, default False
+        Exchange the last two axes of an operand first.
+
+    Returns
+    -------
+    Tensor
+        Shape (..., m, n), the leading axes broadcast. The value of an element depends on its row of a,
+        its column of b and n alone, down to the last bit.
+
+    Raises
+    ------
+    ValueError
+        If the inner lengths differ, an operand has no axis, or the leading axes do not broadcast.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.matmul([[1.0, 2.0]], [[3.0], [4.0]])
+    Tensor([[11.]], shape=(1, 1), dtype=float32)
+    """
+    x, y = operands(a, b)
+    if not x.ndim or not y.ndim:
+        raise ValueError(
+            f"matmul: the operands have shapes {x.shape} and {y.shape}; each needs an axis: use * to "
+            "multiply by a number"
+        )
+    row, column = x.ndim == 1, y.ndim == 1
+    left = reshape(x, (1, *x.shape)) if row else x
+    right = reshape(y, (*y.shape, 1)) if column else y
+    ta, tb = transpose_a and not row, transpose_b and not column
+    inner_a, inner_b = left.shape[-2 if ta else -1], right.shape[-1 if tb else -2]
+    if inner_a != inner_b:
+        raise ValueError(
+            f"matmul: a {x.shape}{' transposed' if ta else ''} and b {y.shape}"
+            f"{' transposed' if tb else ''}: a's axis {-2 if ta else -1} has {inner_a} and b's axis "
+            f"{-1 if tb or column else -2} has {inner_b}; they must be equal"
+        )
+    try:
+        np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"matmul: the leading axes of {x.shape} and {y.shape} do not broadcast; they must be "
+            "equal or 1"
+        ) from None
+    z = _matmul(left, right, transpose_a=ta, transpose_b=tb)
+    if row or column:
+        z = reshape(z, z.shape[:-2] + (() if row else z.shape[-2:-1]) + (() if column else z.shape[-1:]))
+    return z
+
+
+def dot(a: TensorLike, b: TensorLike) -> Tensor:
+    """The sum of products over the last axis of a and the last but one (or only) axis of b.
+
+    As `numpy.dot`: the product with a number if an operand has no axis, the inner product of two
+    vectors, the matrix product of two matrices, and for more axes every row of a with every column of
+    b, shape a.shape[:-1] + b.shape[:-2] + b.shape[-1:].
+
+    Raises
+    ------
+    ValueError
+        If the inner lengths differ.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.dot([1.0, 2.0], [3.0, 4.0])
+    Tensor(11.0, shape=(), dtype=float32)
+    """
+    x, y = operands(a, b)
+    if not x.ndim or not y.ndim:
+        return x * y
+    if y.ndim == 1:
+        columns = reshape(y, (-1, 1))
+        rest: tuple[int, ...] = ()
+    else:
+        inner = y.ndim - 2
+        columns = transpose(y, (inner, *[axis for axis in range(y.ndim) if axis != inner]))
+        rest = columns.shape[1:]
+        columns = _reshape_to(columns, (columns.shape[0], math.prod(rest)))
+    if x.shape[-1] != columns.shape[0]:
+        raise ValueError(
+            f"dot: a {x.shape} has {x.shape[-1]} along its last axis and b {y.shape} has "
+            f"{columns.shape[0]} along axis {-1 if y.ndim == 1 else -2}; they must be equal"
+        )
+    rows = _reshape_to(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return reshape(matmul(rows, columns), (*x.shape[:-1], *rest))
+
+
+def dense(
+    x: TensorLike, kernel: TensorLike, bias: TensorLike | None = None, relu: bool = False
+) -> Tensor:
+    """relu(x @ kernel + bias) in one pass: what a dense layer computes.
+
+    Parameters
+    ----------
+    x : tensor of shape (..., inputs)
+    kernel : tensor of shape (inputs, units)
+    bias : tensor of shape (units,), optional
+    relu : bool, default False
+        Whether to apply relu; the bits are those of ``relu(matmul(x, kernel) + bias)``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.dense([[1.0, 2.0]], [[1.0, -1.0], [1.0, -1.0]], [0.5, 0.5], relu=True)
+    Tensor([[3.5 0. ]], shape=(1, 2), dtype=float32)
+    """
+    inputs = [floating(t) for t in operands(x, kernel, *([] if bias is None else [bias]))]
+    shape, (length, units) = inputs[0].shape, _two_axes(inputs[1])
+    if not shape or shape[-1] != length:
+        raise ValueError(
+            f"dense: x has shape {shape} and kernel {(length, units)}; x's last axis must be {length}"
+        )
+    if bias is not None and inputs[2].shape != (units,):
+        raise ValueError(
+            f"dense: bias has shape {inputs[2].shape} and kernel {(length, units)}; bias must have "
+            f"shape ({units},)"
+        )
+    if len(shape) == 2:
+        return _dense(*inputs, relu=relu)
+    inputs[0] = _reshape_to(inputs[0], (math.prod(shape[:-1]), length))
+    return reshape(_dense(*inputs, relu=relu), (*shape[:-1], units))
+
+
+def _two_axes(kernel: Tensor) -> tuple[int, int]:
+    if kernel.ndim != 2:
+        raise ValueError(f"dense: kernel has shape {kernel.shape}; it must be (inputs, units)")
+    return kernel.shape[0], kernel.shape[1]
+
+
+def _reshape_to(x: Tensor, shape: tuple[int, int]) -> Tensor:
+    return x if x.shape == shape else reshape(x, shape)

@@ -1,0 +1,186 @@
+"""Sums, means, maxima and minima over axes, their opposite (broadcasting), and argmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from fastnn import _kernels
+from fastnn.ops.core import Call, Gradients, Primitive, floating, primitive
+from fastnn.ops.shaping import reshape
+from fastnn.tensor import Array, Shape, Tensor, TensorLike, convert, to_shape, wrap
+
+Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
+
+
+def _axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
+    """`axis` as a tuple of distinct axes, none of them negative."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    given = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    for a in given:
+        if not -x.ndim <= a < x.ndim:
+            raise ValueError(
+                f"{name}: axis {a} does not exist in a tensor of shape {x.shape}; its axes are "
+                f"{-x.ndim} to {x.ndim - 1}"
+            )
+    axes = tuple(a % x.ndim for a in given)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name}: axis {axis} names an axis twice; name each once")
+    return axes
+
+
+def _kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    """The shape of a result whose reduced axes are kept with length 1."""
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+@primitive
+def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    if axes and axes == tuple(range(x.ndim - 1)) and not keepdims and x.dtype.kind == "f":
+        return _kernels.add_grad(x)
+    return np.sum(x, axis=axes, keepdims=keepdims)
+
+
+@_reduce_sum.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    (x,) = call.inputs
+    return (broadcast_to(reshape(dy, _kept(x.shape, call.attributes["axes"])), x.shape),)
+
+
+@primitive
+def _broadcast_to(x: Array, shape: Shape) -> Array:
+    return np.broadcast_to(x, shape).copy()
+
+
+@_broadcast_to.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    (x,) = call.inputs
+    return (sum_to(dy, x.shape),)
+
+
+@primitive
+def _reduce_max(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    return np.max(x, axis=axes, keepdims=keepdims)
+
+
+@primitive
+def _reduce_min(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    return np.min(x, axis=axes, keepdims=keepdims)
+
+
+def _share_among_equals(call: Call, dy: Tensor) -> Gradients:
+    """Elements equal to the extreme value share its gradient."""
+    (x,) = call.inputs
+    axes = call.attributes["axes"]
+    kept = _kept(x.shape, axes)
+    hit = x._array == call.output._array.reshape(kept)
+    share = wrap(np.asarray(hit / np.sum(hit, axis=axes, keepdims=True), x.dtype))
+    return (reshape(dy, kept) * share,)
+
+
+_reduce_max.gradient(_share_among_equals)
+_reduce_min.gradient(_share_among_equals)
+
+
+def reduce_sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The sum over `axis`.
+
+    Parameters
+    ----------
+    x : tensor
+    axis : int or tuple of int, optional
+        By default all axes, which gives a tensor of shape ().
+    keepdims : bool, default False
+        Keep the reduced axes with length 1.
+
+    Raises
+    ------
+    ValueError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.reduce_sum([[1.0, 2.0], [3.0, 4.0]], axis=0)
+    Tensor([4. 6.], shape=(2,), dtype=float32)
+    """
+    tensor = convert(x)
+    return _reduce_sum(tensor, axes=_axes("reduce_sum", tensor, axis), keepdims=keepdims)
+
+
+def reduce_mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The mean over `axis`, by default over all axes; of integers in float32. NaN over no elements.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.reduce_mean([1.0, 2.0, 6.0])
+    Tensor(3.0, shape=(), dtype=float32)
+    """
+    tensor = floating(x)
+    axes = _axes("reduce_mean", tensor, axis)
+    count = int(np.prod([tensor.shape[a] for a in axes]))
+    return _reduce_sum(tensor, axes=axes, keepdims=keepdims) / count
+
+
+def reduce_max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The maximum over `axis`, by default over all; equal maxima share the gradient."""
+    return _extreme(_reduce_max, "reduce_max", x, axis, keepdims)
+
+
+def reduce_min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The minimum over `axis`, by default over all; equal minima share the gradient."""
+    return _extreme(_reduce_min, "reduce_min", x, axis, keepdims)
+
+
+def _extreme(op: Primitive, name: str, x: TensorLike, axis: Axis, keepdims: bool) -> Tensor:
+    tensor = convert(x)
+    axes = _axes(name, tensor, axis)
+    if any(tensor.shape[a] == 0 for a in axes):
+        raise ValueError(f"{name}: the tensor of shape {tensor.shape} has no elements along {axes}")
+    return op(tensor, axes=axes, keepdims=keepdims)
+
+
+def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
+    """x stretched to `shape` by NumPy's rules."""
+    tensor = convert(x)
+    target = to_shape(shape)
+    if tensor.shape == target:
+        return tensor
+    tail = target[len(target) - tensor.ndim :]
+    if len(target) < tensor.ndim or any(
+        n not in (1, t) for n, t in zip(tensor.shape, tail, strict=True)
+    ):
+        raise ValueError(
+            f"broadcast_to: shape {tensor.shape} does not stretch to {target}; each axis, counted "
+            "from the last, must be equal or 1"
+        )
+    return _broadcast_to(tensor, shape=target)
+
+
+def sum_to(x: Tensor, shape: Shape) -> Tensor:
+    """Undo broadcasting: the sum over the axes along which `shape` was stretched to that of x."""
+    if x.shape == shape:
+        return x
+    added = x.ndim - len(shape)
+    stretched = [added + i for i, n in enumerate(shape) if n == 1 and x.shape[added + i] != 1]
+    return reshape(reduce_sum(x, axis=(*range(added), *stretched)), shape)
+
+
+def argmax(x: TensorLike, axis: int = 0) -> Tensor:
+    """The index of the first largest element along `axis` (int64); no gradient.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.argmax([[1.0, 5.0, 2.0]], axis=1)
+    Tensor([1], shape=(1,), dtype=int64)
+    """
+    tensor = convert(x)
+    (checked,) = _axes("argmax", tensor, axis)
+    if tensor.shape[checked] == 0:
+        raise ValueError(f"argmax: the tensor of shape {tensor.shape} has no elements along {axis}")
+    return wrap(np.asarray(np.argmax(tensor._array, axis=checked)))

@@ -1,0 +1,237 @@
+"""Ops that move elements without computing: reshape, transpose, concat, stack, indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.ops.core import Call, Gradients, operands, operator, primitive
+from fastnn.tensor import (
+    Array,
+    Index,
+    ReadFrom,
+    Shape,
+    Tensor,
+    TensorLike,
+    Variable,
+    convert,
+)
+
+
+@primitive
+def _reshape(x: Array, shape: Shape) -> Array:
+    return x.reshape(shape)
+
+
+@_reshape.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    (x,) = call.inputs
+    return (reshape(dy, x.shape),)
+
+
+@primitive
+def _transpose(x: Array, perm: tuple[int, ...]) -> Array:
+    return x.transpose(perm)
+
+
+@_transpose.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    perm = call.attributes["perm"]
+    return (transpose(dy, tuple(perm.index(axis) for axis in range(len(perm)))),)
+
+
+@primitive
+def _concat(*arrays: Array, axis: int) -> Array:
+    return np.concatenate(arrays, axis=axis)
+
+
+@_concat.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    axis = call.attributes["axis"]
+    before = (slice(None),) * axis
+    ends = np.cumsum([x.shape[axis] for x in call.inputs])
+    return [
+        dy[(*before, slice(int(end) - x.shape[axis], int(end)))]
+        for x, end in zip(call.inputs, ends, strict=True)
+    ]
+
+
+@primitive
+def _getitem(x: Array, index: Index) -> Array:
+    return x[index]
+
+
+@_getitem.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    (x,) = call.inputs
+    return (_put(dy, index=call.attributes["index"], shape=x.shape),)
+
+
+@primitive
+def _put(values: Array, index: Index, shape: Shape) -> Array:
+    """Zeros with `values` added at `index`: an element named twice receives both."""
+    result = np.zeros(shape, values.dtype)
+    np.add.at(result, index, values)
+    return result
+
+
+@_put.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    return (_getitem(dy, index=call.attributes["index"]),)
+
+
+def reshape(x: TensorLike, shape: Sequence[int]) -> Tensor:
+    """x with another shape and the same elements in the same order.
+
+    Parameters
+    ----------
+    x : tensor
+    shape : sequence of int
+        One length may be -1: it follows from the others.
+
+    Raises
+    ------
+    ValueError
+        If the number of elements differs.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.reshape([[1.0, 2.0], [3.0, 4.0]], (4,)).shape
+    (4,)
+    """
+    tensor = convert(x)
+    lengths = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    known = int(np.prod([n for n in lengths if n != -1]))
+    if lengths.count(-1) == 1 and known and tensor.size % known == 0:
+        lengths = tuple(tensor.size // known if n == -1 else n for n in lengths)
+    if min(lengths, default=0) < 0 or int(np.prod(lengths)) != tensor.size:
+        raise ValueError(
+            f"reshape: a tensor of shape {tensor.shape} has {tensor.size} elements and cannot take "
+            f"the shape {tuple(shape)}; the product of the lengths must be {tensor.size}"
+        )
+    return _reshape(tensor, shape=lengths)
+
+
+def transpose(x: TensorLike, perm: Sequence[int] | None = None) -> Tensor:
+    """x with its axes in another order.
+
+    Parameters
+    ----------
+    x : tensor
+    perm : sequence of int, optional
+        Axis i of the result is axis perm[i] of x; by default the order is reversed.
+
+    Raises
+    ------
+    ValueError
+        If `perm` does not name every axis once.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.transpose([[1.0, 2.0, 3.0]]).shape
+    (3, 1)
+    """
+    tensor = convert(x)
+    order = tuple(reversed(range(tensor.ndim))) if perm is None else tuple(perm)
+    if sorted(a % tensor.ndim if tensor.ndim else a for a in order) != list(range(tensor.ndim)):
+        raise ValueError(
+            f"transpose: perm {order} must name each of the {tensor.ndim} axes of shape "
+            f"{tensor.shape} once"
+        )
+    return _transpose(tensor, perm=tuple(a % tensor.ndim for a in order))
+
+
+def concat(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """The tensors joined along an axis that they have.
+
+    Parameters
+    ----------
+    values : sequence of tensors
+        All of one shape but for the length of `axis`.
+    axis : int, default 0
+
+    Raises
+    ------
+    ValueError
+        If there are none, or their shapes do not fit.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.concat([[[1.0, 2.0]], [[3.0, 4.0]]], axis=0).shape
+    (2, 2)
+    """
+    if len(values) == 0:
+        raise ValueError("concat: values is empty; give at least one tensor")
+    tensors = operands(*values)
+    first = tensors[0].shape
+    if not -len(first) <= axis < len(first):
+        raise ValueError(f"concat: axis {axis} does not exist in a tensor of shape {first}")
+    axis %= len(first)
+    for i, tensor in enumerate(tensors):
+        shape = tensor.shape
+        if len(shape) != len(first) or any(
+            n != m for a, (n, m) in enumerate(zip(shape, first, strict=True)) if a != axis
+        ):
+            raise ValueError(
+                f"concat: values[0] has shape {first} and values[{i}] has shape {shape}; they may "
+                f"differ along axis {axis} only"
+            )
+    return _concat(*tensors, axis=axis)
+
+
+@operator
+def stack(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """The tensors, all of one shape, joined along a new axis.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.stack([1.0, 2.0])
+    Tensor([1. 2.], shape=(2,), dtype=float32)
+    """
+    return concat([expand_dims(value, axis) for value in values], axis)
+
+
+def expand_dims(x: TensorLike, axis: int) -> Tensor:
+    """x with a new axis of length 1 at position `axis`."""
+    tensor = convert(x)
+    if not -tensor.ndim - 1 <= axis <= tensor.ndim:
+        raise ValueError(
+            f"expand_dims: axis {axis} is outside {-tensor.ndim - 1} to {tensor.ndim}, the places for "
+            f"a new axis in shape {tensor.shape}"
+        )
+    position = axis % (tensor.ndim + 1)
+    return _reshape(tensor, shape=(*tensor.shape[:position], 1, *tensor.shape[position:]))
+
+
+def squeeze(x: TensorLike, axis: int | None = None) -> Tensor:
+    """x without the axis `axis`, whose length must be 1, or without all axes of length 1."""
+    tensor = convert(x)
+    shape = tensor.shape
+    if axis is None:
+        return _reshape(tensor, shape=tuple(n for n in shape if n != 1))
+    if not -tensor.ndim <= axis < tensor.ndim or shape[axis] != 1:
+        raise ValueError(f"squeeze: axis {axis} of shape {shape} does not exist or is not of length 1")
+    position = axis % tensor.ndim
+    return _reshape(tensor, shape=(*shape[:position], *shape[position + 1 :]))
+
+
+@operator
+def getitem(x: TensorLike, index: Index) -> Tensor:
+    """x[index], with NumPy's rules for slices, integers, None, Ellipsis, index and bool arrays."""
+    result = _getitem(convert(x), index=_plain(index))
+    if isinstance(x, Variable):
+        result.origin = ReadFrom(x, _plain(index))
+    return result
+
+
+def _plain(index: Index) -> Any:
+    """The index with tensors replaced by their arrays."""
+    if isinstance(index, tuple):
+        return tuple(_plain(part) for part in index)
+    return index._array if isinstance(index, Tensor) else index

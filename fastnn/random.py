@@ -1,0 +1,97 @@
+"""Random tensors, drawn from one counter-based generator (Philox) that `seed` restarts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn.tensor import DType, Shape, Tensor, to_shape, wrap
+
+_generator = np.random.Generator(np.random.Philox())
+
+
+def seed(value: int) -> None:
+    """Restart the generator; equal seeds give equal numbers, weights and shuffles."""
+    global _generator  # noqa: PLW0603  # the one stream that everything random draws from
+    _generator = np.random.Generator(np.random.Philox(value))
+
+
+def generator() -> np.random.Generator:
+    """The generator in use."""
+    return _generator
+
+
+def _drawing(seed: int | None) -> np.random.Generator:
+    return _generator if seed is None else np.random.Generator(np.random.Philox(seed))
+
+
+def normal(
+    shape: Shape,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DType = np.float32,
+    seed: int | None = None,
+) -> Tensor:
+    """A tensor of normally distributed numbers.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    mean, stddev : float, default 0 and 1
+    dtype : float32 (default) or float64
+    seed : int, optional
+        Draw from a generator of this seed instead of the common one.
+
+    Raises
+    ------
+    ValueError
+        If `stddev` is negative.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.random.normal((2, 3)).shape
+    (2, 3)
+    """
+    if stddev < 0:
+        raise ValueError(f"stddev is {stddev}; it must not be negative")
+    drawn = _drawing(seed).standard_normal(to_shape(shape), np.dtype(dtype))
+    return wrap(np.asarray(drawn * np.dtype(dtype).type(stddev) + np.dtype(dtype).type(mean)))
+
+
+def uniform(
+    shape: Shape,
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    dtype: DType = np.float32,
+    seed: int | None = None,
+) -> Tensor:
+    """A tensor of numbers uniformly distributed in [minval, maxval).
+
+    Parameters
+    ----------
+    shape : tuple of int
+    minval, maxval : float, default 0 and 1
+    dtype : float32 (default) or float64
+    seed : int, optional
+        Draw from a generator of this seed instead of the common one.
+
+    Raises
+    ------
+    ValueError
+        If `maxval` is below `minval`.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> x = fastnn.random.uniform((1000,), minval=2, maxval=3)
+    >>> bool(x.numpy().min() >= 2), bool(x.numpy().max() < 3)
+    (True, True)
+    """
+    if maxval < minval:
+        raise ValueError(f"maxval is {maxval}, below minval, {minval}; exchange them")
+    scalar = np.dtype(dtype).type
+    drawn = _drawing(seed).random(to_shape(shape), np.dtype(dtype))
+    values = drawn * scalar(maxval - minval) + scalar(minval)
+    # Rounding may reach maxval, which does not belong to the interval.
+    below = np.nextafter(scalar(maxval), scalar(minval))
+    return wrap(np.asarray(np.minimum(values, below)))

@@ -1,0 +1,221 @@
+"""GradientTape: records calls of primitives and walks them back."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from fastnn.ops.core import Call, recorders
+from fastnn.ops.elementwise import add, ones_like
+from fastnn.tensor import ReadFrom, Tensor, TensorLike, Variable, convert
+
+Structure: TypeAlias = Any  # tensors in nested lists, tuples and dicts
+
+
+def _key(x: Tensor) -> int:
+    """What gradients are collected under: the variable behind a tensor, or the tensor itself."""
+    if type(x.origin) is ReadFrom and x.origin.index is None:
+        return id(x.origin.variable)
+    return id(x)
+
+
+def _leaves(structure: Structure) -> list[Any]:
+    if isinstance(structure, dict):
+        return [leaf for part in structure.values() for leaf in _leaves(part)]
+    if isinstance(structure, list | tuple):
+        return [leaf for part in structure for leaf in _leaves(part)]
+    return [structure]
+
+
+def _like(structure: Structure, found: dict[int, Tensor]) -> Structure:
+    """The structure with each leaf replaced by what was found for it."""
+    if isinstance(structure, dict):
+        return {name: _like(part, found) for name, part in structure.items()}
+    if isinstance(structure, list | tuple):
+        return type(structure)([_like(part, found) for part in structure])
+    return found.get(_key(structure))
+
+
+class GradientTape:
+    """Records what is computed inside its ``with`` block, to differentiate it afterwards.
+
+    Trainable variables are watched by themselves, tensors after `watch`. Tapes nest: a gradient taken
+    while an outer tape is open is recorded there, which gives second derivatives.
+
+    Parameters
+    ----------
+    persistent : bool, default False
+        Allow several calls of `gradient`; otherwise the first one frees what was recorded.
+    watch_accessed_variables : bool, default True
+        Whether trainable variables are watched by themselves.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> x = fastnn.Variable(3.0)
+    >>> with fastnn.GradientTape() as tape:
+    ...     y = x * x + 2 * x
+    >>> tape.gradient(y, x)
+    Tensor(8.0, shape=(), dtype=float32)
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        self._persistent = persistent
+        self._automatic = watch_accessed_variables
+        self._calls: list[Call] = []
+        self._watched: dict[int, Tensor] = {}  # by id, which the reference keeps from being reused
+        self._computed: set[int] = set()  # ids of the outputs of `_calls`
+        self._used = False
+
+    def __enter__(self) -> GradientTape:
+        recorders.stack.append(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        recorders.stack.remove(self)
+
+    def watch(self, tensor: Structure) -> None:
+        """Follow a tensor, or tensors in nested lists, as a variable is followed.
+
+        Raises
+        ------
+        TypeError
+            If something is not a tensor of floats: nothing else has a gradient.
+        """
+        leaves = _leaves(tensor)
+        for leaf in leaves:
+            if not isinstance(leaf, Tensor):
+                raise TypeError(
+                    f"only tensors can be watched, got {type(leaf).__name__}; make a tensor of it "
+                    "with constant(...) and compute with that"
+                )
+            if leaf.dtype.kind != "f":
+                raise TypeError(
+                    f"a tensor of {leaf.dtype} has no gradient; cast it to float32 before watching it"
+                )
+        self._watched.update((_key(leaf), leaf) for leaf in leaves)
+
+    def watches(self, x: Tensor) -> bool:
+        """Whether `watch` was called for exactly this tensor."""
+        return id(x) in self._watched
+
+    def record(self, call: Call) -> None:
+        """Note a call, if it depends on something that is watched."""
+        if any(self._follows(x) for x in call.inputs):
+            self._calls.append(call)
+            self._computed.add(id(call.output))
+
+    def _follows(self, x: Tensor) -> bool:
+        if id(x) in self._computed or _key(x) in self._watched:
+            return True
+        origin = x.origin
+        return (
+            self._automatic
+            and type(origin) is ReadFrom
+            and origin.index is None
+            and origin.variable.trainable
+        )
+
+    def gradient(
+        self,
+        target: Structure,
+        sources: Structure,
+        output_gradients: TensorLike | None = None,
+    ) -> Structure:
+        """The gradient of the sum of `target` with respect to each of `sources`.
+
+        Parameters
+        ----------
+        target : tensor, or tensors in nested lists
+            What was computed; several targets are added up.
+        sources : variable, watched tensor, or a nested structure of them
+        output_gradients : tensor of the shape of `target`, optional
+            Weights of the target's elements in the sum, by default ones.
+
+        Returns
+        -------
+        Tensor or None, in the structure of `sources`
+            None for a source that the target does not depend on.
+
+        Raises
+        ------
+        RuntimeError
+            On the second call, unless the tape is persistent.
+        TypeError
+            If a source is not a tensor.
+        ValueError
+            If `output_gradients` does not have the shape of `target`.
+        """
+        self._check(sources)
+        gradients = self._seeds(target, output_gradients)
+        calls = self._take()
+        inside = self in recorders.stack and not self._persistent
+        if inside:
+            recorders.stack.remove(self)
+        try:
+            self._walk_back(calls, gradients, {_key(leaf) for leaf in _leaves(sources)})
+        finally:
+            if inside:
+                recorders.stack.append(self)
+        return _like(sources, gradients)
+
+    def _check(self, sources: Structure) -> None:
+        if self._used and not self._persistent:
+            raise RuntimeError(
+                "this tape has given its gradient already and freed what it recorded; use "
+                "GradientTape(persistent=True) to call gradient more than once"
+            )
+        for leaf in _leaves(sources):
+            if not isinstance(leaf, Tensor):
+                raise TypeError(
+                    f"a source must be a Variable or a Tensor, got {type(leaf).__name__}; compute "
+                    "with constant(...) and watch it"
+                )
+
+    @staticmethod
+    def _seeds(target: Structure, output_gradients: TensorLike | None) -> dict[int, Tensor]:
+        gradients: dict[int, Tensor] = {}
+        for leaf in _leaves(target):
+            y = convert(leaf)
+            seed = ones_like(y) if output_gradients is None else convert(output_gradients, y.dtype)
+            if seed.shape != y.shape:
+                raise ValueError(
+                    f"output_gradients has shape {seed.shape} and the target {y.shape}; they must "
+                    "be equal"
+                )
+            _accumulate(gradients, _key(y), seed)
+        return gradients
+
+    def _take(self) -> list[Call]:
+        """The calls recorded so far, which a tape that is not persistent gives away."""
+        self._used = True
+        if self._persistent:
+            return list(self._calls)
+        calls, self._calls, self._computed = self._calls, [], set()
+        return calls
+
+    @staticmethod
+    def _walk_back(calls: list[Call], gradients: dict[int, Tensor], sources: set[int]) -> None:
+        """Turn the gradients of targets into those of sources, along the calls between them."""
+        path, reached = [], set(sources)
+        for call in calls:
+            if any(_key(x) in reached for x in call.inputs):
+                path.append(call)
+                reached.add(id(call.output))
+        for call in reversed(path):
+            output = id(call.output)
+            dy = gradients.get(output) if output in sources else gradients.pop(output, None)
+            if dy is None or call.primitive.rule is None:
+                continue
+            for x, dx in zip(call.inputs, call.primitive.rule(call, dy), strict=True):
+                if dx is not None and _key(x) in reached:
+                    _accumulate(gradients, _key(x), dx() if callable(dx) else dx)
+
+
+def _accumulate(gradients: dict[int, Tensor], key: int, dx: Tensor) -> None:
+    gradients[key] = add(gradients[key], dx) if key in gradients else dx

@@ -1,0 +1,468 @@
+"""Tensor and Variable: NumPy arrays that ops compute with and a tape can follow.
+
+A `Tensor` wraps one array and never changes. A `Variable` owns its storage, which never moves and which
+only `assign`, `assign_add`, `assign_sub` and the optimizers change. Reading a variable gives a tensor
+over that storage without a copy; should the variable change while such a tensor is still in use, the
+tensor is given a copy of the old values first, so that it does not change either.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+DType: TypeAlias = Any  # whatever np.dtype accepts
+Shape: TypeAlias = tuple[int, ...]
+TensorLike: TypeAlias = Any  # a Tensor, an array, a number or nested sequences of numbers
+Index: TypeAlias = Any
+
+# The ops behind the operators, by name. The ops stand on top of this module and enter themselves here.
+operators: dict[str, Callable[..., Tensor]] = {}
+
+
+class ReadFrom(NamedTuple):
+    """The origin of a tensor that was read from a variable: whole (index None) or in part."""
+
+    variable: Variable
+    index: Index
+
+
+class SoftmaxOf(NamedTuple):
+    """The origin of probabilities: the tensor that softmax was applied to."""
+
+    logits: Tensor
+
+
+class Tensor:
+    """An immutable array of numbers that gradients can flow through.
+
+    Parameters
+    ----------
+    value : array, number, nested sequence, or anything with ``__array__``
+        An array is wrapped without a copy (do not change it afterwards) and keeps its dtype. Python
+        floats become float32, integers int32 (int64 where one does not fit), booleans bool.
+    dtype : dtype, optional
+        Convert to this type.
+
+    Raises
+    ------
+    TypeError
+        If the values are not numbers or are complex.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> x = fastnn.Tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> x.shape, x.dtype, x.ndim
+    ((2, 2), dtype('float32'), 2)
+    >>> 2 * x[:, 0] + 1
+    Tensor([3. 7.], shape=(2,), dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "_array", "origin")
+    # NumPy leaves `array * tensor` to the tensor.
+    __array_priority__ = 1000
+
+    _array: Array
+    origin: ReadFrom | SoftmaxOf | None
+
+    def __init__(self, value: TensorLike, dtype: DType = None) -> None:
+        self._array = to_array(value, dtype)
+        self.origin = None
+
+    @property
+    def shape(self) -> Shape:
+        """The length of each axis."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements, a NumPy dtype."""
+        return self._array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes (the rank)."""
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    def numpy(self) -> Array:
+        """The values as a read-only array, without a copy where the tensor stands alone."""
+        if isinstance(self.origin, ReadFrom):
+            return self._array.copy()
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: DType = None, copy: bool | None = None) -> Array:
+        if copy:
+            return np.array(self._array, dtype)
+        return np.asarray(self.numpy(), dtype)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._array.__dlpack_device__()
+
+    def assign(self, value: TensorLike) -> Variable:
+        """Write into the variable that this tensor was indexed from, as in ``v[0, 0].assign(3.0)``.
+
+        Raises
+        ------
+        TypeError
+            If the tensor is not ``variable[index]``: tensors do not change.
+        """
+        variable, index = self._target()
+        return variable._write(index, value, np.copyto)
+
+    def assign_add(self, value: TensorLike) -> Variable:
+        """Add to the part of a variable that this tensor was indexed from."""
+        variable, index = self._target()
+        return variable._write(index, value, _add_to)
+
+    def assign_sub(self, value: TensorLike) -> Variable:
+        """Subtract from the part of a variable that this tensor was indexed from."""
+        variable, index = self._target()
+        return variable._write(index, value, _subtract_from)
+
+    def _target(self) -> ReadFrom:
+        if isinstance(self.origin, ReadFrom) and self.origin.index is not None:
+            return self.origin
+        raise TypeError(
+            "a Tensor does not change; only a Variable or its parts can be assigned to: make "
+            "v = Variable(x), then v.assign(...) or v[0].assign(...)"
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._array}, shape={self.shape}, dtype={self.dtype})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._array.item() if spec and self.size == 1 else str(self._array), spec)
+
+    def __bool__(self) -> bool:
+        return bool(self._array)
+
+    def __int__(self) -> int:
+        return int(self._array)
+
+    def __float__(self) -> float:
+        return float(self._array)
+
+    def __index__(self) -> int:
+        return self._array.__index__()
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("a tensor of shape () cannot be iterated over; use float(x) for its value")
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Index) -> Tensor:
+        return operators["getitem"](self, index)
+
+    def __neg__(self) -> Tensor:
+        return operators["negative"](self)
+
+    def __abs__(self) -> Tensor:
+        return operators["abs"](self)
+
+    def __add__(self, other: TensorLike) -> Tensor:
+        return operators["add"](self, other)
+
+    def __radd__(self, other: TensorLike) -> Tensor:
+        return operators["add"](other, self)
+
+    def __sub__(self, other: TensorLike) -> Tensor:
+        return operators["subtract"](self, other)
+
+    def __rsub__(self, other: TensorLike) -> Tensor:
+        return operators["subtract"](other, self)
+
+    def __mul__(self, other: TensorLike) -> Tensor:
+        return operators["multiply"](self, other)
+
+    def __rmul__(self, other: TensorLike) -> Tensor:
+        return operators["multiply"](other, self)
+
+    def __truediv__(self, other: TensorLike) -> Tensor:
+        return operators["divide"](self, other)
+
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
+        return operators["divide"](other, self)
+
+    def __pow__(self, other: TensorLike) -> Tensor:
+        return operators["pow"](self, other)
+
+    def __rpow__(self, other: TensorLike) -> Tensor:
+        return operators["pow"](other, self)
+
+    def __matmul__(self, other: TensorLike) -> Tensor:
+        return operators["matmul"](self, other)
+
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return operators["matmul"](other, self)
+
+    def __eq__(self, other: TensorLike) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
+        return operators["equal"](self, other)
+
+    def __ne__(self, other: TensorLike) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
+        return operators["not_equal"](self, other)
+
+    def __lt__(self, other: TensorLike) -> Tensor:
+        return operators["less"](self, other)
+
+    def __le__(self, other: TensorLike) -> Tensor:
+        return operators["less_equal"](self, other)
+
+    def __gt__(self, other: TensorLike) -> Tensor:
+        return operators["greater"](self, other)
+
+    def __ge__(self, other: TensorLike) -> Tensor:
+        return operators["greater_equal"](self, other)
+
+    __hash__ = None  # type: ignore[assignment]  # == compares elementwise, as in NumPy
+
+
+class Variable(Tensor):
+    """A tensor whose values can be assigned; an open `GradientTape` watches it if it is trainable.
+
+    Parameters
+    ----------
+    initial_value : array, number or nested sequence
+        Copied. A Python float gives float32; a NumPy array keeps its dtype.
+    trainable : bool, default True
+        Whether tapes watch it by themselves and optimizers of a model change it.
+    dtype : dtype, optional
+        Convert to this type.
+    name : str, default "variable"
+        Used in messages.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> v = fastnn.Variable([[1.0, 2.0]])
+    >>> v.assign_add([[1.0, 1.0]])
+    Variable([[2. 3.]], shape=(1, 2), dtype=float32)
+    >>> v[0, 0].assign(9.0).numpy()
+    array([[9., 3.]], dtype=float32)
+    """
+
+    __slots__ = ("_snapshot", "name", "trainable")
+
+    def __init__(
+        self,
+        initial_value: TensorLike,
+        trainable: bool = True,
+        dtype: DType = None,
+        name: str = "variable",
+    ) -> None:
+        self._array = np.array(to_array(initial_value, dtype), order="C")
+        self.origin = None
+        self.trainable = trainable
+        self.name = name
+        self._snapshot: weakref.ref[Tensor] | None = None
+
+    @property
+    def value(self) -> Tensor:
+        """The variable as it is now, as a tensor that later assignments do not change."""
+        snapshot = self._snapshot() if self._snapshot is not None else None
+        if snapshot is None:
+            snapshot = wrap(self._array, ReadFrom(self, None))
+            self._snapshot = weakref.ref(snapshot)
+        return snapshot
+
+    def numpy(self) -> Array:
+        """A copy of the values."""
+        return self._array.copy()
+
+    def mutable(self) -> Array:
+        """The storage itself, to be changed in place by an update."""
+        snapshot = self._snapshot() if self._snapshot is not None else None
+        if snapshot is not None:
+            snapshot._array = self._array.copy()
+        self._snapshot = None
+        return self._array
+
+    def assign(self, value: TensorLike) -> Variable:
+        """Replace the values; returns the variable.
+
+        Raises
+        ------
+        ValueError
+            If the shape of `value` is not exactly that of the variable. Nothing is changed then.
+        """
+        return self._write(..., value, np.copyto)
+
+    def assign_add(self, value: TensorLike) -> Variable:
+        """Add `value`, of exactly the variable's shape; returns the variable."""
+        return self._write(..., value, _add_to)
+
+    def assign_sub(self, value: TensorLike) -> Variable:
+        """Subtract `value`, of exactly the variable's shape; returns the variable."""
+        return self._write(..., value, _subtract_from)
+
+    def _write(
+        self, index: Index, value: TensorLike, into: Callable[[Array, Array], None]
+    ) -> Variable:
+        shape = self._array[index].shape
+        new = to_array(value)
+        if new.shape != shape:
+            part = "" if index is ... else f" at index {index}"
+            raise ValueError(
+                f"cannot assign a value of shape {new.shape} to the variable {self.name!r}{part} of "
+                f"shape {shape}; the shapes must be equal: reshape or broadcast the value first"
+            )
+        storage = self.mutable()
+        written = np.asarray(storage[index])
+        into(written, new.astype(self.dtype, copy=False))
+        if not np.may_share_memory(written, storage):  # an index array, or a single element
+            storage[index] = written
+        return self
+
+
+def _add_to(part: Array, value: Array) -> None:
+    part += value
+
+
+def _subtract_from(part: Array, value: Array) -> None:
+    part -= value
+
+
+def wrap(array: Array, origin: ReadFrom | SoftmaxOf | None = None) -> Tensor:
+    """A Tensor over `array`, which is known to be fit for one."""
+    tensor = Tensor.__new__(Tensor)
+    tensor._array = array
+    tensor.origin = origin
+    return tensor
+
+
+def to_array(value: TensorLike, dtype: DType = None) -> Array:
+    """`value` as an array of a dtype that tensors have, without a copy where it is one already."""
+    if isinstance(value, Tensor):
+        array = value._array
+    elif isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+    else:
+        array = _from_python(value)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(
+            f"a tensor holds real numbers, not {array.dtype}; convert the values to float32, float64, "
+            "integers or bool first"
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def _from_python(value: TensorLike) -> Array:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"the nested sequences do not form an array: {error}") from None
+    if hasattr(value, "__array__"):
+        return array
+    if array.dtype == np.float64:
+        return array.astype(np.float32)
+    if array.dtype == np.int64 and (not array.size or np.abs(array).max() <= np.iinfo(np.int32).max):
+        return array.astype(np.int32)
+    return array
+
+
+def convert(value: TensorLike, dtype: DType = None) -> Tensor:
+    """`value` as a Tensor: itself if it is one, a variable's present value, or a new one."""
+    if isinstance(value, Variable):
+        tensor = value.value
+    elif isinstance(value, Tensor):
+        tensor = value
+    elif isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
+        tensor = operators["stack"](value)
+    else:
+        return wrap(to_array(value, dtype))
+    return tensor if dtype is None or tensor.dtype == dtype else operators["cast"](tensor, dtype)
+
+
+def constant(value: TensorLike, dtype: DType = None, shape: Shape | None = None) -> Tensor:
+    """A tensor of the given values; an array is wrapped without a copy.
+
+    Parameters
+    ----------
+    value : array, number or nested sequence
+    dtype : dtype, optional
+        By default an array's own, float32 for Python floats, int32 for integers.
+    shape : tuple, optional
+        Reshape to this shape, or fill it if `value` is one number.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.constant(3.0)
+    Tensor(3.0, shape=(), dtype=float32)
+    """
+    array = to_array(value, dtype)
+    if shape is not None:
+        shape = to_shape(shape)
+        array = np.full(shape, array) if array.ndim == 0 else array.reshape(shape)
+    return wrap(array)
+
+
+def to_shape(shape: Any, *more: Any) -> Shape:
+    """`shape` as a tuple of lengths that are not negative."""
+    if more or isinstance(shape, int | np.integer):
+        lengths = ", ".join(map(str, (shape, *more)))
+        comma = "" if more else ","
+        raise TypeError(f"the shape must be one tuple: write ({lengths}{comma})")
+    lengths = tuple(int(length) for length in shape)
+    if any(length < 0 for length in lengths):
+        raise ValueError(f"the shape {lengths} has a negative length; lengths start at 0")
+    return lengths
+
+
+def zeros(shape: Shape, dtype: DType = np.float32) -> Tensor:
+    """A tensor of zeros.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype, default float32
+
+    Raises
+    ------
+    TypeError
+        If the shape is not one tuple, as in ``zeros(2, 2)``.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.zeros((2, 1)).numpy()
+    array([[0.],
+           [0.]], dtype=float32)
+    """
+    return wrap(np.zeros(to_shape(shape, *_misplaced(dtype)), dtype))
+
+
+def ones(shape: Shape, dtype: DType = np.float32) -> Tensor:
+    """A tensor of ones; parameters and errors as for `zeros`.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.ones((2,))
+    Tensor([1. 1.], shape=(2,), dtype=float32)
+    """
+    return wrap(np.ones(to_shape(shape, *_misplaced(dtype)), dtype))
+
+
+def _misplaced(dtype: DType) -> tuple[int, ...]:
+    """The second length of ``zeros(2, 2)``, which arrives where the dtype should be."""
+    return (dtype,) if isinstance(dtype, int) else ()

@@ -1,0 +1,63 @@
+"""Small helpers around training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn import random
+from fastnn.ops.labels import to_classes
+from fastnn.tensor import Array, TensorLike, to_array
+
+
+def set_random_seed(seed: int) -> None:
+    """Make everything random that follows (weights, shuffles, random tensors) repeatable.
+
+    Parameters
+    ----------
+    seed : int
+        Not negative.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.utils.set_random_seed(1)
+    >>> x = fastnn.random.normal((3,))
+    >>> fastnn.utils.set_random_seed(1)
+    >>> bool((x.numpy() == fastnn.random.normal((3,)).numpy()).all())
+    True
+    """
+    random.seed(seed)
+
+
+def to_categorical(x: TensorLike, num_classes: int | None = None) -> Array:
+    """Class labels as rows of zeros with a one.
+
+    Parameters
+    ----------
+    x : whole numbers, shape (n,) or (n, 1)
+    num_classes : int, optional
+        By default the largest label plus 1.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n, num_classes).
+
+    Raises
+    ------
+    ValueError
+        If a label is not a whole number in [0, num_classes).
+
+    Examples
+    --------
+    >>> from fastnn.utils import to_categorical
+    >>> to_categorical([0, 2])
+    array([[1., 0., 0.],
+           [0., 0., 1.]])
+    """
+    labels = to_array(x)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    if num_classes is None:
+        num_classes = int(labels.max()) + 1 if labels.size else 0
+    return np.eye(num_classes)[to_classes(labels, num_classes, "x")]
