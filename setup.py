@@ -8,7 +8,9 @@ from setuptools.command.build_ext import build_ext
 
 
 class BuildExt(build_ext):
-    """Leaves the extension in the source tree too, so that the checkout's root can import fastnn."""
+    """Leaves the extension in the source tree too, so that the checkout's root can import "
+    "fastnn.
+    """
 
     def run(self) -> None:
         super().run()
@@ -27,10 +29,17 @@ setup(
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             # Levels must round alike, so the compiler may not fuse a multiply and an add by itself.
             # Nothing here reads errno or the floating-point flags, and promising so lets loops with
-            # square roots and comparisons become vector code. No -ffast-math: NaN and infinity count.
+            # square roots and comparisons become vector code. No -ffast-math: NaN and infinity
+            # count.
             extra_compile_args=[
-                "-std=c11", "-O3", "-g0", "-Wall", "-Wextra",
-                "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
+                "-std=c11",
+                "-O3",
+                "-g0",
+                "-Wall",
+                "-Wextra",
+                "-ffp-contract=off",
+                "-fno-math-errno",
+                "-fno-trapping-math",
             ],
         )
     ],

@@ -7,8 +7,8 @@ import numpy as np
 
 if find_spec("fastnn._kernels") is None:
     raise ImportError(
-        f"fastnn's extension is not built in {__path__[0]}; run `pip install -e .` in the folder above "
-        "it (a C compiler is needed), or start Python elsewhere to use an installed fastnn"
+        f"fastnn's extension is not built in {__path__[0]}; run `pip install -e .` in the folder "
+        "above it (a C compiler is needed), or start Python elsewhere to use an installed fastnn"
     )
 
 from fastnn import (
@@ -20,14 +20,14 @@ from fastnn import (
     metrics,
     models,
     nn,
+    ops,
     optimizers,
     random,
     utils,
 )
 from fastnn._kernels import isa
 from fastnn.models import Sequential
-from fastnn.ops import *  # noqa: F403  # ops.__all__ is the list
-from fastnn.ops import __all__ as _ops
+from fastnn.ops import *  # noqa: F403  # each op is a public name
 from fastnn.tape import GradientTape
 from fastnn.tensor import Tensor, Variable, constant, ones, zeros
 
@@ -36,7 +36,8 @@ __version__ = "0.1.0"
 float32, float64 = np.float32, np.float64
 int32, int64, uint8 = np.int32, np.int64, np.uint8
 
-# `tf.keras.losses`, `from fastnn import keras` and `from fastnn.keras import layers` all mean fastnn.
+# `tf.keras.losses`, `from fastnn import keras` and `from fastnn.keras import layers` all mean
+# fastnn.
 keras = sys.modules[__name__]
 for _name, _module in list(sys.modules.items()):
     if _name == "fastnn" or _name.startswith("fastnn."):
@@ -68,5 +69,5 @@ __all__ = [
     "uint8",
     "utils",
     "zeros",
-    *_ops,
 ]
+__all__ += ops.__all__

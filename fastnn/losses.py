@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
-
 from fastnn import ops
 from fastnn.lookup import by_name
 from fastnn.ops.core import floating, recorders
@@ -40,7 +38,8 @@ def _class_labels(y_true: TensorLike, shape: Shape) -> TensorLike:
         labels = ops.reshape(labels, labels.shape[:-1])
     if labels.shape != shape[:-1]:
         raise ValueError(
-            f"y_true has shape {convert(y_true).shape} and y_pred {shape}; y_true must hold one class "
+            f"y_true has shape {convert(y_true).shape} and y_pred {shape}; y_true must hold one "
+            "class "
             f"for each row: shape {shape[:-1]}. For one-hot targets use categorical_crossentropy"
         )
     return to_classes(labels, shape[-1], "y_true")
@@ -70,9 +69,10 @@ def sparse_categorical_crossentropy(
     ----------
     y_true : whole numbers in [0, classes), shape (n,) or (n, 1)
     y_pred : tensor of shape (n, classes)
-        Probabilities, or logits if `from_logits`. Probabilities that `softmax` made are traced back to
-        their logits, which has no limit and loses no digits, and the gradient flows to the logits;
-        others are divided by their sum and clipped to [1e-7, 1 - 1e-7], so the loss is at most 16.118.
+        Probabilities, or logits if `from_logits`. Probabilities that `softmax` made are traced back
+        to their logits, which has no limit and loses no digits, and the gradient flows to the
+        logits; others are divided by their sum and clipped to [1e-7, 1 - 1e-7], so the loss is at
+        most 16.118.
     from_logits : bool, default False
 
     Returns
@@ -134,8 +134,8 @@ def categorical_crossentropy(
     y_true = convert(y_true, y_pred.dtype)
     if y_true.shape != y_pred.shape or not y_pred.ndim:
         raise ValueError(
-            f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; they must be equal. For integer "
-            "labels use sparse_categorical_crossentropy"
+            f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; they must be equal. For "
+            "integer labels use sparse_categorical_crossentropy"
         )
     logits = y_pred if from_logits else _logits_of(y_pred)
     if logits is None:
@@ -177,8 +177,8 @@ def mean_squared_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
         y_pred = ops.expand_dims(y_pred, -1)
     if y_true.shape != y_pred.shape or not y_pred.ndim:
         raise ValueError(
-            f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; they must be equal: reshape the "
-            "targets to the model's output"
+            f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; they must be equal: "
+            "reshape the targets to the model's output"
         )
     return ops.reduce_mean(ops.square(y_true - y_pred), axis=-1)
 

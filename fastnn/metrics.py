@@ -26,19 +26,19 @@ def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array
     labels, predicted = to_array(y_true), to_array(y_pred)
     if labels.ndim == predicted.ndim:
         labels = labels[..., 0]
-    return (predicted.argmax(-1) == labels).astype(np.float32)
+    return np.asarray(predicted.argmax(-1) == labels, np.float32)
 
 
 def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:
     """1 where the most probable class is that of the one-hot target; both (n, classes)."""
-    return (to_array(y_true).argmax(-1) == to_array(y_pred).argmax(-1)).astype(np.float32)
+    return np.asarray(to_array(y_true).argmax(-1) == to_array(y_pred).argmax(-1), np.float32)
 
 
 def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0.5) -> Array:
     """The share of a sample's outputs that are above `threshold` exactly where the target is 1."""
     predicted = to_array(y_pred)
     target = to_array(y_true).reshape(predicted.shape)
-    return ((predicted > threshold) == target).mean(-1, dtype=np.float32)
+    return np.asarray(((predicted > threshold) == target).mean(-1, dtype=np.float32))
 
 
 def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:

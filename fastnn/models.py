@@ -135,8 +135,8 @@ class Model(Layer):
         Raises
         ------
         ValueError
-            If the model is not compiled, or the data do not fit the model, the loss or each other. The
-            weights are unchanged then.
+            If the model is not compiled, or the data do not fit the model, the loss or each other.
+            The weights are unchanged then.
         TypeError
             If the data are not real numbers.
         """
@@ -145,7 +145,9 @@ class Model(Layer):
         progress = Progress(verbose)
         inputs, targets = self._checked(x, y)
         inputs, targets, held_back = _split(inputs, targets, validation_split)
-        validation = held_back if validation_data is None else self._checked(*validation_data, "val_")
+        validation = (
+            held_back if validation_data is None else self._checked(*validation_data, "val_")
+        )
         steps = -(-len(inputs) // size)
         history = History({"epochs": epochs, "steps": steps, "verbose": verbose})
         for epoch in range(epochs):
@@ -197,9 +199,7 @@ class Model(Layer):
             return logs
         return list(logs.values()) if self.metrics else logs["loss"]
 
-    def predict(
-        self, x: TensorLike, batch_size: int | None = None, verbose: Verbose = 0
-    ) -> Array:
+    def predict(self, x: TensorLike, batch_size: int | None = None, verbose: Verbose = 0) -> Array:
         """The model's output for each row of x, as an array.
 
         Parameters
@@ -228,7 +228,8 @@ class Model(Layer):
         """Inputs and targets as arrays that the model and its loss accept to the last sample."""
         if self.loss is None:
             raise ValueError(
-                f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...) first"
+                f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...) "
+                "first"
             )
         inputs, targets = _data(f"{prefix}x", x), _data(f"{prefix}y", y)
         if len(inputs) != len(targets):
@@ -348,7 +349,9 @@ def _data(name: str, value: TensorLike) -> Array:
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from None
     if array.ndim == 0 or len(array) == 0:
-        raise ValueError(f"{name} has shape {array.shape}; it needs at least one sample along axis 0")
+        raise ValueError(
+            f"{name} has shape {array.shape}; it needs at least one sample along axis 0"
+        )
     return array
 
 
@@ -365,7 +368,7 @@ def _split(x: Array, y: Array, share: float) -> tuple[Array, Array, tuple[Array,
     at = int(len(x) * (1 - share))
     if at in (0, len(x)):
         raise ValueError(
-            f"validation_split={share} of {len(x)} samples leaves one part empty; use another share or "
-            "pass validation_data"
+            f"validation_split={share} of {len(x)} samples leaves one part empty; use another "
+            "share or pass validation_data"
         )
     return x[:at], y[:at], (x[at:], y[at:])

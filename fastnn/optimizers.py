@@ -16,7 +16,8 @@ from fastnn.tensor import Tensor, TensorLike, Variable, convert
 class Optimizer:
     """Base class: the learning rate, the slots of each variable, and `apply_gradients`.
 
-    A subclass names its slots in `slots` (with their start values) and changes one variable in `update`.
+    A subclass names its slots in `slots` (with their start values) and changes one variable in
+    `update`.
 
     Parameters
     ----------
@@ -53,9 +54,7 @@ class Optimizer:
         slots = [slot for _, slots in self._states.values() for slot in slots]
         return [self._iterations, self._learning_rate, *slots]
 
-    def apply_gradients(
-        self, grads_and_vars: Iterable[tuple[TensorLike | None, Variable]]
-    ) -> None:
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[TensorLike | None, Variable]]) -> None:
         """Change each variable by its gradient.
 
         Parameters
@@ -68,8 +67,8 @@ class Optimizer:
         TypeError
             If something else than a variable stands second, or a variable is not of floats.
         ValueError
-            If a gradient's shape is not its variable's, a variable comes twice, or there is no gradient
-            at all. Nothing is changed then.
+            If a gradient's shape is not its variable's, a variable comes twice, or there is no
+            gradient at all. Nothing is changed then.
 
         Examples
         --------
@@ -112,8 +111,8 @@ def _checked(g: TensorLike, w: Variable) -> tuple[Tensor, Variable]:
     gradient = convert(g, w.dtype)
     if gradient.shape != w.shape:
         raise ValueError(
-            f"the gradient of variable {w.name!r} has shape {gradient.shape} and the variable {w.shape};"
-            " they must be equal"
+            f"the gradient of variable {w.name!r} has shape {gradient.shape} and the variable "
+            f"{w.shape}; they must be equal"
         )
     return gradient, w
 
@@ -138,8 +137,8 @@ def _fraction(name: str, value: float, below_one: bool = False) -> float:
 class SGD(Optimizer):
     """Gradient descent, with momentum if asked for.
 
-    Without momentum w -= learning_rate * g. With it v = momentum * v - learning_rate * g and w += v,
-    or, with Nesterov's rule, w += momentum * v - learning_rate * g.
+    Without momentum w -= learning_rate * g. With it v = momentum * v - learning_rate * g and w +=
+    v, or, with Nesterov's rule, w += momentum * v - learning_rate * g.
 
     Parameters
     ----------
@@ -178,7 +177,8 @@ class SGD(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Steps that shrink with the sum of squared gradients: a += g^2; w -= learning_rate * g / sqrt(a + e).
+    """Steps that shrink with the sum of squared gradients: a += g^2; w -= learning_rate * g /
+    sqrt(a + e).
 
     Duchi, Hazan and Singer, "Adaptive subgradient methods", 2011.
 
@@ -203,8 +203,7 @@ class Adagrad(Optimizer):
         super().__init__(learning_rate, lr)
         if not 0 <= initial_accumulator_value < math.inf:
             raise ValueError(
-                "initial_accumulator_value must not be negative, got "
-                f"{initial_accumulator_value!r}"
+                f"initial_accumulator_value must not be negative, got {initial_accumulator_value!r}"
             )
         self.epsilon = _positive("epsilon", epsilon)
         self.slots = {"accumulator": initial_accumulator_value}
@@ -252,8 +251,8 @@ class Adam(Optimizer):
     """Steps along a running mean of gradients, scaled by one of their squares.
 
     m += (g - m) * (1 - beta_1); v += (g^2 - v) * (1 - beta_2); w -= a * m / (sqrt(v) + e), with
-    a = learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) at the t-th step. Kingma and Ba, "Adam: a
-    method for stochastic optimization", 2014.
+    a = learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) at the t-th step. Kingma and Ba, "Adam:
+    a method for stochastic optimization", 2014.
 
     Parameters
     ----------

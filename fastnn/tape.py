@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from fastnn.ops.core import Call, recorders
 from fastnn.ops.elementwise import add, ones_like
-from fastnn.tensor import ReadFrom, Tensor, TensorLike, Variable, convert
+from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert
 
 Structure: TypeAlias = Any  # tensors in nested lists, tuples and dicts
 
@@ -39,8 +39,8 @@ def _like(structure: Structure, found: dict[int, Tensor]) -> Structure:
 class GradientTape:
     """Records what is computed inside its ``with`` block, to differentiate it afterwards.
 
-    Trainable variables are watched by themselves, tensors after `watch`. Tapes nest: a gradient taken
-    while an outer tape is open is recorded there, which gives second derivatives.
+    Trainable variables are watched by themselves, tensors after `watch`. Tapes nest: a gradient
+    taken while an outer tape is open is recorded there, which gives second derivatives.
 
     Parameters
     ----------
@@ -96,7 +96,8 @@ class GradientTape:
                 )
             if leaf.dtype.kind != "f":
                 raise TypeError(
-                    f"a tensor of {leaf.dtype} has no gradient; cast it to float32 before watching it"
+                    f"a tensor of {leaf.dtype} has no gradient; cast it to float32 before "
+                    "watching it"
                 )
         self._watched.update((_key(leaf), leaf) for leaf in leaves)
 

@@ -1,9 +1,9 @@
 """Tensor and Variable: NumPy arrays that ops compute with and a tape can follow.
 
-A `Tensor` wraps one array and never changes. A `Variable` owns its storage, which never moves and which
-only `assign`, `assign_add`, `assign_sub` and the optimizers change. Reading a variable gives a tensor
-over that storage without a copy; should the variable change while such a tensor is still in use, the
-tensor is given a copy of the old values first, so that it does not change either.
+A `Tensor` wraps one array and never changes. A `Variable` owns its storage, which never moves and
+which only `assign`, `assign_add`, `assign_sub` and the optimizers change. Reading a variable gives
+a tensor over that storage without a copy; should the variable change while such a tensor is still
+in use, the tensor is given a copy of the old values first, so that it does not change either.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 DType: TypeAlias = Any  # whatever np.dtype accepts
 Shape: TypeAlias = tuple[int, ...]
 TensorLike: TypeAlias = Any  # a Tensor, an array, a number or nested sequences of numbers
 Index: TypeAlias = Any
 
-# The ops behind the operators, by name. The ops stand on top of this module and enter themselves here.
+# The ops behind the operators, by name. The ops stand on top of this module and enter themselves
+# here.
 operators: dict[str, Callable[..., Tensor]] = {}
 
 
@@ -165,7 +166,9 @@ class Tensor:
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.ndim == 0:
-            raise TypeError("a tensor of shape () cannot be iterated over; use float(x) for its value")
+            raise TypeError(
+                "a tensor of shape () cannot be iterated over; use float(x) for its value"
+            )
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Index) -> Tensor:
@@ -320,8 +323,8 @@ class Variable(Tensor):
         if new.shape != shape:
             part = "" if index is ... else f" at index {index}"
             raise ValueError(
-                f"cannot assign a value of shape {new.shape} to the variable {self.name!r}{part} of "
-                f"shape {shape}; the shapes must be equal: reshape or broadcast the value first"
+                f"cannot assign a value of shape {new.shape} to the variable {self.name!r}{part} "
+                f"of shape {shape}; the shapes must be equal: reshape or broadcast the value first"
             )
         storage = self.mutable()
         written = np.asarray(storage[index])
@@ -357,8 +360,8 @@ def to_array(value: TensorLike, dtype: DType = None) -> Array:
         array = _from_python(value)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(
-            f"a tensor holds real numbers, not {array.dtype}; convert the values to float32, float64, "
-            "integers or bool first"
+            f"a tensor holds real numbers, not {array.dtype}; convert the values to float32, "
+            "float64, integers or bool first"
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -374,7 +377,9 @@ def _from_python(value: TensorLike) -> Array:
         return array
     if array.dtype == np.float64:
         return array.astype(np.float32)
-    if array.dtype == np.int64 and (not array.size or np.abs(array).max() <= np.iinfo(np.int32).max):
+    if array.dtype == np.int64 and (
+        not array.size or np.abs(array).max() <= np.iinfo(np.int32).max
+    ):
         return array.astype(np.int32)
     return array
 
@@ -419,9 +424,7 @@ def constant(value: TensorLike, dtype: DType = None, shape: Shape | None = None)
 def to_shape(shape: Any, *more: Any) -> Shape:
     """`shape` as a tuple of lengths that are not negative."""
     if more or isinstance(shape, int | np.integer):
-        lengths = ", ".join(map(str, (shape, *more)))
-        comma = "" if more else ","
-        raise TypeError(f"the shape must be one tuple: write ({lengths}{comma})")
+        raise TypeError(f"the shape must be one tuple: write {(shape, *more)}")
     lengths = tuple(int(length) for length in shape)
     if any(length < 0 for length in lengths):
         raise ValueError(f"the shape {lengths} has a negative length; lengths start at 0")

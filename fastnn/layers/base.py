@@ -26,8 +26,8 @@ def _unique_name(of: type) -> str:
 class Layer:
     """Base class of all layers, and of your own.
 
-    A subclass makes its weights in ``build(input_shape)``, which runs once, on the first call, with the
-    shape of the input including the batch axis; ``call(inputs)`` computes.
+    A subclass makes its weights in ``build(input_shape)``, which runs once, on the first call, with
+    the shape of the input including the batch axis; ``call(inputs)`` computes.
 
     Parameters
     ----------
@@ -93,7 +93,9 @@ class Layer:
 
     @property
     def weights(self) -> list[Variable]:
-        """All variables of the layer and of the layers inside it, in the order they were assigned."""
+        """All variables of the layer and of the layers inside it, in the order they were "
+        "assigned.
+        """
         return [w for part in vars(self).values() for w in _weights_in(part)]
 
     @property

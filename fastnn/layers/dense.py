@@ -37,8 +37,8 @@ class Dense(Layer):
     Raises
     ------
     ValueError
-        If `units` is not a positive integer or a name is unknown; on a call, if the input has fewer than
-        two axes or its last axis is not the one that the weights were made for.
+        If `units` is not a positive integer or a name is unknown; on a call, if the input has fewer
+        than two axes or its last axis is not the one that the weights were made for.
 
     Examples
     --------
@@ -64,7 +64,9 @@ class Dense(Layer):
     ) -> None:
         super().__init__(**options)
         if isinstance(units, bool) or not isinstance(units, int | np.integer) or units <= 0:
-            raise ValueError(f"layer {self.name!r}: units must be a positive integer, got {units!r}")
+            raise ValueError(
+                f"layer {self.name!r}: units must be a positive integer, got {units!r}"
+            )
         self.units = int(units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -89,7 +91,8 @@ class Dense(Layer):
         expected = self.kernel.shape[0]
         if inputs.ndim < 2 or inputs.shape[-1] != expected:
             raise ValueError(
-                f"an input of shape {inputs.shape} is incompatible with the layer {self.name!r}, whose "
+                f"an input of shape {inputs.shape} is incompatible with the layer {self.name!r}, "
+                "whose "
                 f"kernel has shape {self.kernel.shape}: axis -1 of the input must have length "
                 f"{expected}"
             )

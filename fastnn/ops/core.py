@@ -1,8 +1,8 @@
 """What an op is made of: primitives, the record of a call, and who listens to the calls.
 
-A primitive has a forward function over arrays and a gradient rule written with ops, so that gradients
-have gradients too. The public ops check their arguments and call primitives; everything else, the tape
-included, only ever sees primitives.
+A primitive has a forward function over arrays and a gradient rule written with ops, so that
+gradients have gradients too. The public ops check their arguments and call primitives; everything
+else, the tape included, only ever sees primitives.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fastnn.tensor import Array, ReadFrom, Tensor, TensorLike, convert, operator
 
 # One entry for each input: its gradient, None where it has none, or a function that computes it and
 # that is called only if somebody wants it.
-Gradients: TypeAlias = Sequence[Tensor | None | Callable[[], Tensor]]
+Gradients: TypeAlias = Sequence[Tensor | Callable[[], Tensor] | None]
 GradientRule: TypeAlias = Callable[["Call", Tensor], Gradients]
 
 
@@ -99,10 +99,10 @@ def promote(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
 def operands(*values: TensorLike) -> list[Tensor]:
     """`values` as tensors of one dtype.
 
-    Tensors decide on it; where there is none NumPy arrays do, and Python numbers follow either. So a
-    float64 array is converted to the dtype of the float32 tensor that it meets.
+    Tensors decide on it; where there is none NumPy arrays do, and Python numbers follow either. So
+    a float64 array is converted to the dtype of the float32 tensor that it meets.
     """
-    strong = [v for v in values if isinstance(v, Tensor)]
+    strong: list[Tensor | Array] = [v for v in values if isinstance(v, Tensor)]
     strong = strong or [v for v in values if isinstance(v, np.ndarray)]
     tensors = [convert(v) for v in values]
     dtype = promote(*[v.dtype for v in strong or tensors])

@@ -8,7 +8,8 @@ from fastnn.tensor import Array, DType, Tensor, TensorLike, to_array, wrap
 
 
 def to_classes(labels: TensorLike, classes: int, name: str = "labels") -> Array:
-    """`labels` as an array of integers in [0, classes); whole numbers in a float array are accepted.
+    """`labels` as an array of integers in [0, classes); whole numbers in a float array are
+    accepted.
 
     Raises
     ------
@@ -25,8 +26,8 @@ def to_classes(labels: TensorLike, classes: int, name: str = "labels") -> Array:
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         place = ", ".join(map(str, index))
         raise ValueError(
-            f"{name}[{place}] is {array[index]}; {classes} classes are numbered by the whole numbers "
-            f"0 to {classes - 1}"
+            f"{name}[{place}] is {array[index]}; {classes} classes are numbered by the whole "
+            f"numbers 0 to {classes - 1}"
         )
     return array.astype(np.int64) if array.dtype.kind == "f" else array
 

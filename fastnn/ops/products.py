@@ -1,4 +1,4 @@
-"""Products over an inner axis: matmul, dot, and a dense layer's product with bias and activation."""
+"""Products over an inner axis: matmul, dot, and a dense layer with its bias and activation."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from fastnn.tensor import Array, Tensor, TensorLike
 @primitive
 def _matmul(a: Array, b: Array, transpose_a: bool, transpose_b: bool) -> Array:
     if a.dtype.kind != "f":
-        return np.matmul(np.swapaxes(a, -1, -2) if transpose_a else a,
-                         np.swapaxes(b, -1, -2) if transpose_b else b)
+        x = np.swapaxes(a, -1, -2) if transpose_a else a
+        y = np.swapaxes(b, -1, -2) if transpose_b else b
+        return np.asarray(np.matmul(x, y))
     if a.ndim == b.ndim == 2:
         return _kernels.matmul(a, b, transpose_a, transpose_b)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     m, n = a.shape[-1 if transpose_a else -2], b.shape[-2 if transpose_b else -1]
-    left = np.broadcast_to(a, batch + a.shape[-2:]).reshape(-1, *a.shape[-2:])
-    right = np.broadcast_to(b, batch + b.shape[-2:]).reshape(-1, *b.shape[-2:])
-    out = np.empty((math.prod(batch), m, n), a.dtype)
-    for i in range(len(out)):
+    left = np.broadcast_to(a, batch + a.shape[-2:])
+    right = np.broadcast_to(b, batch + b.shape[-2:])
+    out = np.empty((*batch, m, n), a.dtype)
+    for i in np.ndindex(batch):
         _kernels.matmul(left[i], right[i], transpose_a, transpose_b, out=out[i])
-    return out.reshape(*batch, m, n)
+    return out
 
 
 @_matmul.gradient
@@ -37,15 +38,13 @@ def _(call: Call, dy: Tensor) -> Gradients:
     ta, tb = call.attributes["transpose_a"], call.attributes["transpose_b"]
 
     def da() -> Tensor:
-        d = _matmul(b, dy, transpose_a=tb, transpose_b=True) if ta else _matmul(
-            dy, b, transpose_a=False, transpose_b=not tb
-        )
+        left, right = (b, dy) if ta else (dy, b)
+        d = _matmul(left, right, transpose_a=ta and tb, transpose_b=ta or not tb)
         return sum_to(d, a.shape)
 
     def db() -> Tensor:
-        d = _matmul(dy, a, transpose_a=True, transpose_b=ta) if tb else _matmul(
-            a, dy, transpose_a=not ta, transpose_b=False
-        )
+        left, right = (dy, a) if tb else (a, dy)
+        d = _matmul(left, right, transpose_a=tb or not ta, transpose_b=ta and tb)
         return sum_to(d, b.shape)
 
     return da, db
@@ -83,8 +82,8 @@ def matmul(
     Returns
     -------
     Tensor
-        Shape (..., m, n), the leading axes broadcast. The value of an element depends on its row of a,
-        its column of b and n alone, down to the last bit.
+        Shape (..., m, n), the leading axes broadcast. The value of an element depends on its row of
+        a, its column of b and n alone, down to the last bit.
 
     Raises
     ------
@@ -100,8 +99,8 @@ def matmul(
     x, y = operands(a, b)
     if not x.ndim or not y.ndim:
         raise ValueError(
-            f"matmul: the operands have shapes {x.shape} and {y.shape}; each needs an axis: use * to "
-            "multiply by a number"
+            f"matmul: the operands have shapes {x.shape} and {y.shape}; each needs an axis: use * "
+            "to multiply by a number"
         )
     row, column = x.ndim == 1, y.ndim == 1
     left = reshape(x, (1, *x.shape)) if row else x
@@ -111,8 +110,8 @@ def matmul(
     if inner_a != inner_b:
         raise ValueError(
             f"matmul: a {x.shape}{' transposed' if ta else ''} and b {y.shape}"
-            f"{' transposed' if tb else ''}: a's axis {-2 if ta else -1} has {inner_a} and b's axis "
-            f"{-1 if tb or column else -2} has {inner_b}; they must be equal"
+            f"{' transposed' if tb else ''}: a's axis {-2 if ta else -1} has {inner_a} and b's "
+            f"axis {-1 if tb or column else -2} has {inner_b}; they must be equal"
         )
     try:
         np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
@@ -123,7 +122,9 @@ def matmul(
         ) from None
     z = _matmul(left, right, transpose_a=ta, transpose_b=tb)
     if row or column:
-        z = reshape(z, z.shape[:-2] + (() if row else z.shape[-2:-1]) + (() if column else z.shape[-1:]))
+        z = reshape(
+            z, z.shape[:-2] + (() if row else z.shape[-2:-1]) + (() if column else z.shape[-1:])
+        )
     return z
 
 
@@ -131,8 +132,8 @@ def dot(a: TensorLike, b: TensorLike) -> Tensor:
     """The sum of products over the last axis of a and the last but one (or only) axis of b.
 
     As `numpy.dot`: the product with a number if an operand has no axis, the inner product of two
-    vectors, the matrix product of two matrices, and for more axes every row of a with every column of
-    b, shape a.shape[:-1] + b.shape[:-2] + b.shape[-1:].
+    vectors, the matrix product of two matrices, and for more axes every row of a with every column
+    of b, shape a.shape[:-1] + b.shape[:-2] + b.shape[-1:].
 
     Raises
     ------
@@ -193,7 +194,8 @@ def dense(
     shape, (length, units) = inputs[0].shape, _two_axes(inputs[1])
     if not shape or shape[-1] != length:
         raise ValueError(
-            f"dense: x has shape {shape} and kernel {(length, units)}; x's last axis must be {length}"
+            f"dense: x has shape {shape} and kernel {(length, units)}; x's last axis must be "
+            f"{length}"
         )
     if bias is not None and inputs[2].shape != (units,):
         raise ValueError(

@@ -41,7 +41,7 @@ def _kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
 def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     if axes and axes == tuple(range(x.ndim - 1)) and not keepdims and x.dtype.kind == "f":
         return _kernels.add_grad(x)
-    return np.sum(x, axis=axes, keepdims=keepdims)
+    return np.asarray(np.sum(x, axis=axes, keepdims=keepdims))
 
 
 @_reduce_sum.gradient
@@ -63,12 +63,12 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 @primitive
 def _reduce_max(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-    return np.max(x, axis=axes, keepdims=keepdims)
+    return np.asarray(np.max(x, axis=axes, keepdims=keepdims))
 
 
 @primitive
 def _reduce_min(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-    return np.min(x, axis=axes, keepdims=keepdims)
+    return np.asarray(np.min(x, axis=axes, keepdims=keepdims))
 
 
 def _share_among_equals(call: Call, dy: Tensor) -> Gradients:

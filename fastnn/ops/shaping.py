@@ -202,8 +202,8 @@ def expand_dims(x: TensorLike, axis: int) -> Tensor:
     tensor = convert(x)
     if not -tensor.ndim - 1 <= axis <= tensor.ndim:
         raise ValueError(
-            f"expand_dims: axis {axis} is outside {-tensor.ndim - 1} to {tensor.ndim}, the places for "
-            f"a new axis in shape {tensor.shape}"
+            f"expand_dims: axis {axis} is outside {-tensor.ndim - 1} to {tensor.ndim}, the places "
+            f"for a new axis in shape {tensor.shape}"
         )
     position = axis % (tensor.ndim + 1)
     return _reshape(tensor, shape=(*tensor.shape[:position], 1, *tensor.shape[position:]))
@@ -216,7 +216,9 @@ def squeeze(x: TensorLike, axis: int | None = None) -> Tensor:
     if axis is None:
         return _reshape(tensor, shape=tuple(n for n in shape if n != 1))
     if not -tensor.ndim <= axis < tensor.ndim or shape[axis] != 1:
-        raise ValueError(f"squeeze: axis {axis} of shape {shape} does not exist or is not of length 1")
+        raise ValueError(
+            f"squeeze: axis {axis} of shape {shape} does not exist or is not of length 1"
+        )
     position = axis % tensor.ndim
     return _reshape(tensor, shape=(*shape[:position], *shape[position + 1 :]))
 

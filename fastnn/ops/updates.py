@@ -1,6 +1,7 @@
 """The update rules of the optimizers: each changes a variable and its slots in place, in one pass.
 
-They are not differentiable. Every gradient is checked against its variable before the first is applied.
+They are not differentiable. Every gradient is checked against its variable before the first is
+applied.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ def sgd(w: Variable, g: Tensor, learning_rate: float) -> None:
 
 
 def momentum(
-    w: Variable, velocity: Variable, g: Tensor, learning_rate: float, momentum: float, nesterov: bool
+    w: Variable,
+    velocity: Variable,
+    g: Tensor,
+    learning_rate: float,
+    momentum: float,
+    nesterov: bool,
 ) -> None:
     """velocity = momentum * velocity - learning_rate * g; w += velocity, or with Nesterov's rule
     momentum * velocity - learning_rate * g.
     """
-    _kernels.momentum(
-        w.mutable(), velocity.mutable(), g._array, learning_rate, momentum, nesterov
-    )
+    _kernels.momentum(w.mutable(), velocity.mutable(), g._array, learning_rate, momentum, nesterov)
 
 
 def adagrad(
@@ -35,7 +39,9 @@ def adagrad(
 def rmsprop(
     w: Variable, velocity: Variable, g: Tensor, learning_rate: float, rho: float, epsilon: float
 ) -> None:
-    """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + epsilon)."""
+    """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + "
+    "epsilon).
+    """
     _kernels.rmsprop(w.mutable(), velocity.mutable(), g._array, learning_rate, rho, epsilon)
 
 
@@ -53,6 +59,12 @@ def adam(
     w -= alpha * momentum / (sqrt(velocity) + epsilon).
     """
     _kernels.adam(
-        w.mutable(), momentum.mutable(), velocity.mutable(), g._array,
-        alpha, beta_1, beta_2, epsilon,
+        w.mutable(),
+        momentum.mutable(),
+        velocity.mutable(),
+        g._array,
+        alpha,
+        beta_1,
+        beta_2,
+        epsilon,
     )
