@@ -1,0 +1,243 @@
+"""The table of differentiable ops: how to call each, what it means in NumPy, and on which inputs.
+
+The tests of values and of gradients walk this table; a new op needs a row here and nothing else.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import fastnn
+from fastnn import losses
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int, ...]
+Draw = Callable[[np.random.Generator, Shape], Array]
+
+
+def normal(rng: np.random.Generator, shape: Shape) -> Array:
+    """Anything, but nothing near 0, where some ops have a kink."""
+    x = rng.standard_normal(shape)
+    return x + 0.1 * np.sign(x)
+
+
+def positive(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.uniform(0.3, 2.0, shape)
+
+
+def distinct(rng: np.random.Generator, shape: Shape) -> Array:
+    """Numbers at least 0.1 apart, for ops that choose one of them."""
+    return rng.permutation(int(np.prod(shape))).reshape(shape) * 0.1 - 0.5
+
+
+class Case(NamedTuple):
+    """`op` over tensors of the given shapes, and the same in NumPy."""
+
+    name: str
+    op: Callable[..., Any]
+    reference: Callable[..., Any]
+    shapes: tuple[Shape, ...]
+    draw: Draw = normal
+
+
+def _softmax(x: Array) -> Array:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+LABELS = np.array([2, 0, 1, 1])
+ONE_HOT = np.eye(3)[LABELS]
+MASK = np.array([[True, False, True], [False, True, True]])
+
+CASES = [
+    Case("add", fastnn.add, np.add, ((2, 3), (2, 3))),
+    Case("add, rows", fastnn.add, np.add, ((4, 3), (3,))),
+    Case("add, rows first", fastnn.add, np.add, ((3,), (4, 3))),
+    Case("add, outer", fastnn.add, np.add, ((4, 1), (1, 3))),
+    Case("add, to a number", fastnn.add, np.add, ((2, 3), ())),
+    Case("add, the book's axes", fastnn.add, np.add, ((2, 3, 4, 2), (4, 2))),
+    Case("subtract", fastnn.subtract, np.subtract, ((2, 3), (3,))),
+    Case("multiply", fastnn.multiply, np.multiply, ((2, 3), (2, 1))),
+    Case("divide", fastnn.divide, np.divide, ((2, 3), (3,))),
+    Case("pow", fastnn.pow, np.power, ((2, 3), (3,)), positive),
+    Case("pow, square", lambda x: x**2, lambda x: x**2, ((2, 3),)),
+    Case("maximum", fastnn.maximum, np.maximum, ((2, 3), (3,))),
+    Case("minimum", fastnn.minimum, np.minimum, ((2, 3), (3,))),
+    Case(
+        "where",
+        lambda a, b: fastnn.where(MASK, a, b),
+        lambda a, b: np.where(MASK, a, b),
+        ((2, 3), (3,)),
+    ),
+    Case("negative", fastnn.negative, np.negative, ((2, 3),)),
+    Case("abs", fastnn.abs, np.abs, ((2, 3),)),
+    Case("square", fastnn.square, np.square, ((2, 3),)),
+    Case("sqrt", fastnn.sqrt, np.sqrt, ((2, 3),), positive),
+    Case("exp", fastnn.exp, np.exp, ((2, 3),)),
+    Case("log", fastnn.log, np.log, ((2, 3),), positive),
+    Case("sin", fastnn.sin, np.sin, ((2, 3),)),
+    Case("cos", fastnn.cos, np.cos, ((2, 3),)),
+    Case("tanh", fastnn.tanh, np.tanh, ((2, 3),)),
+    Case("sigmoid", fastnn.sigmoid, lambda x: 1 / (1 + np.exp(-x)), ((2, 3),)),
+    Case("relu", fastnn.relu, lambda x: np.maximum(x, 0), ((4, 5),)),
+    Case("softmax", fastnn.softmax, _softmax, ((4, 3),)),
+    Case("softmax, one axis", fastnn.softmax, _softmax, ((17,),)),
+    Case(
+        "softmax_cross_entropy",
+        lambda x: fastnn.softmax_cross_entropy(LABELS, x),
+        lambda x: -np.log(_softmax(x)[np.arange(4), LABELS]),
+        ((4, 3),),
+    ),
+    Case(
+        "sparse_categorical_crossentropy of softmax",
+        lambda x: losses.sparse_categorical_crossentropy(LABELS, fastnn.softmax(x)),
+        lambda x: -np.log(_softmax(x)[np.arange(4), LABELS]),
+        ((4, 3),),
+    ),
+    Case(
+        "sparse_categorical_crossentropy of probabilities",
+        lambda p: losses.sparse_categorical_crossentropy(LABELS, p),
+        lambda p: -np.log((p / p.sum(-1, keepdims=True))[np.arange(4), LABELS]),
+        ((4, 3),),
+        positive,
+    ),
+    Case(
+        "categorical_crossentropy of softmax",
+        lambda x: losses.categorical_crossentropy(ONE_HOT, fastnn.softmax(x)),
+        lambda x: -np.sum(ONE_HOT * np.log(_softmax(x)), -1),
+        ((4, 3),),
+    ),
+    Case(
+        "categorical_crossentropy of probabilities",
+        lambda p: losses.categorical_crossentropy(ONE_HOT, p),
+        lambda p: -np.sum(ONE_HOT * np.log(p / p.sum(-1, keepdims=True)), -1),
+        ((4, 3),),
+        positive,
+    ),
+    Case(
+        "mean_squared_error",
+        losses.mean_squared_error,
+        lambda a, b: np.mean((a - b) ** 2, -1),
+        ((4, 3), (4, 3)),
+    ),
+    Case("reduce_sum", fastnn.reduce_sum, np.sum, ((2, 3),)),
+    Case(
+        "reduce_sum, rows",
+        lambda x: fastnn.reduce_sum(x, axis=0),
+        lambda x: x.sum(0),
+        ((5, 3),),
+    ),
+    Case(
+        "reduce_sum, kept",
+        lambda x: fastnn.reduce_sum(x, axis=(0, -1), keepdims=True),
+        lambda x: x.sum((0, 2), keepdims=True),
+        ((2, 3, 4),),
+    ),
+    Case("reduce_mean", fastnn.reduce_mean, np.mean, ((2, 3),)),
+    Case(
+        "reduce_mean, axis",
+        lambda x: fastnn.reduce_mean(x, axis=1),
+        lambda x: x.mean(1),
+        ((2, 3),),
+    ),
+    Case("reduce_max", fastnn.reduce_max, np.max, ((2, 3),), distinct),
+    Case(
+        "reduce_max, axis",
+        lambda x: fastnn.reduce_max(x, axis=-1),
+        lambda x: x.max(-1),
+        ((2, 3, 2),),
+        distinct,
+    ),
+    Case(
+        "reduce_min",
+        lambda x: fastnn.reduce_min(x, axis=0, keepdims=True),
+        lambda x: x.min(0, keepdims=True),
+        ((2, 3),),
+        distinct,
+    ),
+    Case(
+        "broadcast_to",
+        lambda x: fastnn.broadcast_to(x, (4, 2, 3)),
+        lambda x: np.broadcast_to(x, (4, 2, 3)),
+        ((2, 1),),
+    ),
+    Case(
+        "reshape",
+        lambda x: fastnn.reshape(x, (3, -1)),
+        lambda x: x.reshape(3, -1),
+        ((2, 6),),
+    ),
+    Case("transpose", fastnn.transpose, np.transpose, ((2, 3, 4),)),
+    Case(
+        "transpose, permuted",
+        lambda x: fastnn.transpose(x, (1, 2, 0)),
+        lambda x: x.transpose(1, 2, 0),
+        ((2, 3, 4),),
+    ),
+    Case(
+        "concat",
+        lambda a, b: fastnn.concat([a, b], axis=1),
+        lambda a, b: np.concatenate([a, b], 1),
+        ((2, 3), (2, 1)),
+    ),
+    Case(
+        "stack",
+        lambda a, b: fastnn.stack([a, b], axis=-1),
+        lambda a, b: np.stack([a, b], -1),
+        ((2, 3), (2, 3)),
+    ),
+    Case(
+        "expand_dims",
+        lambda x: fastnn.expand_dims(x, 1),
+        lambda x: x[:, None],
+        ((2, 3),),
+    ),
+    Case("squeeze", fastnn.squeeze, np.squeeze, ((2, 1, 3, 1),)),
+    Case("slice", lambda x: x[1:, ::-2], lambda x: x[1:, ::-2], ((3, 5),)),
+    Case("item", lambda x: x[0, -1], lambda x: x[0, -1], ((3, 5),)),
+    Case(
+        "repeated rows",
+        lambda x: x[np.array([0, 2, 2])],
+        lambda x: x[np.array([0, 2, 2])],
+        ((3, 2),),
+    ),
+    Case("cast", lambda x: fastnn.cast(x, "float64"), lambda x: x.astype(float), ((2, 3),)),
+    Case("matmul", fastnn.matmul, np.matmul, ((4, 3), (3, 20))),
+    Case("matmul, narrow", fastnn.matmul, np.matmul, ((4, 3), (3, 2))),
+    Case(
+        "matmul, left transposed",
+        lambda a, b: fastnn.matmul(a, b, transpose_a=True),
+        lambda a, b: a.T @ b,
+        ((3, 4), (3, 2)),
+    ),
+    Case(
+        "matmul, right transposed",
+        lambda a, b: fastnn.matmul(a, b, transpose_b=True),
+        lambda a, b: a @ b.T,
+        ((4, 3), (2, 3)),
+    ),
+    Case(
+        "matmul, both transposed",
+        lambda a, b: fastnn.matmul(a, b, transpose_a=True, transpose_b=True),
+        lambda a, b: a.T @ b.T,
+        ((3, 4), (2, 3)),
+    ),
+    Case("matmul, batches", fastnn.matmul, np.matmul, ((2, 1, 4, 3), (5, 3, 2))),
+    Case("matmul, vector", fastnn.matmul, np.matmul, ((4, 3), (3,))),
+    Case("matmul, two vectors", fastnn.matmul, np.matmul, ((3,), (3,))),
+    Case("dot, vectors", fastnn.dot, np.dot, ((3,), (3,))),
+    Case("dot, matrix and vector", fastnn.dot, np.dot, ((2, 3), (3,))),
+    Case("dot, matrices", fastnn.dot, np.dot, ((2, 3), (3, 4))),
+    Case("dot, more axes", fastnn.dot, np.dot, ((2, 2, 3), (2, 3, 4))),
+    Case("dot, number", fastnn.dot, np.dot, ((2, 3), ())),
+    Case("dense", fastnn.dense, lambda x, w, b: x @ w + b, ((4, 3), (3, 2), (2,))),
+    Case("dense, no bias", fastnn.dense, lambda x, w: x @ w, ((4, 3), (3, 2))),
+    Case(
+        "dense, relu",
+        lambda x, w, b: fastnn.dense(x, w, b, relu=True),
+        lambda x, w, b: np.maximum(x @ w + b, 0),
+        ((4, 3), (3, 20), (20,)),
+    ),
+    Case("dense, more axes", fastnn.dense, lambda x, w, b: x @ w + b, ((2, 4, 3), (3, 2), (2,))),
+]

@@ -1,0 +1,33 @@
+"""Fixtures: a seeded generator, and every instruction set that this machine has."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import _kernels
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    fastnn.utils.set_random_seed(20)
+
+
+@pytest.fixture(params=_kernels.isas())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs once on each instruction set."""
+    before = _kernels.isa()
+    _kernels.set_isa(request.param)
+    yield request.param
+    _kernels.set_isa(before)
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> type[np.floating]:
+    return request.param

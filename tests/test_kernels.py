@@ -1,0 +1,303 @@
+"""Every kernel on every instruction set against float64 NumPy, and the promises about its bits."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from fastnn import _kernels
+
+SIZES = [(), (0,), (1,), (7,), (3, 0), (5, 16), (2, 3, 33), (1000, 17)]
+ROWS = [(0, 3), (1, 1), (1, 16), (3, 0), (5, 10), (7, 17), (33, 100), (600, 257)]
+EDGES = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-310, -1e-40, 3e38, -3e38]
+
+fused_only = pytest.mark.skipif(
+    len(_kernels.isas()) < 2, reason="no level with a fused multiply-add on this machine"
+)
+
+
+def tolerance(dtype, k=1):
+    return 4 * np.sqrt(k + 1) * np.finfo(dtype).eps
+
+
+def draw(rng, shape, dtype):
+    return np.asarray(rng.standard_normal(shape), dtype)
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_relu(shape, dtype, isa, rng):
+    x, dy = draw(rng, shape, dtype), draw(rng, shape, dtype)
+    y = _kernels.relu(x)
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    np.testing.assert_array_equal(_kernels.relu_grad(dy, y), np.where(x > 0, dy, 0))
+
+
+@pytest.mark.parametrize("length", [1, 4, 15, 16, 17, 40])
+def test_relu_edges(length, dtype, isa):
+    """At every position of a vector and its tail."""
+    x = np.resize(np.array(EDGES, dtype), length)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(_kernels.relu(x), np.maximum(x, dtype(0)))
+        np.testing.assert_array_equal(_kernels.relu_grad(x, x), np.where(x > 0, x, dtype(0)))
+
+
+@pytest.mark.parametrize("shape", ROWS)
+def test_add(shape, dtype, isa, rng):
+    x, b = draw(rng, shape, dtype), draw(rng, shape[1:], dtype)
+    np.testing.assert_array_equal(_kernels.add(x, b), x + b)
+    np.testing.assert_array_equal(_kernels.add(x, x), x + x)
+    sums, bound = x.astype(float).sum(0), np.abs(x).sum(0, dtype=float)
+    assert (np.abs(_kernels.add_grad(x) - sums) <= tolerance(dtype, shape[0]) * bound).all()
+
+
+def test_add_axes(dtype, isa, rng):
+    x, b = draw(rng, (2, 3, 4, 5), dtype), draw(rng, (4, 5), dtype)
+    np.testing.assert_array_equal(_kernels.add(x, b), x + b)
+    np.testing.assert_array_equal(_kernels.add(x, b[0]), x + b[0])
+    np.testing.assert_allclose(_kernels.add_grad(x), x.sum((0, 1, 2)), rtol=0, atol=1e-5)
+
+
+def ulps(found, exact, dtype):
+    """The error in units in the last place of the exact result, which has more digits."""
+    return np.abs(found - exact) / np.spacing(np.abs(exact).astype(dtype))
+
+
+def test_exp(dtype, isa, rng):
+    """2 units in the last place, 1 where multiply and add are fused; beyond its range 0 and inf."""
+    limits = (-87, 88) if dtype is np.float32 else (-708, 709)
+    x = np.concatenate([rng.uniform(*limits, 100_000), rng.uniform(-1, 1, 100_000)]).astype(dtype)
+    error = ulps(_kernels.exp(x), np.exp(x.astype(np.longdouble)), dtype)
+    assert error.max() <= (2 if isa == "base" else 1)
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30], dtype)
+    np.testing.assert_array_equal(_kernels.exp(x), [1, 1, np.inf, 0, np.nan, np.inf, 0])
+    subnormal = np.array([-90, -100, -103] if dtype is np.float32 else [-710, -740, -744], dtype)
+    exact = np.exp(subnormal.astype(np.longdouble)).astype(dtype)
+    assert (np.abs(_kernels.exp(subnormal) - exact) <= np.finfo(dtype).smallest_subnormal).all()
+
+
+def test_log(dtype, isa, rng):
+    """1 unit in the last place, for subnormal numbers too; -inf at 0 and NaN below."""
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = np.exp(rng.uniform(np.log(tiny * 4), 88, 100_000))
+    x = np.concatenate([x, rng.uniform(0.5, 2, 100_000)]).astype(dtype)
+    assert ulps(_kernels.log(x), np.log(x.astype(np.longdouble)), dtype).max() <= 1
+    x = np.array([1, 0, -0.0, -1, np.inf, -np.inf, np.nan], dtype)
+    expected = [0, -np.inf, -np.inf, np.nan, np.inf, np.nan, np.nan]
+    np.testing.assert_array_equal(_kernels.log(x), expected)
+
+
+def operand(rng, rows, columns, transposed, dtype):
+    """op(x), of shape (rows, columns), and x."""
+    x = draw(rng, (columns, rows) if transposed else (rows, columns), dtype)
+    return (x.T if transposed else x).astype(float), x
+
+
+TRANSPOSED = [(False, False), (True, False), (False, True), (True, True)]
+
+
+@pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
+@pytest.mark.parametrize("k", [0, 1, 5, 16, 31, 400, 401, 900])
+def test_matmul(k, ta, tb, dtype, isa, rng):
+    for m in (0, 1, 2, 5, 6, 7, 13, 250):
+        for n in (0, 1, 3, 10, 16, 17, 33, 70):
+            exact_a, a = operand(rng, m, k, ta, dtype)
+            exact_b, b = operand(rng, k, n, tb, dtype)
+            bias = draw(rng, (n,), dtype)
+            exact = exact_a @ exact_b
+            bound = tolerance(dtype, k) * (np.abs(exact_a) @ np.abs(exact_b) + np.abs(bias))
+            plain = _kernels.matmul(a, b, ta, tb)
+            assert (np.abs(plain - exact) <= bound).all()
+            biased = _kernels.matmul(a, b, ta, tb, bias)
+            np.testing.assert_array_equal(biased, plain + bias)
+            activated = _kernels.matmul(a, b, ta, tb, bias, relu=True)
+            np.testing.assert_array_equal(activated, np.maximum(biased, 0))
+
+
+@pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
+@pytest.mark.parametrize("n", [5, 40])
+def test_matmul_rows_stand_alone(n, ta, tb, dtype, isa, rng):
+    """A row of the result has the same bits in every batch, whatever its neighbours are."""
+    m, k = 250, 450
+    _, a = operand(rng, m, k, ta, dtype)
+    _, b = operand(rng, k, n, tb, dtype)
+    whole = _kernels.matmul(a, b, ta, tb)
+    for start, stop in [(0, 1), (3, 4), (1, 3), (2, 19), (100, 250), (249, 250)]:
+        rows = a[:, start:stop] if ta else a[start:stop]
+        np.testing.assert_array_equal(_kernels.matmul(rows, b, ta, tb), whole[start:stop])
+
+
+def rounded(x: Fraction, dtype) -> Fraction:
+    """x rounded once, to the nearest number of the dtype, ties to the even one."""
+    near = dtype(float(x))
+    around = [np.nextafter(near, dtype(-np.inf)), near, np.nextafter(near, dtype(np.inf))]
+    even = [int(c.view(np.uint32 if dtype is np.float32 else np.uint64)) % 2 for c in around]
+    best = min(range(3), key=lambda i: (abs(Fraction(float(around[i])) - x), even[i]))
+    return Fraction(float(around[best]))
+
+
+def chain(a, b, dtype) -> Fraction:
+    """Fused multiply-adds over k ascending, starting from 0."""
+    total = Fraction(0)
+    for x, y in zip(a, b, strict=True):
+        total = rounded(Fraction(float(x)) * Fraction(float(y)) + total, dtype)
+    return total
+
+
+def lanes(a, b, dtype) -> Fraction:
+    """Sixteen chains, k modulo 16, joined in halves."""
+    sums = [chain(a[lane::16], b[lane::16], dtype) for lane in range(16)]
+    while len(sums) > 1:
+        half = len(sums) // 2
+        sums = [rounded(sums[i] + sums[i + half], dtype) for i in range(half)]
+    return sums[0]
+
+
+@fused_only
+@pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
+@pytest.mark.parametrize("n", [16, 17])
+def test_matmul_is_the_chain_that_is_promised(n, ta, tb, dtype, rng):
+    """Exact arithmetic, rounded where a fused multiply-add rounds, gives the same bits.
+
+    k is such that it is cut into two blocks of 202 and 201.
+    """
+    m, k = 2, 403
+    _, a = operand(rng, m, k, ta, dtype)
+    _, b = operand(rng, k, n, tb, dtype)
+    c = _kernels.matmul(a, b, ta, tb)
+    rows, columns = (a.T if ta else a), (b if tb else b.T)
+    one = lanes if n <= 16 and not ta else chain
+    for i, j in [(0, 0), (1, n - 1)]:
+        first = one(rows[i][:202], columns[j][:202], dtype)
+        second = one(rows[i][202:], columns[j][202:], dtype)
+        assert Fraction(float(c[i, j])) == rounded(first + second, dtype)
+
+
+def reference_softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True, initial=-np.inf))
+    return e / e.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), *ROWS])
+def test_softmax(shape, dtype, isa, rng):
+    x = draw(rng, shape, dtype) * dtype(5)
+    dy = draw(rng, shape, dtype)
+    exact = reference_softmax(x.astype(float))
+    y = _kernels.softmax(x)
+    # x - max is rounded, by up to half a unit of its own size, before exp makes a factor of it.
+    size = np.ptp(x) if x.size else 0
+    np.testing.assert_allclose(y, exact, rtol=(size / 2 + 16) * np.finfo(dtype).eps, atol=0)
+    gradient = exact * (dy - (dy * exact).sum(-1, keepdims=True))
+    bound = tolerance(dtype, 64) * exact * (1 + np.abs(dy))
+    assert (np.abs(_kernels.softmax_grad(dy, y) - gradient) <= bound).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (1, 16), (5, 10), (7, 17), (600, 257)])
+def test_softmax_cross_entropy(shape, dtype, isa, rng):
+    m, n = shape
+    x, dloss = draw(rng, shape, dtype) * dtype(5), draw(rng, (m,), dtype)
+    labels = rng.integers(0, n, m)
+    exact = reference_softmax(x.astype(float))
+    dlogits = np.full_like(x, np.nan)
+    loss = _kernels.softmax_cross_entropy(x, labels, dlogits, dloss)
+    expected = -np.log(exact[np.arange(m), labels])
+    np.testing.assert_allclose(loss, expected, rtol=tolerance(dtype, 64), atol=tolerance(dtype))
+    gradient = (exact - np.eye(n)[labels]) * dloss[:, None]
+    np.testing.assert_allclose(dlogits, gradient, rtol=0, atol=tolerance(dtype, 64))
+    np.testing.assert_array_equal(_kernels.softmax_cross_entropy(x, labels), loss)
+    _kernels.softmax_cross_entropy(x, labels, dlogits)
+    np.testing.assert_allclose(dlogits, exact - np.eye(n)[labels], rtol=0, atol=tolerance(dtype, 9))
+
+
+def test_softmax_is_stable(dtype, isa):
+    """Large logits overflow nowhere, and hopeless ones give a loss without limit."""
+    x = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4]], dtype)
+    np.testing.assert_array_equal(_kernels.softmax(x), [[1, 0, 0], [0, 0.5, 0.5]])
+    loss = _kernels.softmax_cross_entropy(x, np.array([1, 0]))
+    np.testing.assert_allclose(loss, [2e4, 2e4 + np.log(2)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", [_kernels.softmax, _kernels.exp])
+def test_rows_stand_alone(kernel, dtype, isa, rng):
+    x = draw(rng, (50, 21), dtype)
+    np.testing.assert_array_equal(kernel(x)[7:8], kernel(x[7:8].copy()))
+
+
+RULES = {
+    "sgd": (
+        lambda w, g, s: _kernels.sgd(w, g, 0.1),
+        lambda w, g, s: (w - 0.1 * g, ()),
+        0,
+    ),
+    "momentum": (
+        lambda w, g, s: _kernels.momentum(w, s[0], g, 0.1, 0.9),
+        lambda w, g, s: (w + 0.9 * s[0] - 0.1 * g, (0.9 * s[0] - 0.1 * g,)),
+        1,
+    ),
+    "nesterov": (
+        lambda w, g, s: _kernels.momentum(w, s[0], g, 0.1, 0.9, True),
+        lambda w, g, s: (w + 0.9 * (0.9 * s[0] - 0.1 * g) - 0.1 * g, (0.9 * s[0] - 0.1 * g,)),
+        1,
+    ),
+    "adagrad": (
+        lambda w, g, s: _kernels.adagrad(w, s[0], g, 0.1, 1e-7),
+        lambda w, g, s: (w - 0.1 * g / np.sqrt(s[0] + g * g + 1e-7), (s[0] + g * g,)),
+        1,
+    ),
+    "rmsprop": (
+        lambda w, g, s: _kernels.rmsprop(w, s[0], g, 0.1, 0.9, 1e-7),
+        lambda w, g, s: (
+            w - 0.1 * g / np.sqrt(0.9 * s[0] + 0.1 * g * g + 1e-7),
+            (0.9 * s[0] + 0.1 * g * g,),
+        ),
+        1,
+    ),
+    "adam": (
+        lambda w, g, s: _kernels.adam(w, s[0], s[1], g, 0.1, 0.9, 0.999, 1e-7),
+        lambda w, g, s: (
+            w
+            - 0.1 * (0.9 * s[0] + 0.1 * g) / (np.sqrt(0.999 * s[1] + 0.001 * g * g) + 1e-7),
+            (0.9 * s[0] + 0.1 * g, 0.999 * s[1] + 0.001 * g * g),
+        ),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("rule", RULES)
+def test_update(rule, shape, dtype, isa, rng):
+    update, reference, slots = RULES[rule]
+    w, g = draw(rng, shape, dtype), draw(rng, shape, dtype)
+    s = [np.asarray(np.abs(draw(rng, shape, dtype)) + dtype(0.1)) for _ in range(slots)]
+    expected, expected_slots = reference(
+        w.astype(float), g.astype(float), [x.astype(float) for x in s]
+    )
+    update(w, g, s)
+    np.testing.assert_allclose(w, expected, rtol=tolerance(dtype), atol=tolerance(dtype))
+    for found, slot in zip(s, expected_slots, strict=True):
+        np.testing.assert_allclose(found, slot, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+@pytest.mark.skipif(len(_kernels.isas()) < 3, reason="one level with a fused multiply-add only")
+def test_levels_agree_bit_for_bit(dtype, rng):
+    """All levels with a fused multiply-add give the same bits."""
+    x, g = draw(rng, (37, 450), dtype), draw(rng, (37, 450), dtype)
+    narrow, wide = draw(rng, (450, 10), dtype), draw(rng, (450, 77), dtype)
+
+    def everything():
+        w, v = x.copy(), np.abs(g)
+        _kernels.rmsprop(w, v, g, 0.1, 0.9, 1e-7)
+        products = [_kernels.matmul(x, b) for b in (narrow, wide)]
+        products += [_kernels.matmul(x, b, transpose_a=True) for b in (g, g[:, :10])]
+        loss = _kernels.softmax_cross_entropy(x, np.arange(37))
+        rows = [_kernels.softmax(x), _kernels.add_grad(x), _kernels.exp(x), loss]
+        return [a.tobytes() for a in (w, v, *products, *rows)]
+
+    before = _kernels.isa()
+    found = {}
+    for name in _kernels.isas()[1:]:
+        _kernels.set_isa(name)
+        found[name] = everything()
+    _kernels.set_isa(before)
+    first, *others = found.values()
+    assert all(other == first for other in others)

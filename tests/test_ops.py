@@ -1,0 +1,210 @@
+"""Values and gradients of every op in the table, against NumPy and central differences in float64."""
+
+import numpy as np
+import pytest
+from cases import CASES, Case
+
+import fastnn
+from fastnn import GradientTape, Variable
+
+cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@cases
+def test_value(case: Case, dtype, isa, rng):
+    inputs = [case.draw(rng, shape).astype(dtype) for shape in case.shapes]
+    result = case.op(*[fastnn.constant(x) for x in inputs])
+    expected = case.reference(*[x.astype(np.float64) for x in inputs])
+    assert result.shape == expected.shape
+    assert result.dtype == (np.float64 if case.name == "cast" else dtype)
+    np.testing.assert_allclose(result, expected, rtol=64 * np.finfo(dtype).eps, atol=1e-6)
+
+
+def _gradients(case: Case, inputs, weights, order_2=None):
+    """The gradients of sum(op * weights), or those of their products with `order_2`."""
+    variables = [Variable(x) for x in inputs]
+    with GradientTape() as outer:
+        with GradientTape() as inner:
+            y = fastnn.reduce_sum(case.op(*variables) * weights)
+        first = inner.gradient(y, variables)
+        if order_2 is None:
+            return first
+        total = fastnn.constant(np.float64(0))
+        for g, v in zip(first, order_2, strict=True):
+            if g is not None:
+                total = total + fastnn.reduce_sum(g * v)
+    return outer.gradient(total, variables)
+
+
+def _central_differences(function, inputs, h):
+    """The derivatives of a function of arrays by every entry of them."""
+    result = []
+    for x in inputs:
+        slopes = np.zeros_like(x)
+        for index in np.ndindex(x.shape):
+            kept = x[index]
+            x[index] = kept + h
+            above = function()
+            x[index] = kept - h
+            below = function()
+            x[index] = kept
+            slopes[index] = (above - below) / (2 * h)
+        result.append(slopes)
+    return result
+
+
+def _assert_close(gradients, expected):
+    for g, e in zip(gradients, expected, strict=True):
+        found = np.zeros_like(e) if g is None else g.numpy()
+        assert found.shape == e.shape
+        np.testing.assert_allclose(found, e, rtol=1e-6, atol=1e-7)
+
+
+@cases
+def test_gradient(case: Case, rng):
+    inputs = [np.asarray(case.draw(rng, shape)) for shape in case.shapes]
+    weights = rng.standard_normal(case.reference(*inputs).shape)
+
+    def function():
+        return np.sum(case.reference(*inputs) * weights)
+
+    expected = _central_differences(function, inputs, 1e-5)
+    _assert_close(_gradients(case, inputs, weights), expected)
+
+
+@cases
+def test_second_gradient(case: Case, rng):
+    inputs = [np.asarray(case.draw(rng, shape)) for shape in case.shapes]
+    weights = rng.standard_normal(case.reference(*inputs).shape)
+    directions = [rng.standard_normal(x.shape) for x in inputs]
+
+    def function():
+        first = _gradients(case, inputs, weights)
+        return sum(
+            np.sum(g.numpy() * v) for g, v in zip(first, directions, strict=True) if g is not None
+        )
+
+    expected = _central_differences(function, inputs, 1e-5)
+    _assert_close(_gradients(case, inputs, weights, directions), expected)
+
+
+def test_every_primitive_has_a_case(monkeypatch, rng):
+    """A new op cannot be forgotten in the table."""
+    from fastnn.ops import core, elementwise, neural, products, reductions, shaping
+
+    known = {
+        p.name
+        for module in (elementwise, neural, products, reductions, shaping)
+        for p in vars(module).values()
+        if isinstance(p, core.Primitive)
+    }
+    used = set()
+
+    class Listener:
+        def record(self, call):
+            used.add(call.primitive.name)
+
+        def watches(self, x):
+            return False
+
+    monkeypatch.setattr(core.recorders, "stack", [Listener()])
+    for case in CASES:
+        inputs = [np.asarray(case.draw(rng, shape)) for shape in case.shapes]
+        ones = np.ones(case.reference(*inputs).shape)
+        _gradients(case, inputs, ones, inputs)
+        _gradients(case, [x.astype(np.float32) for x in inputs], ones)
+    assert known - used == set()
+
+
+@pytest.mark.parametrize("name", ["relu", "maximum", "minimum", "reduce_max", "softmax", "add"])
+def test_nan_goes_through(name, dtype, isa):
+    x = np.array([1.0, np.nan, -1.0] * 9, dtype)
+    if name in ("maximum", "minimum", "add"):
+        for a, b in ((x, np.zeros_like(x)), (np.zeros_like(x), x)):
+            found = getattr(fastnn, name)(a, b).numpy()
+            np.testing.assert_array_equal(np.isnan(found), np.isnan(x))
+    else:
+        found = getattr(fastnn, name)(x).numpy()
+        assert np.isnan(found[1] if name == "relu" else found).all()
+
+
+def test_extremes_share_the_gradient():
+    x = Variable([1.0, 3.0, 3.0])
+    with GradientTape() as tape:
+        y = fastnn.reduce_max(x)
+    np.testing.assert_array_equal(tape.gradient(y, x), [0, 0.5, 0.5])
+
+
+def test_constants():
+    np.testing.assert_array_equal(fastnn.one_hot([2, 0], 3), [[0, 0, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(fastnn.argmax([[1, 3], [4, 2]], axis=1), [1, 0])
+    np.testing.assert_array_equal(fastnn.argmax([[1, 3], [4, 2]]), [1, 0])
+    np.testing.assert_array_equal(fastnn.sign([-2.0, 0.0, 3.0]), [-1, 0, 1])
+
+
+INVALID = {
+    "add (2, 3) and (4,)": (lambda: fastnn.ones((2, 3)) + fastnn.ones((4,)), "axis -1 has 3 and 4"),
+    "add (4,) and (2, 3)": (lambda: fastnn.ones((4,)) + fastnn.ones((2, 3)), "do not broadcast"),
+    "where": (
+        lambda: fastnn.where([True, False], fastnn.ones((3,)), fastnn.ones((3,))),
+        "do not broadcast",
+    ),
+    "matmul inner": (lambda: fastnn.ones((2, 3)) @ fastnn.ones((2, 3)), r"-1 has 3 .* -2 has 2"),
+    "matmul transposed": (
+        lambda: fastnn.matmul(fastnn.ones((2, 3)), fastnn.ones((4, 3)), transpose_a=True),
+        "transposed",
+    ),
+    "matmul batches": (lambda: fastnn.ones((2, 1, 1)) @ fastnn.ones((3, 1, 1)), "leading axes"),
+    "matmul number": (lambda: fastnn.matmul(2.0, fastnn.ones((2, 2))), r"use \*"),
+    "dot inner": (lambda: fastnn.dot(fastnn.ones((2,)), fastnn.ones((3,))), "they must be equal"),
+    "dense x": (lambda: fastnn.dense(fastnn.ones((2, 3)), fastnn.ones((4, 5))), "must be 4"),
+    "dense bias": (
+        lambda: fastnn.dense(fastnn.ones((2, 3)), fastnn.ones((3, 5)), fastnn.ones((4,))),
+        r"shape \(5,\)",
+    ),
+    "dense kernel": (lambda: fastnn.dense(fastnn.ones((2, 3)), fastnn.ones((3,))), "kernel"),
+    "reshape": (lambda: fastnn.reshape(fastnn.ones((2, 3)), (4, -1)), "6 elements"),
+    "reshape, negative": (lambda: fastnn.reshape(fastnn.ones((2,)), (-1, -2)), "2 elements"),
+    "transpose": (lambda: fastnn.transpose(fastnn.ones((2, 3)), (0, 0)), "each of the 2 axes"),
+    "concat none": (lambda: fastnn.concat([]), "empty"),
+    "concat shapes": (
+        lambda: fastnn.concat([fastnn.ones((2, 3)), fastnn.ones((3, 2))]),
+        r"values\[1\] has shape \(3, 2\)",
+    ),
+    "concat axis": (lambda: fastnn.concat([fastnn.ones((2,))], axis=1), "axis 1"),
+    "expand_dims": (lambda: fastnn.expand_dims(fastnn.ones((2,)), 3), "axis 3"),
+    "squeeze": (lambda: fastnn.squeeze(fastnn.ones((2, 1)), 0), "axis 0"),
+    "broadcast_to": (lambda: fastnn.broadcast_to(fastnn.ones((3,)), (3, 2)), r"\(3,\)"),
+    "reduce_sum axis": (lambda: fastnn.reduce_sum(fastnn.ones((2,)), axis=1), "axis 1"),
+    "reduce_sum twice": (lambda: fastnn.reduce_sum(fastnn.ones((2,)), axis=(0, -1)), "twice"),
+    "reduce_max of nothing": (lambda: fastnn.reduce_max(fastnn.ones((2, 0))), "no elements"),
+    "argmax of nothing": (lambda: fastnn.argmax(fastnn.ones((0,))), "no elements"),
+    "softmax axis": (lambda: fastnn.softmax(fastnn.ones((2, 2)), axis=0), "last axis"),
+    "softmax number": (lambda: fastnn.softmax(1.0), r"shape \(\)"),
+    "one_hot": (lambda: fastnn.one_hot([0, 3], 3), r"indices\[1\] is 3"),
+    "cross-entropy shapes": (
+        lambda: fastnn.softmax_cross_entropy([0, 1], fastnn.ones((3, 2))),
+        r"\(2,\) and logits \(3, 2\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), INVALID.values(), ids=INVALID.keys())
+def test_invalid(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,)])
+def test_nothing(shape):
+    """Empty tensors give empty results and zero sums, as in NumPy."""
+    x = fastnn.ones(shape)
+    assert fastnn.relu(x).shape == shape
+    assert (x + x).shape == shape
+    assert fastnn.softmax(x).shape == shape
+    assert float(fastnn.reduce_sum(x)) == 0
+    if len(shape) == 2:
+        rows, columns = shape
+        product = fastnn.matmul(x, fastnn.ones((columns, 2)))
+        np.testing.assert_array_equal(product, np.zeros((rows, 2)))
+        assert fastnn.reduce_sum(x, axis=0).shape == (columns,)
