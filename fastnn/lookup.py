@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -20,6 +19,8 @@ def by_name(family: str, name: str, table: Mapping[str, Thing]) -> Thing:
 
 def suggestion(name: str, names: Iterable[str]) -> str:
     """The nearest of `names`, or all of them."""
+    import difflib
+
     known = sorted(names)
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"

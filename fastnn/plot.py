@@ -95,7 +95,7 @@ def writable(path: str | os.PathLike[str]) -> str:
 def _new_figure() -> Figure:
     try:
         # A Figure by itself: pyplot would keep it in a global list and may want a display.
-        from matplotlib.figure import Figure  # noqa: PLC0415  # optional, and slow to import
+        from matplotlib.figure import Figure  # optional, and slow to import
     except ImportError as error:
         raise ImportError('a picture needs matplotlib: pip install "fastnn[plot]"') from error
     return Figure(figsize=(17, 6.4), layout="constrained")

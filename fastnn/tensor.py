@@ -377,9 +377,7 @@ def _from_python(value: TensorLike) -> Array:
         return array
     if array.dtype == np.float64:
         return array.astype(np.float32)
-    if array.dtype == np.int64 and (
-        not array.size or np.abs(array).max() <= np.iinfo(np.int32).max
-    ):
+    if array.dtype == np.int64 and np.array_equal(array, array.astype(np.int32)):
         return array.astype(np.int32)
     return array
 

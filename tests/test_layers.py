@@ -1,0 +1,164 @@
+"""Layer and Dense: weights on first use, names, tracking, errors; initializers and activations."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import activations, initializers, layers
+from fastnn.layers import Dense, Layer
+
+
+def test_dense(rng):
+    layer = Dense(5, activation="relu")
+    assert layer.weights == []
+    x = rng.standard_normal((4, 3)).astype(np.float32)
+    y = layer(x)
+    kernel, bias = (w.numpy() for w in layer.weights)
+    assert (kernel.shape, bias.shape) == ((3, 5), (5,))
+    np.testing.assert_array_equal(bias, 0)
+    np.testing.assert_allclose(y, np.maximum(x @ kernel, 0), rtol=1e-5, atol=1e-6)
+    assert layer.count_params() == 20
+    again = layer(x)
+    np.testing.assert_array_equal(y, again)
+
+
+def test_dense_contracts_the_last_axis():
+    layer = Dense(5, kernel_initializer="ones")
+    np.testing.assert_array_equal(layer(fastnn.ones((2, 7, 3))), np.full((2, 7, 5), 3))
+
+
+def test_dense_without_bias():
+    layer = Dense(2, use_bias=False)
+    layer(fastnn.ones((1, 3)))
+    assert layer.bias is None
+    assert len(layer.weights) == 1
+
+
+@pytest.mark.parametrize("data", [np.float64, np.uint8, np.float16, np.int64, bool])
+def test_dense_computes_in_its_own_dtype(data):
+    assert Dense(2)(np.ones((1, 3), data)).dtype == np.float32
+
+
+@pytest.mark.parametrize("units", [0, -1, 2.5, "10", None, True, np.nan])
+def test_units(units):
+    with pytest.raises(ValueError, match=r"layer 'dense.*units must be a positive integer"):
+        Dense(units)
+
+
+def test_wrong_inputs_leave_the_layer_alone():
+    layer = Dense(2, name="head")
+    with pytest.raises(ValueError, match=r"layer 'head' needs .* got shape \(3,\)"):
+        layer(fastnn.ones((3,)))
+    assert not layer.built
+    layer(fastnn.ones((1, 3)))
+    before = layer.kernel.numpy()
+    message = r"\(5, 4\) is incompatible with the layer 'head', whose kernel has shape \(3, 2\)"
+    with pytest.raises(ValueError, match=message):
+        layer(fastnn.ones((5, 4)))
+    np.testing.assert_array_equal(layer.kernel, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"activation": "rellu"}, "unknown activation 'rellu'; did you mean 'relu'"),
+        ({"kernel_initializer": "glorot"}, "unknown initializer 'glorot'"),
+        ({"bias_initializer": "zeroes"}, "did you mean 'zeros'"),
+    ],
+)
+def test_unknown_names(options, message):
+    with pytest.raises(ValueError, match=message):
+        Dense(2, **options)
+
+
+def test_names():
+    class MyLayer(Layer):
+        pass
+
+    first, second = MyLayer(), MyLayer()
+    assert first.name.startswith("my_layer")
+    assert first.name != second.name
+    assert MyLayer(name="own").name == "own"
+
+
+class Pair(Layer):
+    """A user's layer: a weight of its own, layers in a list, and a weight that is not trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = [Dense(3), Dense(2)]
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, inputs):
+        x = inputs
+        for part in self.parts:
+            x = part(x)
+        return x * self.scale
+
+
+def test_tracking():
+    layer = Pair()
+    layer(fastnn.ones((1, 4)))
+    shapes = [w.shape for w in layer.weights]
+    assert shapes == [(4, 3), (3,), (3, 2), (2,), (), ()]
+    assert len(layer.trainable_weights) == 5
+    assert layer.scale.name.endswith("/scale")
+    layer.parts[0].trainable = False
+    assert [w.shape for w in layer.trainable_weights] == [(3, 2), (2,), ()]
+    layer.trainable = False
+    assert layer.trainable_weights == []
+
+
+def test_a_layer_without_call():
+    with pytest.raises(NotImplementedError, match="must define call"):
+        Layer()(fastnn.ones((1,)))
+
+
+def test_build_runs_once_with_the_shape():
+    shapes = []
+
+    class Notes(Layer):
+        def build(self, input_shape):
+            shapes.append(input_shape)
+
+        def call(self, inputs):
+            return inputs
+
+    layer = Notes()
+    layer(fastnn.ones((2, 3)))
+    layer(fastnn.ones((5, 3)))
+    assert shapes == [(2, 3)]
+
+
+def test_initializers():
+    kernel = initializers.get("glorot_uniform")((784, 512), np.float32).numpy()
+    assert abs(np.abs(kernel).max() - 0.068041) < 1e-5  # sqrt(6 / 1296), the published limit
+    assert abs(kernel.mean()) < 1e-3
+    normal = initializers.get("random_normal")((200, 200), np.float32).numpy()
+    assert abs(normal.std() - 0.05) < 1e-3
+    uniform = initializers.get("random_uniform")((200, 200), np.float64)
+    assert uniform.dtype == np.float64
+    assert 0.0499 < np.abs(uniform.numpy()).max() <= 0.05
+    np.testing.assert_array_equal(initializers.get("ones")((2,), np.float32), [1, 1])
+
+
+def test_seeds():
+    def kernel():
+        fastnn.utils.set_random_seed(3)
+        layer = layers.Dense(4)
+        layer(fastnn.ones((1, 3)))
+        return layer.kernel.numpy()
+
+    np.testing.assert_array_equal(kernel(), kernel())
+
+
+def test_activations():
+    assert activations.get(None) is activations.linear
+    assert activations.get("softmax") is fastnn.softmax
+    assert activations.get(fastnn.tanh) is fastnn.tanh
+    np.testing.assert_array_equal(activations.linear([1.0]), [1])
+    with pytest.raises(TypeError, match="activation must be"):
+        activations.get(3)

@@ -1,0 +1,307 @@
+"""Sequential: compile, fit, evaluate, predict, what they report and what they refuse."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Sequential, Variable, layers, losses, optimizers
+from fastnn.datasets import mnist
+
+
+def blobs(rng, n=200):
+    """Two clouds of points, easily told apart, with labels 0 and 1."""
+    labels = np.arange(n) % 2
+    return rng.standard_normal((n, 2)) + 4 * labels[:, None], labels
+
+
+def classifier(**options):
+    model = Sequential([layers.Dense(8, activation="relu"), layers.Dense(2, activation="softmax")])
+    options = {"optimizer": "rmsprop", "loss": "sparse_categorical_crossentropy", **options}
+    model.compile(**{"metrics": ["accuracy"], **options})
+    return model
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adagrad", "adam"])
+def test_fit_learns(optimizer, rng):
+    x, y = blobs(rng)
+    rate = 0.1 if optimizer == "adagrad" else 0.05
+    model = classifier(optimizer=type(optimizers.get(optimizer))(learning_rate=rate))
+    model.fit(x, y, epochs=10, batch_size=16, verbose=0)
+    loss, accuracy = model.evaluate(x, y, verbose=0)
+    assert accuracy > 0.97
+    assert loss < 0.2
+
+
+def test_the_sample_of_mnist():
+    (x, y), (x_test, y_test) = mnist.load_sample()
+    model = Sequential(
+        [layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax")]
+    )
+    model.compile("rmsprop", "sparse_categorical_crossentropy", ["accuracy"])
+    model.fit(x.reshape(-1, 784) / 255, y, epochs=3, batch_size=64, verbose=0)
+    assert model.evaluate(x_test.reshape(-1, 784) / 255, y_test, verbose=0)[1] > 0.85
+
+
+def test_fit_is_the_loop_written_by_hand(rng):
+    """One epoch of fit, not shuffled, is NumPy's loop over the same batches, averages included."""
+    x, y = rng.standard_normal((50, 3)), rng.standard_normal((50, 2))
+    model = Sequential([layers.Dense(2)])
+    model.compile(optimizers.SGD(0.1), "mse")
+    model(x[:1])
+    w, b = (v.numpy().astype(float) for v in model.weights)
+    history = model.fit(x, y, batch_size=16, epochs=1, shuffle=False, verbose=0)
+    total = 0.0
+    for start in range(0, 50, 16):
+        xb, yb = x[start : start + 16], y[start : start + 16]
+        error = xb @ w + b - yb
+        total += (error**2).mean() * len(xb)
+        gradient = 2 * error / error.size
+        w, b = w - 0.1 * xb.T @ gradient, b - 0.1 * gradient.sum(0)
+    np.testing.assert_allclose(model.weights[0], w, atol=1e-6)
+    np.testing.assert_allclose(model.weights[1], b, atol=1e-6)
+    assert history.history["loss"] == pytest.approx([total / 50], rel=1e-5)
+
+
+def test_history(rng):
+    x, y = blobs(rng)
+    history = classifier().fit(x, y, 32, 3, verbose=0, validation_data=(x[:50], y[:50]))
+    assert set(history.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert all(len(values) == 3 for values in history.history.values())
+    assert all(type(value) is float for value in history.history["val_accuracy"])
+    assert history.epoch == [0, 1, 2]
+    assert history.params == {"epochs": 3, "steps": 7, "verbose": 0}
+
+
+def test_validation_split_takes_the_last_part(rng):
+    x, y = blobs(rng, 100)
+    y[80:] = 1 - y[80:]  # the held back part contradicts the rest
+    history = classifier(optimizer=optimizers.Adam(0.05)).fit(
+        x, y, epochs=20, verbose=0, validation_split=0.2
+    )
+    assert history.params["steps"] == 3
+    assert history.history["accuracy"][-1] > 0.9
+    assert history.history["val_accuracy"][-1] < 0.1
+
+
+def test_the_names_of_metrics(rng):
+    x, y = blobs(rng)
+
+    def distance(y_true, y_pred):
+        return fastnn.abs(y_pred[:, 1] - y_true)
+
+    model = classifier(metrics=["acc", distance, losses.mean_squared_error])
+    model.compile("sgd", losses.sparse_categorical_crossentropy, metrics=["acc", distance])
+    logs = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert list(logs) == ["loss", "acc", "distance"]
+    p = model.predict(x)
+    assert logs["acc"] == pytest.approx(np.mean(p.argmax(1) == y))
+    assert logs["distance"] == pytest.approx(np.abs(p[:, 1] - y).mean(), rel=1e-5)
+    assert model.evaluate(x, y, verbose=0) == list(logs.values())
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    assert isinstance(model.evaluate(x, y, verbose=0), float)
+
+
+@pytest.mark.parametrize("size", [1, 3, 32, 1000])
+def test_predict_does_not_depend_on_the_batch(size, rng):
+    x, _ = blobs(rng)
+    model = classifier()
+    p = model.predict(x, batch_size=size)
+    assert isinstance(p, np.ndarray)
+    assert p.shape == (200, 2)
+    np.testing.assert_array_equal(p, model.predict(x))
+    np.testing.assert_array_equal(p[5], model.predict(x[5:6])[0])
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-6)
+
+
+def test_seeds_repeat_a_training(rng):
+    x, y = blobs(rng)
+
+    def weights():
+        fastnn.utils.set_random_seed(5)
+        model = classifier()
+        model.fit(x, y, epochs=2, verbose=0)
+        return [w.numpy() for w in model.weights]
+
+    for a, b in zip(weights(), weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_shuffling_keeps_samples_and_targets_together_and_mixes_batches():
+    """The targets follow from the inputs, so a wrong pair would show as a loss."""
+    x = np.arange(64.0).reshape(64, 1) / 64
+    seen = []
+
+    def loss(y_true, y_pred):
+        seen.append(np.asarray(y_true).ravel())
+        return losses.mean_squared_error(y_true, y_pred)
+
+    model = Sequential([layers.Dense(1, kernel_initializer="ones")])
+    model.compile(optimizers.SGD(1e-9), loss)
+    history = model.fit(x, x, batch_size=16, epochs=2, verbose=0)
+    np.testing.assert_allclose(history.history["loss"], 0, atol=1e-10)
+    first, second = np.concatenate(seen[1:5]), np.concatenate(seen[5:9])
+    assert sorted(first) == sorted(second) == x.ravel().tolist()
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, x.ravel())
+
+
+def test_frozen_layers_stay(rng):
+    x, y = blobs(rng)
+    model = classifier()
+    model(x[:1])
+    model.layers[0].trainable = False
+    frozen, free = model.layers[0].kernel.numpy(), model.layers[1].kernel.numpy()
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].kernel, frozen)
+    assert not np.array_equal(model.layers[1].kernel, free)
+
+
+def test_compile_leaves_weights_alone(rng):
+    x, y = blobs(rng)
+    model = classifier()
+    model.fit(x, y, verbose=0)
+    before = model.layers[0].kernel.numpy()
+    model.compile("adam", "mse")
+    np.testing.assert_array_equal(model.layers[0].kernel, before)
+
+
+def test_add_and_pop():
+    model = Sequential(name="net")
+    model.add(layers.Dense(3))
+    model.add(layers.Dense(2))
+    assert model(fastnn.ones((1, 4))).shape == (1, 2)
+    assert model.pop().units == 2
+    assert model(fastnn.ones((1, 4))).shape == (1, 3)
+    outer = Sequential([model, layers.Dense(1)])
+    assert outer(fastnn.ones((1, 4))).shape == (1, 1)
+    assert len(outer.weights) == 4
+    for wrong in (10, layers.Dense, "dense"):
+        with pytest.raises(TypeError, match=r"Dense\(10\)"):
+            model.add(wrong)
+    with pytest.raises(ValueError, match="no layers to remove"):
+        Sequential().pop()
+
+
+def test_verbose(capsys, rng):
+    x, y = blobs(rng)
+    model = classifier()
+    model.fit(x, y, epochs=2, verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x)
+    assert capsys.readouterr() == ("", "")
+    for verbose in ("auto", 1, 2):
+        model.fit(x, y, epochs=2, verbose=verbose)
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 2
+        assert lines[0].startswith("Epoch 1/2 - ")
+        assert "accuracy: " in lines[1]
+    with pytest.raises(ValueError, match="verbose must be"):
+        model.fit(x, y, verbose=3)
+
+
+def test_a_bar_on_a_terminal(capsys, monkeypatch, rng):
+    x, y = blobs(rng)
+    model = classifier()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    model.fit(x, y, batch_size=1, epochs=1)
+    out = capsys.readouterr().out
+    assert "Epoch 1/1:" in out
+    assert "/200 [" in out
+    assert out.splitlines()[-1].lstrip().split("\r")[-1].startswith("Epoch 1/1 - ")
+    model.fit(x, y, verbose=2)
+    assert "[" not in capsys.readouterr().out
+
+
+X, Y = np.ones((10, 3)), np.zeros(10, int)
+WRONG = {
+    "lengths": (
+        X,
+        Y[:9],
+        {},
+        ValueError,
+        r"x has 10 samples .* y has 9 .*first axes must be equal",
+    ),
+    "no samples": (X[:0], Y[:0], {}, ValueError, r"x has shape \(0, 3\)"),
+    "a number": (1.0, Y, {}, ValueError, "x has shape"),
+    "one axis": (X[:, 0], Y, {}, ValueError, "incompatible with the layer"),
+    "strings": (X.astype(str), Y, {}, TypeError, "x: a tensor holds real numbers"),
+    "complex": (X.astype(complex), Y, {}, TypeError, "complex128"),
+    "objects": (X, np.array([None] * 10), {}, TypeError, "y: a tensor holds real numbers"),
+    "last label": (X, [*Y[:9], 2], {}, ValueError, r"y_true\[9\] is 2; 2 classes"),
+    "negative label": (X, Y - 1, {}, ValueError, r"y_true\[0\] is -1"),
+    "nan label": (X, [*Y[:9], np.nan], {}, ValueError, r"y_true\[9\] is nan"),
+    "one-hot": (X, np.eye(2)[Y], {}, ValueError, "categorical_crossentropy"),
+    "batch_size 0": (X, Y, {"batch_size": 0}, ValueError, "batch_size must be a positive integer"),
+    "batch_size 2.5": (X, Y, {"batch_size": 2.5}, ValueError, "batch_size"),
+    "epochs": (X, Y, {"epochs": -1}, ValueError, "epochs must be a positive integer, got -1"),
+    "split of 1": (X, Y, {"validation_split": 1.0}, ValueError, "validation_split"),
+    "split of nothing": (X, Y, {"validation_split": 0.95}, ValueError, "one part empty"),
+    "validation": (X, Y, {"validation_data": (X, Y[:3])}, ValueError, "val_x has 10 samples"),
+    "validation labels": (X, Y, {"validation_data": (X, Y + 7)}, ValueError, r"y_true\[0\] is 7"),
+}
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "options", "error", "message"), WRONG.values(), ids=WRONG.keys()
+)
+def test_refused_data_change_nothing(x, y, options, error, message):
+    model = classifier(optimizer=optimizers.SGD(0.1, momentum=0.9))
+    model.fit(X, Y, verbose=0)
+    before = [v.numpy() for v in [*model.weights, *model.optimizer.variables]]
+    with pytest.raises(error, match=message):
+        model.fit(x, y, verbose=0, **options)
+    for kept, v in zip(before, [*model.weights, *model.optimizer.variables], strict=True):
+        np.testing.assert_array_equal(v, kept)
+
+
+def test_a_wrong_width_names_the_layer():
+    model = classifier()
+    model.fit(X, Y, verbose=0)
+    for call in (
+        lambda: model.fit(np.ones((10, 4)), Y),
+        lambda: model.evaluate(np.ones((10, 4)), Y),
+        lambda: model.predict(np.ones((10, 4))),
+    ):
+        with pytest.raises(ValueError, match=r"\(.*, 4\) is incompatible with the layer 'dense"):
+            call()
+
+
+def test_before_compile():
+    model = Sequential([layers.Dense(2)])
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"call model\.compile"):
+            call(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "rmspropp"}, "did you mean 'rmsprop'"),
+        ({"loss": "categorical_crosentropy"}, "did you mean 'categorical_crossentropy'"),
+        ({"metrics": ["acuracy"]}, "did you mean 'accuracy'"),
+        ({"metrics": "accuracy"}, r"write metrics=\['accuracy'\]"),
+    ],
+)
+def test_unknown_names_leave_the_model_compiled_as_it_was(options, message):
+    model = classifier()
+    before = (model.optimizer, model.loss, dict(model.metrics))
+    with pytest.raises(ValueError, match=message):
+        model.compile(**options)
+    assert (model.optimizer, model.loss, dict(model.metrics)) == before
+
+
+def test_to_categorical():
+    to_categorical = fastnn.utils.to_categorical
+    np.testing.assert_array_equal(to_categorical([[2], [0]]), [[0, 0, 1], [1, 0, 0]])
+    assert to_categorical(np.array([1, 1], np.uint8), num_classes=5).shape == (2, 5)
+    assert to_categorical([]).shape == (0, 0)
+    with pytest.raises(ValueError, match=r"x\[0\] is 4"):
+        to_categorical([4], num_classes=4)
+
+
+def test_a_variable_as_data(rng):
+    x, y = blobs(rng)
+    classifier().fit(Variable(x), fastnn.constant(y), verbose=0)
+    classifier().fit(x.tolist(), y.tolist(), verbose=0)

@@ -1,0 +1,254 @@
+"""GradientTape: what it records, what it gives back, nesting, memory."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import GradientTape, Variable, constant
+
+
+def test_speed_and_acceleration():
+    """The falling apple: position 4.9 t^2, so speed 9.8 t and acceleration 9.8."""
+    time = Variable(3.0)
+    with GradientTape() as outer:
+        with GradientTape() as inner:
+            position = 4.9 * time**2
+        speed = inner.gradient(position, time)
+    acceleration = outer.gradient(speed, time)
+    np.testing.assert_allclose([float(speed), float(acceleration)], [29.4, 9.8], rtol=1e-6)
+
+
+def test_constants_are_watched_on_request():
+    x = constant(3.0)
+    with GradientTape() as tape:
+        tape.watch(x)
+        y = fastnn.square(x)
+    assert float(tape.gradient(y, x)) == 6
+    with GradientTape() as tape:
+        y = fastnn.square(x)
+    assert tape.gradient(y, x) is None
+
+
+def test_the_structure_of_the_sources_comes_back():
+    a, b, c = Variable(1.0), Variable(2.0), Variable(3.0)
+    with GradientTape() as tape:
+        y = a * b
+    found = tape.gradient(y, {"first": [a, (b, c)], "again": a})
+    assert float(found["first"][0]) == 2
+    assert float(found["first"][1][0]) == 1
+    assert found["first"][1][1] is None
+    assert isinstance(found["first"][1], tuple)
+    assert float(found["again"]) == 2
+
+
+def test_targets_are_summed():
+    x = Variable([1.0, 2.0])
+    with GradientTape() as tape:
+        y, z = x * x, 3 * x
+    np.testing.assert_array_equal(tape.gradient([y, z], x), [5, 7])
+    with GradientTape() as tape:
+        y = x * x
+    np.testing.assert_array_equal(tape.gradient(y, x, output_gradients=[1.0, 10.0]), [2, 40])
+
+
+def test_a_tape_is_used_once_unless_persistent():
+    x = Variable(2.0)
+    with GradientTape() as tape:
+        y = x * x
+    tape.gradient(y, x)
+    with pytest.raises(RuntimeError, match="persistent=True"):
+        tape.gradient(y, x)
+    with GradientTape(persistent=True) as tape:
+        y = x * x
+        z = y * y
+    assert [float(tape.gradient(t, x)) for t in (y, z, y)] == [4, 32, 4]
+
+
+def test_intermediate_sources():
+    x = Variable(2.0)
+    with GradientTape() as tape:
+        y = x * x
+        z = y * y
+    assert [float(g) for g in tape.gradient(z, [y, x])] == [8, 32]
+
+
+def test_reused_and_repeated_values():
+    x = Variable(3.0)
+    with GradientTape() as tape:
+        y = x * x + x * x * x + x
+    assert float(tape.gradient(y, x)) == 6 + 27 + 1
+
+
+def test_a_target_that_is_its_source():
+    x = Variable([1.0, 2.0])
+    with GradientTape() as tape:
+        pass
+    np.testing.assert_array_equal(tape.gradient(x, x), [1, 1])
+
+
+def test_gradient_inside_the_block():
+    x = Variable(2.0)
+    with GradientTape() as tape:
+        y = x * x
+        g = tape.gradient(y, x)
+        z = x * 5
+    assert float(g) == 4
+    assert z is not None
+    with GradientTape(persistent=True) as tape:
+        y = x * x * x
+        g = tape.gradient(y, x)
+    assert float(tape.gradient(g, x)) == 12
+
+
+def test_third_derivative():
+    x = Variable(2.0)
+    with GradientTape() as t3:
+        with GradientTape() as t2:
+            with GradientTape() as t1:
+                y = x**4
+            g1 = t1.gradient(y, x)
+        g2 = t2.gradient(g1, x)
+    assert float(t3.gradient(g2, x)) == pytest.approx(48)
+
+
+def test_variables_that_are_not_trainable():
+    v = Variable(2.0, trainable=False)
+    with GradientTape() as tape:
+        y = v * v
+    assert tape.gradient(y, v) is None
+    with GradientTape() as tape:
+        tape.watch(v)
+        y = v * v
+    assert float(tape.gradient(y, v)) == 4
+    w = Variable(2.0)
+    with GradientTape(watch_accessed_variables=False) as tape:
+        y = w * w
+    assert tape.gradient(y, w) is None
+
+
+def test_assignment_is_not_differentiated_and_harms_no_gradient():
+    """The gradient uses the values that were read, also if the variable has changed since."""
+    v = Variable(3.0)
+    with GradientTape() as tape:
+        y = v * v
+        v.assign(100.0)
+    assert float(tape.gradient(y, v)) == 6
+    with GradientTape() as tape:
+        y = v * v
+        v.assign(2.0)
+        z = y + v * v
+    assert float(tape.gradient(z, v)) == 204
+
+
+def test_a_slice_of_a_variable():
+    v = Variable([[1.0, 2.0], [3.0, 4.0]])
+    with GradientTape() as tape:
+        y = v[0, 1] * v[1, 1] + fastnn.reduce_sum(v[:, 0])
+    np.testing.assert_array_equal(tape.gradient(y, v), [[1, 4], [1, 2]])
+
+
+def test_lists_of_tensors_are_stacked():
+    a, b = Variable(1.0), Variable(2.0)
+    with GradientTape() as tape:
+        y = fastnn.reduce_mean([a * a, b * b])
+    assert [float(g) for g in tape.gradient(y, [a, b])] == [1, 2]
+
+
+def test_probabilities_can_be_a_source_if_watched():
+    """By default the cross-entropy of a softmax goes back to its logits directly."""
+    logits = Variable([[1.0, 2.0, 0.5]])
+    with GradientTape() as tape:
+        p = fastnn.softmax(logits)
+        tape.watch(p)
+        loss = fastnn.losses.sparse_categorical_crossentropy([1], p)
+    to_p, to_logits = tape.gradient(loss, [p, logits])
+    exact = np.exp(logits.numpy()) / np.exp(logits.numpy()).sum()
+    np.testing.assert_allclose(to_logits, exact - [[0, 1, 0]], atol=1e-6)
+    # -log(p1 / (p0 + p1 + p2)), since rows are normalised
+    np.testing.assert_allclose(to_p, [[1, 1 - 1 / exact[0, 1], 1]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("thing", [3.0, np.ones(2), None])
+def test_only_tensors_are_sources(thing):
+    x = Variable(1.0)
+    with GradientTape() as tape:
+        y = x * x
+        with pytest.raises(TypeError, match="only tensors can be watched"):
+            tape.watch(thing)
+    with pytest.raises(TypeError, match="a source must be"):
+        tape.gradient(y, [x, thing])
+    assert float(tape.gradient(y, x)) == 2  # the refused call used nothing up
+
+
+def test_integers_have_no_gradient():
+    with GradientTape() as tape, pytest.raises(TypeError, match="cast it to float32"):
+        tape.watch(constant([1, 2]))
+    v = Variable([1, 2])
+    with GradientTape() as tape:
+        y = fastnn.cast(v, "float32") * 2
+    assert tape.gradient(y, v) is None
+
+
+def test_output_gradients_of_the_wrong_shape():
+    x = Variable([1.0, 2.0])
+    with GradientTape() as tape:
+        y = x * 2
+    with pytest.raises(ValueError, match=r"\(3,\) and the target \(2,\)"):
+        tape.gradient(y, x, output_gradients=[1.0, 1.0, 1.0])
+    assert tape.gradient(y, x).shape == (2,)
+
+
+def test_a_deep_chain():
+    x = Variable(1.0)
+    with GradientTape() as tape:
+        y = x * 1.0
+        for _ in range(20_000):
+            y = y + 1.0
+    assert float(tape.gradient(y, x)) == 1
+
+
+def test_a_tape_frees_what_it_recorded():
+    gc.disable()
+    try:
+        v = Variable(np.ones(10))
+        with GradientTape() as tape:
+            y = v * 2
+            z = y * y
+        died = weakref.ref(y)
+        tape.gradient(z, v)
+        del y, z
+        assert died() is None
+    finally:
+        gc.enable()
+
+
+def test_an_error_inside_closes_the_tape():
+    tape = GradientTape()
+    with pytest.raises(ValueError, match="inside"), tape:
+        raise ValueError("inside")
+    from fastnn.ops.core import recorders
+
+    assert recorders.stack == []
+
+
+def test_tapes_of_other_threads_do_not_listen():
+    import threading
+
+    v = Variable(2.0)
+    results = []
+
+    def work():
+        with GradientTape() as tape:
+            y = v * v
+        results.append(float(tape.gradient(y, v)))
+
+    with GradientTape() as tape:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        y = v * 3
+    assert results == [4]
+    assert float(tape.gradient(y, v)) == 3

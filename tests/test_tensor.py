@@ -1,0 +1,308 @@
+"""Tensor and Variable: wrapping, dtypes, operators, indexing, assignment."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Tensor, Variable, constant
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (3.0, "float32"),
+        (3, "int32"),
+        (2**40, "int64"),
+        (-(2**31), "int32"),
+        (2**31, "int64"),
+        (True, "bool"),
+        ([1.0, 2], "float32"),
+        ([[1], [2]], "int32"),
+        (np.float64(3), "float64"),
+        (np.ones(2), "float64"),
+        (np.ones(2, np.float16), "float16"),
+        (np.ones(2, np.uint8), "uint8"),
+        (np.ones(2, ">f4"), "float32"),
+        ([], "float32"),
+    ],
+)
+def test_dtypes(value, dtype):
+    assert constant(value).dtype == dtype
+    assert Variable(value).dtype == dtype
+    assert constant(value).dtype.isnative
+
+
+@pytest.mark.parametrize("value", ["a", [1, "a"], 1j, [None], np.array([{}]), np.datetime64("now")])
+def test_only_real_numbers(value):
+    for make in (constant, Tensor, Variable, fastnn.relu):
+        with pytest.raises(TypeError, match="real numbers"):
+            make(value)
+
+
+def test_ragged():
+    with pytest.raises(ValueError, match="do not form an array"):
+        constant([[1.0], [1.0, 2.0]])
+
+
+def test_wrapping_copies_nothing():
+    array = np.arange(6.0)
+    tensor = constant(array)
+    assert np.shares_memory(tensor.numpy(), array)
+    assert np.shares_memory(np.asarray(tensor), array)
+    assert np.shares_memory(np.from_dlpack(tensor), array)
+    with pytest.raises(ValueError, match="read-only"):
+        tensor.numpy()[0] = 1
+    copy = np.array(tensor)
+    copy[0] = 9
+    assert array[0] == 0
+
+
+def test_properties():
+    x = fastnn.zeros((2, 3))
+    assert (x.shape, x.ndim, x.size, len(x), x.dtype) == ((2, 3), 2, 6, 2, np.float32)
+    assert repr(constant(3.0)) == "Tensor(3.0, shape=(), dtype=float32)"
+    assert repr(Variable([1, 2])) == "Variable([1 2], shape=(2,), dtype=int32)"
+
+
+def test_scalars():
+    x = constant(2.5)
+    assert (float(x), int(x), bool(x), f"{x:.2f}", f"{constant([3.0]):.1f}") == (
+        2.5,
+        2,
+        True,
+        "2.50",
+        "3.0",
+    )
+    assert f"{constant([1, 2])}" == "[1 2]"
+    assert [10, 20, 30][constant(1)] == 20
+    with pytest.raises(TypeError, match="cannot be iterated"):
+        iter(x)
+    assert [float(row) for row in constant([1.0, 2.0])] == [1.0, 2.0]
+
+
+def test_constant_with_shape():
+    np.testing.assert_array_equal(constant(2.0, shape=(2, 2)), [[2, 2], [2, 2]])
+    np.testing.assert_array_equal(constant([1, 2, 3, 4], "float32", (2, 2)), [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("make", [fastnn.zeros, fastnn.ones])
+def test_shapes(make):
+    assert make((2, 0)).shape == (2, 0)
+    assert make([2, 3], dtype=np.int64).dtype == np.int64
+    assert make(()).shape == ()
+    with pytest.raises(TypeError, match=r"write \(2, 2\)"):
+        make(2, 2)
+    with pytest.raises(TypeError, match=r"write \(2,\)"):
+        make(2)
+    with pytest.raises(ValueError, match="negative"):
+        make((2, -1))
+
+
+def test_operators_with_numbers_and_arrays():
+    x = constant([1.0, 2.0])
+    array = np.array([10.0, 20.0])
+    for result, expected in [
+        (2 * x + 3, [5, 7]),
+        (1 - x, [0, -1]),
+        (1 / x, [1, 0.5]),
+        (2**x, [2, 4]),
+        (x**2, [1, 4]),
+        (-x, [-1, -2]),
+        (abs(-x), [1, 2]),
+        (array - x, [9, 18]),
+        (x * array, [10, 40]),
+        (array / x, [10, 10]),
+        (np.float64(2) * x, [2, 4]),
+        ([1, 1] + x, [2, 3]),
+        (x @ array, 50),
+        (array @ x, 50),
+    ]:
+        assert isinstance(result, Tensor)
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(result, expected)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "dtype"),
+    [
+        (constant(1.0), constant(np.ones(2)), "float64"),
+        (constant(1), constant(1.0), "float32"),
+        (constant(1), constant(np.float64(1)), "float64"),
+        (constant(1), 2.5, "float32"),
+        (constant(np.uint8(200)), 100, "int32"),
+        (constant(True), 1, "int32"),
+        (np.ones(2), 2.0, "float64"),
+        (np.ones(2, np.float16), 2.0, "float32"),
+        (1, 2, "int32"),
+        (Variable(np.ones(2)), constant(1.0), "float64"),
+    ],
+)
+def test_dtypes_that_meet(a, b, dtype):
+    assert fastnn.add(a, b).dtype == dtype
+    assert fastnn.add(b, a).dtype == dtype
+
+
+def test_small_integers_do_not_wrap():
+    assert int(constant(np.uint8(200)) + 100) == 300
+
+
+def test_integers():
+    x = constant([[1, 2], [3, 4]])
+    np.testing.assert_array_equal(x @ x, [[7, 10], [15, 22]])
+    assert (x @ x).dtype == np.int32
+    assert (x / 2).dtype == np.float32
+    np.testing.assert_array_equal(fastnn.reduce_mean(x), 2.5)
+    np.testing.assert_array_equal(fastnn.reduce_sum(x), 10)
+
+
+def test_comparisons():
+    x = constant([0.3, 0.7])
+    for result, expected in [
+        (x > 0.5, [False, True]),
+        (x < 0.5, [True, False]),
+        (x >= 0.7, [False, True]),
+        (x <= [0.3, 0.1], [True, False]),
+        (x == [0.3, 0.0], [True, False]),
+        (x != [0.3, 0.0], [False, True]),
+    ]:
+        assert result.dtype == np.bool_
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_a_result_is_rebound_not_changed():
+    x = y = constant([1.0])
+    x *= 2
+    assert (float(x[0]), float(y[0])) == (2, 1)
+
+
+def test_tensors_cannot_be_assigned_to():
+    x = constant([1.0, 2.0])
+    for change in (x.assign, x.assign_add, x.assign_sub, x[0].assign):
+        with pytest.raises(TypeError, match="make v = Variable"):
+            change([1.0, 2.0])
+    with pytest.raises(TypeError):
+        x[0] = 1.0
+
+
+def test_indexing(rng):
+    array = rng.standard_normal((3, 28, 28))
+    x = constant(array)
+    for index in (
+        np.s_[:, 14:, 14:],
+        np.s_[:, 7:-7, 7:-7],
+        np.s_[..., 0],
+        np.s_[None, 1],
+        np.s_[-1, 2, 3],
+        np.s_[[0, 2]],
+        array > 0,
+    ):
+        np.testing.assert_array_equal(x[index], array[index])
+    np.testing.assert_array_equal(x[constant([2, 0])], array[[2, 0]])
+    with pytest.raises(IndexError):
+        x[3]
+
+
+def test_assignment():
+    v = Variable([[1.0, 2.0], [3.0, 4.0]])
+    assert v.assign([[0, 1], [2, 3]]) is v
+    assert v.dtype == np.float32
+    v.assign_add(np.ones((2, 2)))
+    v.assign_sub(fastnn.ones((2, 2)) * 2)
+    np.testing.assert_array_equal(v, [[-1, 0], [1, 2]])
+    v.assign_add(v)
+    np.testing.assert_array_equal(v, [[-2, 0], [2, 4]])
+
+
+def test_assignment_to_parts():
+    v = Variable(np.zeros((3, 3), np.float32))
+    assert v[0, 0].assign(3.0) is v
+    v[1].assign([1, 2, 3])
+    v[1:, 1].assign_add([10, 20])
+    v[[0, 2], 2].assign_sub([5, 6])
+    v[v.numpy() == 20].assign([7])
+    np.testing.assert_array_equal(v, [[3, 0, -5], [1, 12, 3], [0, 7, -6]])
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2), (2, 1), (2, 3), (), (2, 2, 1)])
+def test_assignment_needs_the_very_shape(shape):
+    v = Variable(np.ones((2, 2)))
+    for assign in (v.assign, v.assign_add, v.assign_sub, v[:, :2].assign):
+        with pytest.raises(ValueError, match=r"of shape \(2, 2\); the shapes must be equal"):
+            assign(np.zeros(shape))
+    np.testing.assert_array_equal(v, np.ones((2, 2)))
+
+
+def test_what_was_read_does_not_change():
+    """Tensors, arrays and results taken from a variable keep their values when it is assigned."""
+    v = Variable([1.0, 2.0])
+    array, tensor, part, doubled, view = v.numpy(), v.value, v[0], v * 2, fastnn.reshape(v, (2, 1))
+    as_array, from_tensor = np.asarray(v), tensor.numpy()
+    v.assign([5.0, 6.0])
+    for kept, expected in [
+        (array, [1, 2]),
+        (tensor, [1, 2]),
+        (part, 1),
+        (doubled, [2, 4]),
+        (view, [[1], [2]]),
+        (as_array, [1, 2]),
+        (from_tensor, [1, 2]),
+    ]:
+        np.testing.assert_array_equal(kept, expected)
+    np.testing.assert_array_equal(v, [5, 6])
+
+
+def test_storage_never_moves():
+    v = Variable([1.0, 2.0])
+    storage = v.mutable()
+    v.assign([3.0, 4.0])
+    v[0].assign(5.0)
+    fastnn.optimizers.SGD(1.0).apply_gradients([([1.0, 1.0], v)])
+    assert v.mutable() is storage
+    np.testing.assert_array_equal(storage, [4, 3])
+
+
+def test_a_variable_owns_its_values():
+    array = np.ones(3)
+    v = Variable(array)
+    array[0] = 9
+    np.testing.assert_array_equal(v, [1, 1, 1])
+    w = Variable(v)
+    v.assign_add([1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(w, [1, 1, 1])
+
+
+def test_nothing_is_kept_alive():
+    """Without a tape a result does not hold on to what it was computed from: no cycle collector."""
+    gc.disable()
+    try:
+        x = constant(np.ones(10))
+        y = fastnn.reshape(x * 2 + 1, (2, 5))
+        died = weakref.ref(x)
+        del x
+        assert died() is None
+        v = Variable(y)
+        died = weakref.ref(v)
+        v.value  # noqa: B018  # reading is what might have kept it
+        del v
+        assert died() is None
+    finally:
+        gc.enable()
+
+
+def test_random():
+    x = fastnn.random.normal((10_000,), mean=3, stddev=2)
+    assert x.dtype == np.float32
+    assert abs(x.numpy().mean() - 3) < 0.1
+    assert abs(x.numpy().std() - 2) < 0.1
+    u = fastnn.random.uniform((10_000,), minval=0, maxval=1e-1).numpy()
+    assert (u.min() >= 0, u.max() < 0.1, abs(u.mean() - 0.05) < 0.002) == (True, True, True)
+    assert fastnn.random.uniform((3,), 5, 5 + 1e-6).numpy().max() <= 5 + 1e-6
+    same = [fastnn.random.normal((4,), seed=7).numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+    with pytest.raises(ValueError, match="stddev is -1"):
+        fastnn.random.normal((1,), stddev=-1)
+    with pytest.raises(ValueError, match="below minval"):
+        fastnn.random.uniform((1,), 1, 0)
