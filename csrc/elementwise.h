@@ -44,7 +44,7 @@ static void NAME(add)(void *y_, const void *x_, const void *b_, size_t m, size_t
 
 /* Rows are added in order within blocks of 256, and the blocks in order: a rounding error that grows
  * with m / 256 instead of m, and an order that depends on m alone. Columns go in strips whose sums stay
- * in the first-level cache. */
+ * in the first-level cache; four rows at a time, so that they are loaded and stored a quarter as often. */
 static void NAME(add_grad)(void *db_, const void *dy_, size_t m, size_t n)
 {
     enum { STRIP = 256, BLOCK = 256 };
@@ -56,10 +56,14 @@ static void NAME(add_grad)(void *db_, const void *dy_, size_t m, size_t n)
         for (size_t i = 0; i < m; i += BLOCK) {
             const size_t end = m - i < BLOCK ? m : i + BLOCK;
             T sum[STRIP] = {0};
-            for (size_t row = i; row < end; row++) {
+            size_t row = i;
+            for (; row + 4 <= end; row += 4) {
                 const T *x = dy + row * n + j;
-                for (size_t l = 0; l < width; l++) sum[l] += x[l];
+                for (size_t l = 0; l < width; l++)
+                    sum[l] = sum[l] + x[l] + x[l + n] + x[l + 2 * n] + x[l + 3 * n];
             }
+            for (; row < end; row++)
+                for (size_t l = 0; l < width; l++) sum[l] += dy[row * n + j + l];
             for (size_t l = 0; l < width; l++) total[l] += sum[l];
         }
         memcpy(db + j, total, width * sizeof(T));

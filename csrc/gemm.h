@@ -7,37 +7,49 @@
  * say: not the number of rows, not the tile a row falls in, not the level (but for `base`, which rounds
  * the multiplication too).
  *
- * Loops, from outside: blocks of k; panels of rows of a (PANEL_ROWS, so that a's part stays in the
- * second-level cache); panels of columns of b, one tile wide; tiles of c, TILE_ROWS x TILE_VECTORS
- * vectors, whose sums live in registers over the whole block of k. A tile's part of b (a block of k times
- * the tile's width, 25 to 100 KB) is copied into `scratch`, dense, zero-padded and in the order of use: it
- * stays in the first-level cache (AVX-512: the second) and each of its vectors is loaded once per tile.
- * With few rows the copy would cost more than it saves and b is read in place. a is never copied: its
- * elements are broadcast from the rows (or, transposed, from neighbouring columns) where they lie.
+ * Loops, from outside: blocks of k; panels of rows of a; panels of columns of b, one tile wide; tiles of
+ * c, TILE_ROWS x TILE_VECTORS vectors, whose sums live in registers over the whole block of k.
  *
- * A tile goes out through `store_tile`: straight from the registers if it is whole and nothing is to be
- * done to it, else through a row on the stack where bias and activation are applied.
+ * What lies where: a tile's part of b (a block of k times the tile's width, 25 to 100 KB) is copied into
+ * the scratch, dense, zero-padded and in the order of use. It stays in the first-level cache (AVX-512: the
+ * second) for all tiles of its column, and each of its vectors is loaded once per tile. With few rows the
+ * copy would cost more than it saves and b is read in place. A panel of a fills three quarters of half a
+ * megabyte of second-level cache; its elements are broadcast from where they lie. Only a transposed a is
+ * copied, where there are columns enough to pay for it: there each step of k is on another row, and rows
+ * that lie a power of two apart push each other out of the cache.
+ *
+ * A tile goes out through `store_row`, where bias and activation are applied, unless it is whole and has
+ * neither: then straight from the registers. A single row takes tiles of one row and many columns, since a
+ * few chains of additions cannot fill the pipeline.
  */
 
 #undef TILE_COLUMNS
-#undef LANE_VECTORS
+#undef ROW_VECTORS
+#undef ROW_COLUMNS
+#undef PANEL_ROWS
 #undef LANE_ROWS
 #undef LANE_COLUMNS
+#undef GEMM_SCRATCH
 #define TILE_COLUMNS (TILE_VECTORS * WIDTH)
-/* The tile of the short-n path: its rows x columns x vectors fill the registers as the other tile does. */
-#define LANE_VECTORS (LANES / WIDTH)
+/* The tile of a single row. */
+#define ROW_VECTORS (TILE_ROWS * TILE_VECTORS)
+#define ROW_COLUMNS (ROW_VECTORS * WIDTH)
+#define PANEL_ROWS (960 / (int)sizeof(T)) /* a multiple of TILE_ROWS */
+/* The tile of the short-n path: rows x columns x vectors fill the registers as the other tiles do. */
 #define LANE_ROWS (LANE_VECTORS <= 2 ? 2 : 1)
 #define LANE_COLUMNS                                                                               \
-    (TILE_ROWS * TILE_VECTORS / (LANE_ROWS * LANE_VECTORS) > 1                                      \
-         ? TILE_ROWS * TILE_VECTORS / (LANE_ROWS * LANE_VECTORS)                                    \
-         : 1)
+    (ROW_VECTORS > 2 * LANE_ROWS * LANE_VECTORS ? ROW_VECTORS / (LANE_ROWS * LANE_VECTORS) : 1)
+/* A panel of a, and then a panel of b or the columns of a short b rounded up to whole tiles. */
+#define GEMM_SCRATCH                                                                               \
+    (sizeof(T) * (BLOCK_MAX + LANES) *                                                             \
+     (PANEL_ROWS + (TILE_COLUMNS > 2 * SHORT_N ? TILE_COLUMNS : 2 * SHORT_N)))
 
 #ifndef GEMM_BLOCKS
 #define GEMM_BLOCKS
 enum {
-    BLOCK_MAX = 400,  /* the longest block of k: 800 is up to 5% faster and doubles the rounding error */
-    PANEL_ROWS = 240, /* a multiple of every TILE_ROWS */
-    COPY_ROWS = 16,   /* from here on b is copied */
+    BLOCK_MAX = 400,    /* the longest block of k: 800 would double the rounding error */
+    COPY_B_ROWS = 16,   /* from so many rows on b is copied */
+    COPY_A_COLUMNS = 256, /* from so many columns on a transposed a is copied */
     SHORT_N = 16
 };
 
@@ -47,11 +59,6 @@ static size_t block_length(size_t k)
     return blocks ? (k + blocks - 1) / blocks : 1;
 }
 #endif
-
-/* The scratch holds one panel of b, or the columns of a short b rounded up to whole tiles. */
-#undef GEMM_SCRATCH
-#define GEMM_SCRATCH                                                                               \
-    (sizeof(T) * (BLOCK_MAX + LANES) * (TILE_COLUMNS > 2 * SHORT_N ? TILE_COLUMNS : 2 * SHORT_N))
 
 /* Where in c a tile goes, and which sums it holds: those of the first block of k are stored, later ones
  * are added, and after the last one come bias and activation. */
@@ -65,7 +72,7 @@ typedef struct NAME(target) {
 
 INLINE void NAME(store_row)(const NAME(target) *t, T *c, const T *sums)
 {
-    T row[TILE_COLUMNS > SHORT_N ? TILE_COLUMNS : SHORT_N];
+    T row[ROW_COLUMNS > SHORT_N ? ROW_COLUMNS : SHORT_N];
     memcpy(row, sums, t->columns * sizeof(T));
     if (!t->first)
         for (size_t j = 0; j < t->columns; j++) row[j] = c[j] + row[j];
@@ -76,63 +83,109 @@ INLINE void NAME(store_row)(const NAME(target) *t, T *c, const T *sums)
     memcpy(c, row, t->columns * sizeof(T));
 }
 
-/* One tile of `rows` rows, a constant after inlining, over a block of k. Element (i, p) of op(a) lies at
+/* One tile of rows x vectors, constants after inlining, over a block of k. Element (i, p) of op(a) lies at
  * a[i * row_step + p * k_step]. */
-INLINE void NAME(tile)(const int rows, size_t k, const T *a, size_t row_step, size_t k_step,
-                       const T *b, size_t ldb, const NAME(target) *t)
+INLINE void NAME(tile)(const int rows, const int vectors, size_t k, const T *a, size_t row_step,
+                       size_t k_step, const T *b, size_t ldb, const NAME(target) *t)
 {
-    NAME(vector) sum[TILE_ROWS][TILE_VECTORS] = {{{0}}};
+    NAME(vector) sum[ROW_VECTORS];
+    UNROLL for (int i = 0; i < rows * vectors; i++) sum[i] = (NAME(vector)){0};
     for (size_t p = 0; p < k; p++, a += k_step, b += ldb) {
-        NAME(vector) bv[TILE_VECTORS];
-        UNROLL for (int v = 0; v < TILE_VECTORS; v++) bv[v] = NAME(load)(b + v * WIDTH);
+        NAME(vector) bv[ROW_VECTORS];
+        UNROLL for (int v = 0; v < vectors; v++) bv[v] = NAME(load)(b + v * WIDTH);
         UNROLL for (int i = 0; i < rows; i++) {
             const NAME(vector) ai = NAME(broadcast)(a[(size_t)i * row_step]);
-            UNROLL for (int v = 0; v < TILE_VECTORS; v++)
-                sum[i][v] = VECTOR_FMA(ai, bv[v], sum[i][v]);
+            UNROLL for (int v = 0; v < vectors; v++)
+                sum[i * vectors + v] = VECTOR_FMA(ai, bv[v], sum[i * vectors + v]);
         }
     }
-    const int direct = t->columns == TILE_COLUMNS && t->first && !(t->last && (t->bias || t->relu));
+    const int whole = t->columns == (size_t)(vectors * WIDTH);
+    const int direct = whole && t->first && !(t->last && (t->bias || t->relu));
     UNROLL for (int i = 0; i < rows; i++)
     {
         T *c = t->c + (size_t)i * t->ldc;
         if (direct) {
-            memcpy(c, sum[i], sizeof sum[i]);
+            memcpy(c, sum + i * vectors, vectors * sizeof *sum);
         } else {
-            T sums[TILE_COLUMNS];
-            memcpy(sums, sum[i], sizeof sums);
+            T sums[ROW_COLUMNS];
+            memcpy(sums, sum + i * vectors, vectors * sizeof *sum);
             NAME(store_row)(t, c, sums);
         }
     }
 }
 
+/* An operand over a block of k: element (i, p) of tile r's rows lies at
+ * data[r * TILE_ROWS * tile_step + i * row_step + p * k_step]. */
+typedef struct NAME(panel) {
+    const T *data;
+    size_t tile_step, row_step, k_step;
+} NAME(panel);
+
 /* The column of tiles that uses one panel of b, for `m` rows. */
-static void NAME(tile_column)(size_t m, size_t k, const T *a, size_t row_step, size_t k_step,
-                              const T *b, size_t ldb, NAME(target) t)
+static void NAME(tile_column)(size_t m, size_t k, NAME(panel) a, const T *b, size_t ldb,
+                              NAME(target) t)
 {
-    size_t i = 0;
-    for (; i + TILE_ROWS <= m; i += TILE_ROWS, t.c += TILE_ROWS * t.ldc)
-        NAME(tile)(TILE_ROWS, k, a + i * row_step, row_step, k_step, b, ldb, &t);
-    a += i * row_step;
-    switch (m - i) {
-    case 1: NAME(tile)(1, k, a, row_step, k_step, b, ldb, &t); break;
-    case 2: NAME(tile)(2, k, a, row_step, k_step, b, ldb, &t); break;
-    case 3: NAME(tile)(3, k, a, row_step, k_step, b, ldb, &t); break;
-    case 4: NAME(tile)(4, k, a, row_step, k_step, b, ldb, &t); break;
-    case 5: NAME(tile)(5, k, a, row_step, k_step, b, ldb, &t); break;
+    const T *rows = a.data;
+    for (; m >= TILE_ROWS; m -= TILE_ROWS) {
+        NAME(tile)(TILE_ROWS, TILE_VECTORS, k, rows, a.row_step, a.k_step, b, ldb, &t);
+        rows += TILE_ROWS * a.tile_step;
+        t.c += TILE_ROWS * t.ldc;
+    }
+    switch (m) {
+    case 1: NAME(tile)(1, TILE_VECTORS, k, rows, a.row_step, a.k_step, b, ldb, &t); break;
+    case 2: NAME(tile)(2, TILE_VECTORS, k, rows, a.row_step, a.k_step, b, ldb, &t); break;
+    case 3: NAME(tile)(3, TILE_VECTORS, k, rows, a.row_step, a.k_step, b, ldb, &t); break;
+    case 4: NAME(tile)(4, TILE_VECTORS, k, rows, a.row_step, a.k_step, b, ldb, &t); break;
+    case 5: NAME(tile)(5, TILE_VECTORS, k, rows, a.row_step, a.k_step, b, ldb, &t); break;
     }
 }
 
-/* Copies `columns` columns of op(b) over a block of k, row by row and padded with zeros to a tile's width. */
-static void NAME(copy_panel)(T *to, const T *b, size_t ldb, int transpose, size_t k, size_t columns)
+/* Copies `columns` columns of op(b) over a block of k, row by row, padded with zeros to a tile's width. */
+static void NAME(copy_b)(T *to, const T *b, size_t ldb, int transpose, size_t k, size_t columns)
 {
-    for (size_t p = 0; p < k; p++) {
-        T *row = to + p * TILE_COLUMNS;
-        if (transpose)
-            for (size_t j = 0; j < columns; j++) row[j] = b[j * ldb + p];
-        else
-            for (size_t j = 0; j < columns; j++) row[j] = b[p * ldb + j];
-        for (size_t j = columns; j < TILE_COLUMNS; j++) row[j] = 0;
+    if (!transpose && columns == TILE_COLUMNS) {
+        for (size_t p = 0; p < k; p++)
+            memcpy(to + p * TILE_COLUMNS, b + p * ldb, TILE_COLUMNS * sizeof(T));
+        return;
     }
+    if (columns < TILE_COLUMNS) memset(to, 0, k * TILE_COLUMNS * sizeof(T));
+    if (!transpose) {
+        for (size_t p = 0; p < k; p++) memcpy(to + p * TILE_COLUMNS, b + p * ldb, columns * sizeof(T));
+        return;
+    }
+    /* A cache line of each column at a time, into a part of the copy that stays in the first level. */
+    for (size_t start = 0; start < k; start += LANES) {
+        const size_t end = k - start < LANES ? k : start + LANES;
+        for (size_t j = 0; j < columns; j++)
+            for (size_t p = start; p < end; p++) to[p * TILE_COLUMNS + j] = b[j * ldb + p];
+    }
+}
+
+/* Copies `rows` rows of a transposed a over a block of k, tile by tile, each in the order of use. */
+static NAME(panel) NAME(copy_a)(T *to, const T *a, size_t lda, size_t rows, size_t k)
+{
+    for (size_t i = 0; i < rows; i += TILE_ROWS) {
+        T *tile = to + i * k;
+        if (rows - i >= TILE_ROWS)
+            for (size_t p = 0; p < k; p++)
+                memcpy(tile + p * TILE_ROWS, a + p * lda + i, TILE_ROWS * sizeof(T));
+        else
+            for (size_t p = 0; p < k; p++)
+                memcpy(tile + p * TILE_ROWS, a + p * lda + i, (rows - i) * sizeof(T));
+    }
+    return (NAME(panel)){to, k, 1, TILE_ROWS};
+}
+
+static NAME(target) NAME(target_at)(const fn_gemm_args *g, size_t i, size_t j, size_t p, size_t k,
+                                    size_t columns)
+{
+    return (NAME(target)){.c = (T *)g->c + i * g->ldc + j,
+                          .ldc = g->ldc,
+                          .bias = g->bias ? (const T *)g->bias + j : NULL,
+                          .columns = columns,
+                          .first = p == 0,
+                          .last = p + k == g->k,
+                          .relu = g->relu};
 }
 
 static void NAME(gemm_block)(const fn_gemm_args *g, size_t p, size_t k)
@@ -140,22 +193,30 @@ static void NAME(gemm_block)(const fn_gemm_args *g, size_t p, size_t k)
     const T *a = (const T *)g->a + (g->transpose_a ? p * g->lda : p);
     const T *b = (const T *)g->b + (g->transpose_b ? p : p * g->ldb);
     const size_t row_step = g->transpose_a ? 1 : g->lda, k_step = g->transpose_a ? g->lda : 1;
+    T *a_copy = g->scratch, *b_copy = a_copy + (BLOCK_MAX + LANES) * PANEL_ROWS;
+    size_t j = 0;
+    if (g->m == 1 && !g->transpose_b)
+        for (; j + ROW_COLUMNS <= g->n; j += ROW_COLUMNS) {
+            const NAME(target) t = NAME(target_at)(g, 0, j, p, k, ROW_COLUMNS);
+            NAME(tile)(1, ROW_VECTORS, k, a, row_step, k_step, b + j, g->ldb, &t);
+        }
+    const size_t start = j;
     for (size_t i = 0; i < g->m; i += PANEL_ROWS) {
         const size_t rows = g->m - i < PANEL_ROWS ? g->m - i : PANEL_ROWS;
-        for (size_t j = 0; j < g->n; j += TILE_COLUMNS) {
+        NAME(panel) panel = {a + i * row_step, row_step, row_step, k_step};
+        if (g->transpose_a && g->n >= COPY_A_COLUMNS)
+            panel = NAME(copy_a)(a_copy, panel.data, g->lda, rows, k);
+        for (j = start; j < g->n; j += TILE_COLUMNS) {
             const size_t columns = g->n - j < TILE_COLUMNS ? g->n - j : TILE_COLUMNS;
-            const T *panel = b + (g->transpose_b ? j * g->ldb : j);
+            const T *b_panel = b + (g->transpose_b ? j * g->ldb : j);
             size_t ldb = g->ldb;
-            if (g->transpose_b || columns < TILE_COLUMNS || rows >= COPY_ROWS) {
-                NAME(copy_panel)(g->scratch, panel, ldb, g->transpose_b, k, columns);
-                panel = g->scratch;
+            if (g->transpose_b || columns < TILE_COLUMNS || rows >= COPY_B_ROWS) {
+                NAME(copy_b)(b_copy, b_panel, ldb, g->transpose_b, k, columns);
+                b_panel = b_copy;
                 ldb = TILE_COLUMNS;
             }
-            const NAME(target) t = {
-                .c = (T *)g->c + i * g->ldc + j, .ldc = g->ldc,
-                .bias = g->bias ? (const T *)g->bias + j : NULL, .columns = columns,
-                .first = p == 0, .last = p + k == g->k, .relu = g->relu};
-            NAME(tile_column)(rows, k, a + i * row_step, row_step, k_step, panel, ldb, t);
+            NAME(tile_column)(rows, k, panel, b_panel, ldb,
+                              NAME(target_at)(g, i, j, p, k, columns));
         }
     }
 }
@@ -190,12 +251,9 @@ INLINE void NAME(lane_tile)(const int rows, size_t k, const T *a, size_t lda, co
             memcpy(tail[i], a + (size_t)i * lda + whole, (k - whole) * sizeof(T));
         NAME(lane_step)(rows, sum, tail[0], LANES, b + whole, ldb);
     }
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < LANE_COLUMNS; j++) {
-            T lane[LANES];
-            memcpy(lane, sum[i][j], sizeof lane);
-            sums[i * 2 * SHORT_N + j] = NAME(lane_sum)(lane);
-        }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < LANE_COLUMNS; j++)
+            sums[i * 2 * SHORT_N + j] = NAME(lane_sum)(sum[i][j]);
 }
 
 /* Copies the columns of op(b) over a block of k into rows of length `ldt`, padded with zeros. */
@@ -214,8 +272,7 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
     const size_t ldt = (k + LANES - 1) / LANES * LANES;
     T *columns = g->scratch;
     NAME(copy_columns)(columns, ldt, b, g->ldb, g->transpose_b, k, g->n);
-    const NAME(target) t = {.bias = g->bias, .columns = g->n, .first = p == 0,
-                            .last = p + k == g->k, .relu = g->relu};
+    const NAME(target) t = NAME(target_at)(g, 0, 0, p, k, g->n);
     for (size_t i = 0; i < g->m; i += LANE_ROWS, a += LANE_ROWS * g->lda) {
         const size_t rows = g->m - i < LANE_ROWS ? g->m - i : LANE_ROWS;
         T sums[LANE_ROWS * 2 * SHORT_N];

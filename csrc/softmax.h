@@ -2,45 +2,40 @@
  * result) while it is in the first-level cache. Subtracting the maximum first keeps every exponential in
  * [0, 1] and one of them at 1, so nothing overflows and the logarithm is never taken of 0.
  *
- * A row's maximum and sum run in LANES fixed lanes, column j in lane j mod LANES, joined in a fixed tree:
- * the same bits on every level.
+ * A row's sums run in LANES fixed lanes, column j in lane j mod LANES, joined in a fixed tree: the same
+ * bits on every level.
  *
  * A NaN anywhere in a row, or an infinite maximum, makes the whole row NaN (infinity - infinity).
  */
 
-INLINE T NAME(larger)(T a, T b)
-{
-    return b > a || b != b ? b : a;
-}
-
 INLINE T NAME(row_max)(const T *x, size_t n)
 {
-    T lane[LANES];
-    for (size_t l = 0; l < LANES; l++) lane[l] = -(T)INFINITY;
-    size_t j = 0;
-    for (; j + LANES <= n; j += LANES)
-        for (size_t l = 0; l < LANES; l++) lane[l] = NAME(larger)(lane[l], x[j + l]);
-    for (size_t l = 0; j + l < n; l++) lane[l] = NAME(larger)(lane[l], x[j + l]);
-    for (size_t s = LANES / 2; s > 0; s /= 2)
-        for (size_t l = 0; l < s; l++) lane[l] = NAME(larger)(lane[l], lane[l + s]);
-    return lane[0];
+    NAME(vector) max[LANE_VECTORS];
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = NAME(broadcast)(-(T)INFINITY);
+    for (; n >= LANES; n -= LANES, x += LANES)
+        UNROLL for (int v = 0; v < LANE_VECTORS; v++)
+            max[v] = NAME(larger)(max[v], NAME(load)(x + v * WIDTH));
+    T lane[2 * LANES];
+    memcpy(lane, max, sizeof max);
+    memcpy(lane + LANES, x, n * sizeof(T));
+    T row = lane[0];
+    for (size_t l = 1; l < LANES + n; l++) row = lane[l] > row || lane[l] != lane[l] ? lane[l] : row;
+    return row;
 }
 
 /* e = exp(x - max) where e is not NULL; returns the sum of the exponentials. */
 INLINE T NAME(exp_sum)(T *e, const T *x, T max, size_t n)
 {
-    T lane[LANES] = {0};
-    for (size_t j = 0; j < n; j += LANES) {
-        const size_t width = n - j < LANES ? n - j : LANES;
-        T block[LANES] = {0};
-        if (width == LANES)
-            for (size_t l = 0; l < LANES; l++) block[l] = NAME(exp_of)(x[j + l] - max);
-        else
-            for (size_t l = 0; l < width; l++) block[l] = NAME(exp_of)(x[j + l] - max);
-        for (size_t l = 0; l < LANES; l++) lane[l] += block[l];
-        if (e) memcpy(e + j, block, width * sizeof(T));
+    enum { CHUNK = 16 * LANES };
+    T unused[CHUNK];
+    NAME(vector) lanes[LANE_VECTORS] = {{0}};
+    for (size_t j = 0; j < n; j += CHUNK) {
+        const size_t width = n - j < CHUNK ? n - j : CHUNK;
+        T *to = e ? e + j : unused;
+        INDEPENDENT for (size_t l = 0; l < width; l++) to[l] = NAME(exp_of)(x[j + l] - max);
+        NAME(add_to_lanes)(lanes, to, width);
     }
-    return NAME(lane_sum)(lane);
+    return NAME(lane_sum)(lanes);
 }
 
 static void NAME(softmax)(void *y_, const void *x_, size_t m, size_t n)
@@ -53,18 +48,26 @@ static void NAME(softmax)(void *y_, const void *x_, size_t m, size_t n)
     }
 }
 
+INLINE T NAME(dot)(const T *x, const T *y, size_t n)
+{
+    enum { CHUNK = 16 * LANES };
+    NAME(vector) lanes[LANE_VECTORS] = {{0}};
+    for (size_t j = 0; j < n; j += CHUNK) {
+        const size_t width = n - j < CHUNK ? n - j : CHUNK;
+        T products[CHUNK];
+        for (size_t l = 0; l < width; l++) products[l] = x[j + l] * y[j + l];
+        NAME(add_to_lanes)(lanes, products, width);
+    }
+    return NAME(lane_sum)(lanes);
+}
+
 /* dx = y * (dy - sum(dy * y)) */
 static void NAME(softmax_grad)(void *dx_, const void *dy_, const void *y_, size_t m, size_t n)
 {
     T *dx = dx_;
     const T *dy = dy_, *y = y_;
     for (size_t i = 0; i < m; i++, dx += n, dy += n, y += n) {
-        T lane[LANES] = {0};
-        size_t j = 0;
-        for (; j + LANES <= n; j += LANES)
-            for (size_t l = 0; l < LANES; l++) lane[l] = FMA(dy[j + l], y[j + l], lane[l]);
-        for (size_t l = 0; j + l < n; l++) lane[l] = FMA(dy[j + l], y[j + l], lane[l]);
-        const T dot = NAME(lane_sum)(lane);
+        const T dot = NAME(dot)(dy, y, n);
         INDEPENDENT for (size_t l = 0; l < n; l++) dx[l] = y[l] * (dy[l] - dot);
     }
 }

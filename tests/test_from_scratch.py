@@ -92,13 +92,13 @@ def test_training(update_weights):
     )
     assert len(model.weights) == 4
     losses = []
-    for _ in range(4):
+    for _ in range(10):
         batches = BatchGenerator(x, y)
         losses += [
             one_training_step(model, *batches.next(), update_weights)
             for _ in range(batches.num_batches)
         ]
-    assert len(losses) == 4 * 32  # the last batch of 4,000 by 128 has 32 samples
+    assert len(losses) == 10 * 32  # the last batch of 4,000 by 128 has 32 samples
     assert f"{losses[0]:.2f}" != "nan"
     predictions = model(x_test).numpy()
     assert np.mean(np.argmax(predictions, axis=1) == y_test) > 0.75
