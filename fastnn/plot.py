@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from fastnn.ops.labels import to_classes
 from fastnn.tensor import Array
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 History: TypeAlias = Mapping[str, Sequence[float]]
 
 RIGHT, WRONG = "tab:blue", "tab:red"
-ROWS, COLUMNS = 5, 6
+ROWS, WRONG_ROWS, COLUMNS = 5, 2, 6
 
 
 def training_report(
@@ -35,8 +36,8 @@ def training_report(
     path : str or path
         The file to write, in the format that its suffix names.
     history : dict of list of float
-        By epoch: "loss", "accuracy", and the same with "val_" in front for test data; what there is of
-        these is drawn. It is what ``fit(...).history`` holds.
+        By epoch, as in ``fit(...).history``: "loss", "accuracy", and the same with "val_" in front
+        for test data. What there is of these is drawn.
     images : array of shape (n, height, width)
     labels : array of shape (n,)
         The true classes, whole numbers from 0.
@@ -46,7 +47,7 @@ def training_report(
     Raises
     ------
     ImportError, OSError, ValueError
-        As for `writable`; ValueError also if the arrays do not fit each other.
+        As for `writable`; ValueError also if the arrays do not fit each other. Nothing is written.
 
     Examples
     --------
@@ -56,17 +57,22 @@ def training_report(
     ... )  # doctest: +SKIP
     """
     file = writable(path)
-    if predictions.ndim != 2 or not len(images) == len(labels) == len(predictions):
+    ranks = (images.ndim, labels.ndim, predictions.ndim)
+    if ranks != (3, 1, 2) or not 0 < len(images) == len(labels) == len(predictions):
         raise ValueError(
             f"images has shape {images.shape}, labels {labels.shape} and predictions "
-            f"{predictions.shape}; give n images, n labels and predictions of shape (n, classes)"
+            f"{predictions.shape}; they must be (n, height, width), (n,) and (n, classes), with n "
+            "above 0"
         )
+    labels = to_classes(labels, predictions.shape[1])
     figure = _new_figure()
-    curves, digits, matrix = figure.subfigures(1, 3, width_ratios=(3, 4.4, 4.4))
+    curves, digits, matrix = figure.subfigures(
+        1, 3, squeeze=False, wspace=0.03, width_ratios=(3, 4.4, 4.4)
+    ).flat
     _draw_curves(curves, history)
     _draw_images(digits, images, labels, predictions)
     _draw_confusion(matrix, _confusion(labels, predictions))
-    figure.savefig(file, dpi=120)
+    figure.savefig(file, dpi=120, bbox_inches="tight", pad_inches=0.2)
 
 
 def writable(path: str | os.PathLike[str]) -> str:
@@ -95,7 +101,7 @@ def writable(path: str | os.PathLike[str]) -> str:
 def _new_figure() -> Figure:
     try:
         # A Figure by itself: pyplot would keep it in a global list and may want a display.
-        from matplotlib.figure import Figure  # optional, and slow to import
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('a picture needs matplotlib: pip install "fastnn[plot]"') from error
     return Figure(figsize=(17, 6.4), layout="constrained")
@@ -111,7 +117,7 @@ def _draw_curves(figure: SubFigure, history: History) -> None:
                 epochs = range(1, len(history[name]) + 1)
                 axes.plot(epochs, history[name], "o-", markersize=4, label=label, color=color)
         axes.set_ylabel(measure)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
@@ -120,21 +126,25 @@ def _draw_curves(figure: SubFigure, history: History) -> None:
 
 def _draw_images(figure: SubFigure, images: Array, labels: Array, predictions: Array) -> None:
     predicted = predictions.argmax(axis=1)
-    chosen = _some(predicted == labels, ROWS * COLUMNS)
-    figure.suptitle("Test images, with the prediction", weight="bold")
-    for index, axes in zip(chosen, figure.subplots(ROWS, COLUMNS).flat, strict=False):
-        axes.imshow(images[index], cmap="gray_r")
-        right = predicted[index] == labels[index]
-        title = f"{predicted[index]}" if right else f"{predicted[index]}, not {labels[index]}"
-        axes.set_title(title, color=RIGHT if right else WRONG, size=10, pad=3)
-    for axes in figure.axes:
-        axes.set_axis_off()
+    figure.suptitle("Test images: prediction (true label)", weight="bold")
+    # One set of axes for all: thirty take seconds to lay out.
+    axes: Axes = figure.subplots()
+    height, width = images.shape[1:]
+    for place, index in enumerate(_some(predicted == labels)):
+        row, column = divmod(place, COLUMNS)
+        left, bottom = column * 1.1 * width, -row * 1.32 * height
+        color = RIGHT if predicted[index] == labels[index] else WRONG
+        title = f"{predicted[index]} ({labels[index]})"
+        axes.imshow(images[index], "gray_r", extent=(left, left + width, bottom, bottom + height))
+        axes.text(left + width / 2, bottom + height, title, color=color, ha="center", va="bottom")
+    axes.set(xlim=(0, COLUMNS * 1.1 * width), ylim=(-(ROWS - 1) * 1.32 * height, 1.32 * height))
+    axes.set_axis_off()
 
 
-def _some(right: Array, count: int) -> Array:
-    """The indices of `count` samples, right ones first, about half of them wrong if so many are."""
-    wrong = np.flatnonzero(~right)[: count // 2]
-    return np.concatenate([np.flatnonzero(right)[: count - len(wrong)], wrong])
+def _some(right: Array) -> Array:
+    """The indices of the samples to show: right ones, then wrong ones."""
+    wrong = np.flatnonzero(~right)[: WRONG_ROWS * COLUMNS]
+    return np.concatenate([np.flatnonzero(right)[: ROWS * COLUMNS - len(wrong)], wrong])
 
 
 def _confusion(labels: Array, predictions: Array) -> Array:
@@ -146,17 +156,19 @@ def _confusion(labels: Array, predictions: Array) -> Array:
 
 
 def _draw_confusion(figure: SubFigure, counts: Array) -> None:
-    """The counts, shaded: right answers in blue, mistakes in red by how frequent they are."""
+    """The counts, on a scale of blue for right answers and one of red for mistakes."""
     total, right = int(counts.sum()), int(counts.trace())
     figure.suptitle(f"Confusion: {right} of {total} right ({right / total:.2%})", weight="bold")
-    axes: Axes = figure.subplots()
     diagonal = np.eye(len(counts), dtype=bool)
     # On one scale with the right answers, mistakes would all look like zero.
-    axes.imshow(np.ma.masked_array(counts, diagonal), cmap="Reds", vmin=0)
-    axes.imshow(np.ma.masked_array(counts, ~diagonal), cmap="Blues", vmin=0)
+    most = np.where(diagonal, counts.sum(axis=1, keepdims=True), counts[~diagonal].max(initial=1))
+    shades = counts / np.maximum(most, 1)
+    axes: Axes = figure.subplots()
+    axes.imshow(np.ma.masked_array(shades, diagonal), cmap="Reds", vmin=0, vmax=1.2)
+    axes.imshow(np.ma.masked_array(shades, ~diagonal), cmap="Blues", vmin=0, vmax=1.2)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_xticks(range(len(counts)))
     axes.set_yticks(range(len(counts)))
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            axes.text(column, row, str(count), ha="center", va="center", size=9)
+    for row, column in np.argwhere(counts):
+        color = "white" if shades[row, column] > 0.6 else "black"
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color)

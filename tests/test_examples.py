@@ -192,8 +192,14 @@ class TestPlot:
         np.testing.assert_array_equal(counts, [[1, 1, 0], [0, 0, 0], [2, 0, 1]])
 
     def test_refuses_arrays_that_do_not_fit(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"labels \(2,\) and predictions \(3, 3\); give n"):
-            draw(tmp_path / "report.png", np.array([0, 1]), np.eye(3))
+        file = tmp_path / "report.png"
+        with pytest.raises(ValueError, match=r"labels \(2,\) and predictions \(3, 3\); they must"):
+            draw(file, np.array([0, 1]), np.eye(3))
+        with pytest.raises(ValueError, match=r"labels \(0,\) .* with n above 0"):
+            draw(file, np.zeros(0, np.int64), np.zeros((0, 10)))
+        with pytest.raises(ValueError, match=r"labels\[1\] is 2; 2 classes"):
+            draw(file, np.array([0, 2]), np.eye(2))
+        assert not file.exists()
 
     def test_refuses_a_folder_or_an_unknown_format(self, tmp_path: Path) -> None:
         (tmp_path / "folder.png").mkdir()

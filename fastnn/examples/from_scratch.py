@@ -1,7 +1,7 @@
 """A network and its training loop, written by hand from fastnn's smallest parts.
 
-This is what `layers.Dense`, `Sequential` and `fit` do, step by step. It follows the end of chapter 2 of
-François Chollet's "Deep Learning with Python" (2nd edition, 2021), and ``tf`` means fastnn.
+This is what `layers.Dense`, `Sequential` and `fit` do, step by step. It follows the end of chapter
+2 of François Chollet's "Deep Learning with Python" (2nd edition, 2021), and ``tf`` means fastnn.
 
 Examples
 --------
@@ -46,8 +46,8 @@ class NaiveDense:
     def __init__(
         self, input_size: int, output_size: int, activation: Callable[[tf.Tensor], tf.Tensor]
     ) -> None:
-        # Equal weights would stay equal: units differ only because they start at random. At this scale
-        # (Glorot's) neither outputs nor gradients grow or shrink much from layer to layer.
+        # Units that start equal would stay equal, hence the random numbers. At this scale,
+        # Glorot's, neither outputs nor gradients grow or shrink much from layer to layer.
         limit = math.sqrt(6 / (input_size + output_size))
         self.W = tf.Variable(tf.random.uniform((input_size, output_size), -limit, limit))
         self.b = tf.Variable(tf.zeros((output_size,)))
@@ -86,7 +86,7 @@ class NaiveSequential:
 
 
 class BatchGenerator:
-    """Images and labels, some at a time: iterate over it for one epoch.
+    """Images and labels, some at a time: iterate over it for one epoch, in a new order each time.
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ class BatchGenerator:
     def __init__(self, images: Array, labels: Array, batch_size: int = 128) -> None:
         if len(images) != len(labels):
             raise ValueError(
-                f"images has {len(images)} samples and labels has {len(labels)}; give one label for "
-                "each image"
+                f"images has {len(images)} samples and labels has {len(labels)}; give one label "
+                "for each image"
             )
         self.images = images
         self.labels = labels
@@ -115,8 +115,10 @@ class BatchGenerator:
         return math.ceil(len(self.images) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        for start in range(0, len(self.images), self.batch_size):
-            batch = slice(start, start + self.batch_size)
+        # Neighbours may be alike; in random order each batch is a small likeness of the whole.
+        order = tf.random.generator().permutation(len(self.images))
+        for start in range(0, len(order), self.batch_size):
+            batch = order[start : start + self.batch_size]
             yield self.images[batch], self.labels[batch]
 
 
@@ -170,7 +172,7 @@ def fit(
     batch_size: int = 128,
     validation_data: tuple[Array, Array] | None = None,
 ) -> dict[str, list[float]]:
-    """Go through all the images, in the given order, once for each epoch.
+    """Go through all the images once for each epoch.
 
     Parameters
     ----------

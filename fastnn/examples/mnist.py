@@ -59,11 +59,10 @@ def main(argv: Sequence[str] | None = None) -> float:
     images, labels = test
     probabilities = model(images).numpy()
     accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
-    print(f"Test accuracy {accuracy:.4f} after {seconds:.1f} s of training with {isa()} instructions")
+    print(f"Test accuracy {accuracy:.4f}, {seconds:.1f} s of training, instruction set {isa()}")
     if options.plot:
-        plot.training_report(
-            options.plot, history, images.reshape(-1, 28, 28), labels, probabilities
-        )
+        pictures = images.reshape(-1, 28, 28)
+        plot.training_report(options.plot, history, pictures, labels, probabilities)
         print(f"Picture written to {options.plot}")
     return accuracy
 
@@ -111,20 +110,16 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--epochs", type=_shown(_positive), help="default 5, or 10 with --from-scratch")
     add("--batch-size", type=_shown(_positive), default=128, help="default 128")
-    add(
-        "--optimizer",
-        type=_shown(_optimizer),
-        help=f"adagrad, adam, rmsprop or sgd (at a rate of {SGD_RATE}); default rmsprop, or sgd with "
-        "--from-scratch",
-    )
+    names = f"adagrad, adam, rmsprop or sgd (with learning rate {SGD_RATE})"
+    default = "default rmsprop, or sgd with --from-scratch"
+    add("--optimizer", type=_shown(_optimizer), help=f"{names}; {default}")
     add("--seed", type=_shown(_not_negative), default=0, help="default 0")
     add("--from-scratch", action="store_true", help="use a network and a loop written by hand")
-    add("--plot", type=_shown(plot.writable), metavar="FILE", help="draw a picture (.png, .pdf, ...)")
+    add("--plot", type=_shown(plot.writable), metavar="FILE", help="draw a picture (PNG, PDF, ...)")
     options = parser.parse_args(argv)
-    options.epochs = options.epochs or (10 if options.from_scratch else 5)
-    options.optimizer = options.optimizer or _optimizer(
-        "sgd" if options.from_scratch else "rmsprop"
-    )
+    epochs, optimizer = (10, "sgd") if options.from_scratch else (5, "rmsprop")
+    options.epochs = options.epochs or epochs
+    options.optimizer = options.optimizer or _optimizer(optimizer)
     return options
 
 
