@@ -88,6 +88,9 @@ def operator(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return function
 
 
+_COMPUTED_IN = (np.dtype(np.float32), np.dtype(np.float64))
+
+
 def promote(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype to compute in: the widest float, an integer leaving a float as it is."""
     floats = [d for d in dtypes if d.kind == "f"]
@@ -102,6 +105,8 @@ def operands(*values: TensorLike) -> list[Tensor]:
     Tensors decide on it; where there is none NumPy arrays do, and Python numbers follow either. So
     a float64 array is converted to the dtype of the float32 tensor that it meets.
     """
+    if _are_ready(values):
+        return list(values)
     strong: list[Tensor | Array] = [v for v in values if isinstance(v, Tensor)]
     strong = strong or [v for v in values if isinstance(v, np.ndarray)]
     tensors = [convert(v) for v in values]
@@ -111,7 +116,19 @@ def operands(*values: TensorLike) -> list[Tensor]:
     return [convert(t, dtype) for t in tensors]
 
 
+def _are_ready(values: tuple[TensorLike, ...]) -> bool:
+    """Whether all are tensors of one dtype to compute in: the common case, found out quickly."""
+    dtype = None
+    for v in values:
+        if type(v) is not Tensor or v._array.dtype is not (dtype or v._array.dtype):
+            return False
+        dtype = v._array.dtype
+    return dtype in _COMPUTED_IN
+
+
 def floating(value: TensorLike) -> Tensor:
     """`value` as a float tensor: float32 unless it is float64 already."""
     tensor = convert(value)
+    if tensor._array.dtype in _COMPUTED_IN:
+        return tensor
     return convert(tensor, promote(np.dtype(np.float32), tensor.dtype))

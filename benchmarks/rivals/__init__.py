@@ -1,0 +1,1 @@
+"""The same computations without fastnn: what it is measured against."""
