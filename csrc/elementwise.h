@@ -44,10 +44,10 @@ static void NAME(add)(void *y_, const void *x_, const void *b_, size_t m, size_t
 
 /* Rows are added in order within blocks of 256, and the blocks in order: a rounding error that grows
  * with m / 256 instead of m, and an order that depends on m alone. Columns go in strips whose sums stay
- * in the first-level cache; four rows at a time, so that they are loaded and stored a quarter as often. */
+ * in the first-level cache; eight rows at a time, so that they are loaded and stored less often. */
 static void NAME(add_grad)(void *db_, const void *dy_, size_t m, size_t n)
 {
-    enum { STRIP = 256, BLOCK = 256 };
+    enum { STRIP = 4096 / sizeof(T), BLOCK = 256 };
     T *db = db_;
     const T *dy = dy_;
     for (size_t j = 0; j < n; j += STRIP) {
@@ -57,10 +57,11 @@ static void NAME(add_grad)(void *db_, const void *dy_, size_t m, size_t n)
             const size_t end = m - i < BLOCK ? m : i + BLOCK;
             T sum[STRIP] = {0};
             size_t row = i;
-            for (; row + 4 <= end; row += 4) {
+            for (; row + 8 <= end; row += 8) {
                 const T *x = dy + row * n + j;
                 for (size_t l = 0; l < width; l++)
-                    sum[l] = sum[l] + x[l] + x[l + n] + x[l + 2 * n] + x[l + 3 * n];
+                    sum[l] = sum[l] + x[l] + x[l + n] + x[l + 2 * n] + x[l + 3 * n] + x[l + 4 * n] +
+                             x[l + 5 * n] + x[l + 6 * n] + x[l + 7 * n];
             }
             for (; row < end; row++)
                 for (size_t l = 0; l < width; l++) sum[l] += dy[row * n + j + l];

@@ -18,8 +18,8 @@
  * copied, where there are columns enough to pay for it: there each step of k is on another row, and rows
  * that lie a power of two apart push each other out of the cache.
  *
- * A tile goes out through `store_row`, where bias and activation are applied, unless it is whole and has
- * neither: then straight from the registers. A single row takes tiles of one row and many columns, since a
+ * A tile goes out through `store_vectors`, where bias and activation are applied; through a row on the
+ * stack if it reaches beyond the last column. A single row takes tiles of one row and many columns, since a
  * few chains of additions cannot fill the pipeline.
  */
 
@@ -29,6 +29,8 @@
 #undef PANEL_ROWS
 #undef LANE_ROWS
 #undef LANE_COLUMNS
+#undef SHORT_VECTORS
+#undef PART_COLUMNS
 #undef GEMM_SCRATCH
 #define TILE_COLUMNS (TILE_VECTORS * WIDTH)
 /* The tile of a single row. */
@@ -39,6 +41,8 @@
 #define LANE_ROWS (LANE_VECTORS <= 2 ? 2 : 1)
 #define LANE_COLUMNS                                                                               \
     (ROW_VECTORS > 2 * LANE_ROWS * LANE_VECTORS ? ROW_VECTORS / (LANE_ROWS * LANE_VECTORS) : 1)
+#define SHORT_VECTORS (2 * SHORT_N / WIDTH) /* short rows rounded up to whole tiles */
+#define PART_COLUMNS (ROW_COLUMNS > 2 * SHORT_N ? ROW_COLUMNS : 2 * SHORT_N)
 /* A panel of a, and then a panel of b or the columns of a short b rounded up to whole tiles. */
 #define GEMM_SCRATCH                                                                               \
     (sizeof(T) * (BLOCK_MAX + LANES) *                                                             \
@@ -70,17 +74,32 @@ typedef struct NAME(target) {
     int first, last, relu;
 } NAME(target);
 
-INLINE void NAME(store_row)(const NAME(target) *t, T *c, const T *sums)
+/* One row of a tile: `vectors` sums into c, which has room for them, as has `bias`. */
+INLINE void NAME(store_vectors)(const NAME(target) *t, T *c, const T *bias, const int vectors,
+                                const NAME(vector) *sums)
 {
-    T row[ROW_COLUMNS > SHORT_N ? ROW_COLUMNS : SHORT_N];
-    memcpy(row, sums, t->columns * sizeof(T));
+    UNROLL for (int v = 0; v < vectors; v++)
+    {
+        NAME(vector) x = sums[v];
+        if (!t->first) x = NAME(load)(c + v * WIDTH) + x;
+        if (t->last && t->bias) x += NAME(load)(bias + v * WIDTH);
+        if (t->last && t->relu) x = (NAME(vector))(~(NAME(mask))(x < 0) & (NAME(mask))x);
+        memcpy(c + v * WIDTH, &x, sizeof x);
+    }
+}
+
+/* The same for a tile that reaches beyond the last column. */
+INLINE void NAME(store_part)(const NAME(target) *t, T *c, const int vectors, const NAME(vector) *sums)
+{
+    T part[PART_COLUMNS], bias[PART_COLUMNS];
+    memset(part, 0, vectors * sizeof *sums);
+    memset(bias, 0, vectors * sizeof *sums);
     if (!t->first)
-        for (size_t j = 0; j < t->columns; j++) row[j] = c[j] + row[j];
+        for (size_t j = 0; j < t->columns; j++) part[j] = c[j];
     if (t->last && t->bias)
-        for (size_t j = 0; j < t->columns; j++) row[j] += t->bias[j];
-    if (t->last && t->relu)
-        for (size_t j = 0; j < t->columns; j++) row[j] = row[j] < 0 ? 0 : row[j];
-    memcpy(c, row, t->columns * sizeof(T));
+        for (size_t j = 0; j < t->columns; j++) bias[j] = t->bias[j];
+    NAME(store_vectors)(t, part, bias, vectors, sums);
+    for (size_t j = 0; j < t->columns; j++) c[j] = part[j];
 }
 
 /* One tile of rows x vectors, constants after inlining, over a block of k. Element (i, p) of op(a) lies at
@@ -99,18 +118,13 @@ INLINE void NAME(tile)(const int rows, const int vectors, size_t k, const T *a, 
                 sum[i * vectors + v] = VECTOR_FMA(ai, bv[v], sum[i * vectors + v]);
         }
     }
-    const int whole = t->columns == (size_t)(vectors * WIDTH);
-    const int direct = whole && t->first && !(t->last && (t->bias || t->relu));
     UNROLL for (int i = 0; i < rows; i++)
     {
         T *c = t->c + (size_t)i * t->ldc;
-        if (direct) {
-            memcpy(c, sum + i * vectors, vectors * sizeof *sum);
-        } else {
-            T sums[ROW_COLUMNS];
-            memcpy(sums, sum + i * vectors, vectors * sizeof *sum);
-            NAME(store_row)(t, c, sums);
-        }
+        if (t->columns == (size_t)(vectors * WIDTH))
+            NAME(store_vectors)(t, c, t->bias, vectors, sum + i * vectors);
+        else
+            NAME(store_part)(t, c, vectors, sum + i * vectors);
     }
 }
 
@@ -164,14 +178,11 @@ static void NAME(copy_b)(T *to, const T *b, size_t ldb, int transpose, size_t k,
 /* Copies `rows` rows of a transposed a over a block of k, tile by tile, each in the order of use. */
 static NAME(panel) NAME(copy_a)(T *to, const T *a, size_t lda, size_t rows, size_t k)
 {
-    for (size_t i = 0; i < rows; i += TILE_ROWS) {
-        T *tile = to + i * k;
-        if (rows - i >= TILE_ROWS)
-            for (size_t p = 0; p < k; p++)
-                memcpy(tile + p * TILE_ROWS, a + p * lda + i, TILE_ROWS * sizeof(T));
-        else
-            for (size_t p = 0; p < k; p++)
-                memcpy(tile + p * TILE_ROWS, a + p * lda + i, (rows - i) * sizeof(T));
+    for (size_t p = 0; p < k; p++, a += lda) {
+        size_t i = 0;
+        for (; i + TILE_ROWS <= rows; i += TILE_ROWS)
+            memcpy(to + i * k + p * TILE_ROWS, a + i, TILE_ROWS * sizeof(T));
+        for (size_t r = i; r < rows; r++) to[i * k + p * TILE_ROWS + r - i] = a[r];
     }
     return (NAME(panel)){to, k, 1, TILE_ROWS};
 }
@@ -237,10 +248,9 @@ INLINE void NAME(lane_step)(const int rows, NAME(vector) sum[LANE_ROWS][LANE_COL
     }
 }
 
-/* Sums of `rows` rows of a with LANE_COLUMNS columns of b, which lie as rows padded with zeros. A row of
- * `sums` has room for whole tiles. */
+/* Sums of `rows` rows of a with LANE_COLUMNS columns of b, which lie as rows padded with zeros. */
 INLINE void NAME(lane_tile)(const int rows, size_t k, const T *a, size_t lda, const T *b, size_t ldb,
-                            T *sums)
+                            size_t column, NAME(vector) sums[LANE_ROWS][SHORT_VECTORS])
 {
     NAME(vector) sum[LANE_ROWS][LANE_COLUMNS][LANE_VECTORS] = {{{{0}}}};
     const size_t whole = k - k % LANES;
@@ -253,7 +263,7 @@ INLINE void NAME(lane_tile)(const int rows, size_t k, const T *a, size_t lda, co
     }
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < LANE_COLUMNS; j++)
-            sums[i * 2 * SHORT_N + j] = NAME(lane_sum)(sum[i][j]);
+            ((T *)sums[i])[column + j] = NAME(lane_sum)(sum[i][j]);
 }
 
 /* Copies the columns of op(b) over a block of k into rows of length `ldt`, padded with zeros. */
@@ -273,17 +283,17 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
     T *columns = g->scratch;
     NAME(copy_columns)(columns, ldt, b, g->ldb, g->transpose_b, k, g->n);
     const NAME(target) t = NAME(target_at)(g, 0, 0, p, k, g->n);
+    NAME(vector) sums[LANE_ROWS][SHORT_VECTORS] = {{{0}}};
     for (size_t i = 0; i < g->m; i += LANE_ROWS, a += LANE_ROWS * g->lda) {
         const size_t rows = g->m - i < LANE_ROWS ? g->m - i : LANE_ROWS;
-        T sums[LANE_ROWS * 2 * SHORT_N];
         for (size_t j = 0; j < g->n; j += LANE_COLUMNS) {
             if (rows == LANE_ROWS)
-                NAME(lane_tile)(LANE_ROWS, k, a, g->lda, columns + j * ldt, ldt, sums + j);
+                NAME(lane_tile)(LANE_ROWS, k, a, g->lda, columns + j * ldt, ldt, j, sums);
             else
-                NAME(lane_tile)(1, k, a, g->lda, columns + j * ldt, ldt, sums + j);
+                NAME(lane_tile)(1, k, a, g->lda, columns + j * ldt, ldt, j, sums);
         }
         for (size_t r = 0; r < rows; r++)
-            NAME(store_row)(&t, (T *)g->c + (i + r) * g->ldc, sums + r * 2 * SHORT_N);
+            NAME(store_part)(&t, (T *)g->c + (i + r) * g->ldc, SHORT_VECTORS, sums[r]);
     }
 }
 
