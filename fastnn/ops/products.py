@@ -156,13 +156,13 @@ def dot(a: TensorLike, b: TensorLike) -> Tensor:
         inner = y.ndim - 2
         columns = transpose(y, (inner, *[axis for axis in range(y.ndim) if axis != inner]))
         rest = columns.shape[1:]
-        columns = _reshape_to(columns, (columns.shape[0], math.prod(rest)))
+        columns = reshape(columns, (columns.shape[0], math.prod(rest)))
     if x.shape[-1] != columns.shape[0]:
         raise ValueError(
             f"dot: a {x.shape} has {x.shape[-1]} along its last axis and b {y.shape} has "
             f"{columns.shape[0]} along axis {-1 if y.ndim == 1 else -2}; they must be equal"
         )
-    rows = _reshape_to(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    rows = reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     return reshape(matmul(rows, columns), (*x.shape[:-1], *rest))
 
 
@@ -204,7 +204,7 @@ def dense(
         )
     if len(shape) == 2:
         return _dense(*inputs, relu=relu)
-    inputs[0] = _reshape_to(inputs[0], (math.prod(shape[:-1]), length))
+    inputs[0] = reshape(inputs[0], (math.prod(shape[:-1]), length))
     return reshape(_dense(*inputs, relu=relu), (*shape[:-1], units))
 
 
@@ -212,7 +212,3 @@ def _two_axes(kernel: Tensor) -> tuple[int, int]:
     if kernel.ndim != 2:
         raise ValueError(f"dense: kernel has shape {kernel.shape}; it must be (inputs, units)")
     return kernel.shape[0], kernel.shape[1]
-
-
-def _reshape_to(x: Tensor, shape: tuple[int, int]) -> Tensor:
-    return x if x.shape == shape else reshape(x, shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -122,7 +123,7 @@ def reduce_mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Ten
     """
     tensor = floating(x)
     axes = _axes("reduce_mean", tensor, axis)
-    count = int(np.prod([tensor.shape[a] for a in axes]))
+    count = math.prod(tensor.shape[a] for a in axes)
     return _reduce_sum(tensor, axes=axes, keepdims=keepdims) / count
 
 

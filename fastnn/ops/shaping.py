@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,11 +104,13 @@ def reshape(x: TensorLike, shape: Sequence[int]) -> Tensor:
     (4,)
     """
     tensor = convert(x)
+    if tensor.shape == shape:
+        return tensor
     lengths = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
-    known = int(np.prod([n for n in lengths if n != -1]))
+    known = math.prod(n for n in lengths if n != -1)
     if lengths.count(-1) == 1 and known and tensor.size % known == 0:
         lengths = tuple(tensor.size // known if n == -1 else n for n in lengths)
-    if min(lengths, default=0) < 0 or int(np.prod(lengths)) != tensor.size:
+    if min(lengths, default=0) < 0 or math.prod(lengths) != tensor.size:
         raise ValueError(
             f"reshape: a tensor of shape {tensor.shape} has {tensor.size} elements and cannot take "
             f"the shape {tuple(shape)}; the product of the lengths must be {tensor.size}"
