@@ -37,27 +37,47 @@ def with_numpy(x: Array, y: Array) -> Step:
 
 
 def with_python(x: Array, y: Array) -> Step:
+    """As in the book, loops over the elements of NumPy arrays."""
+
+    def step() -> Array:
+        z = np.empty_like(x)
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                z[i, j] = x[i, j] + y[i, j]
+        for i in range(z.shape[0]):
+            for j in range(z.shape[1]):
+                z[i, j] = max(z[i, j], 0)
+        return z
+
+    return step
+
+
+def with_lists(x: Array, y: Array) -> Step:
+    """The same over lists, which are made before."""
     a, b = x.tolist(), y.tolist()
     return lambda: python_lists.relu(python_lists.add(a, b))
 
 
 FASTNN = {"book, kernels": kernels, "book, tensors": tensors}
+RIVALS = {"numpy": with_numpy, "lists": with_lists, "python": with_python}
 
 
-@pytest.mark.parametrize("rival", ["fastnn", "numpy", "python"])
+@pytest.mark.parametrize("rival", ["fastnn", "numpy", "lists", "python"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("op", FASTNN)
 @pytest.mark.parametrize("repeat", range(REPEATS))
 def test_book(op: str, dtype: str, rival: str, repeat: int, stopwatch: Stopwatch) -> None:
     random = np.random.default_rng(repeat)
     x, y = (random.standard_normal(SHAPE).astype(dtype) for _ in range(2))
-    prepare = {"fastnn": FASTNN[op], "numpy": with_numpy, "python": with_python}[rival]
+    prepare = {**RIVALS, "fastnn": FASTNN[op]}[rival]
     step = prepare(x, y)
     expected = np.maximum(x.astype(np.float64) + y, 0)
     np.testing.assert_allclose(np.array(step()), expected, rtol=4 * float(np.finfo(dtype).eps))
+
+    group = Group(op, "1000 times 20x100", dtype)
 
     def run() -> None:
         for _ in range(STEPS):
             step()
 
-    stopwatch.time(Group(op, "1000 times 20x100", dtype), rival, run)
+    stopwatch.time(group, rival, run, rounds=1 if rival == "python" else None)

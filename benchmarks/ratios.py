@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import NamedTuple
 
-HEADINGS = ("", "size", "dtype", "fastnn", "x NumPy", "x Python", "GFLOP/s")
+HEADINGS = ("", "size", "dtype", "fastnn", "x NumPy", "x Python", "x lists", "GFLOP/s")
 
 
 class Group(NamedTuple):
@@ -37,13 +37,13 @@ class Line(NamedTuple):
         return self.seconds[rival] / self.seconds["fastnn"] if rival in self.seconds else None
 
     def cells(self) -> tuple[str, ...]:
-        numpy, python = self.ratio("numpy"), self.ratio("python")
-        fastnn = self.seconds["fastnn"]
+        fastnn, numpy = self.seconds["fastnn"], self.ratio("numpy")
+        slow = [self.ratio(rival) for rival in ("python", "lists")]
         return (
             *self.group,
             readable(fastnn),
             "" if numpy is None else f"{numpy:.2f}",
-            "" if python is None else f"{python:.0f}",
+            *("" if ratio is None else f"{ratio:.0f}" for ratio in slow),
             f"{self.flop / fastnn / 1e9:.1f}" if self.flop else "",
         )
 
@@ -92,8 +92,9 @@ def verdict(lines: list[Line]) -> list[str]:
     slower = sum(ratio < 1 for ratio in ratios.values())
     return [
         "",
-        f"x NumPy, x Python: their time / fastnn's; fastnn is slower than NumPy in {slower} of "
-        f"{len(ratios)} lines.",
+        "x NumPy, x Python, x lists: their time / fastnn's; Python loops over arrays, as the book "
+        "does, or over lists.",
+        f"fastnn is slower than NumPy in {slower} of {len(ratios)} lines.",
         f"Worst against NumPy: {' '.join(worst)}, {ratios[worst]:.2f}",
     ]
 

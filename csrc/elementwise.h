@@ -34,12 +34,26 @@ static void NAME(log)(void *y_, const void *x_, size_t n)
     INDEPENDENT for (size_t i = 0; i < n; i++) y[i] = NAME(log_of)(x[i]);
 }
 
+/* Eight vectors are loaded before the first is stored: arrays often lie a few bytes apart modulo the page
+ * size, where a load just behind a store would wait for it, as if both had the same address. */
+INLINE void NAME(add_row)(T *y, const T *x, const T *b, size_t n)
+{
+    enum { VECTORS = 8, STEP = VECTORS * VECTOR_BYTES / sizeof(T) };
+    size_t j = 0;
+    for (; j + STEP <= n; j += STEP) {
+        NAME(vector) sum[VECTORS];
+        UNROLL for (int v = 0; v < VECTORS; v++)
+            sum[v] = NAME(load)(x + j + v * WIDTH) + NAME(load)(b + j + v * WIDTH);
+        UNROLL for (int v = 0; v < VECTORS; v++) memcpy(y + j + v * WIDTH, &sum[v], sizeof sum[v]);
+    }
+    INDEPENDENT for (; j < n; j++) y[j] = x[j] + b[j];
+}
+
 static void NAME(add)(void *y_, const void *x_, const void *b_, size_t m, size_t n)
 {
     T *y = y_;
     const T *x = x_, *b = b_;
-    for (size_t i = 0; i < m; i++, x += n, y += n)
-        INDEPENDENT for (size_t j = 0; j < n; j++) y[j] = x[j] + b[j];
+    for (size_t i = 0; i < m; i++, x += n, y += n) NAME(add_row)(y, x, b, n);
 }
 
 /* Rows are added in order within blocks of 256, and the blocks in order: a rounding error that grows

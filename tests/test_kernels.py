@@ -289,7 +289,7 @@ def test_levels_agree_bit_for_bit(dtype, rng):
         products = [_kernels.matmul(x, b) for b in (narrow, wide)]
         products += [_kernels.matmul(x, b, transpose_a=True) for b in (g, g[:, :10])]
         loss = _kernels.softmax_cross_entropy(x, np.arange(37))
-        rows = [_kernels.softmax(x), _kernels.add_grad(x), _kernels.exp(x), loss]
+        rows = [_kernels.softmax(x), _kernels.add_grad(x), _kernels.exp(x), _kernels.log(x), loss]
         return [a.tobytes() for a in (w, v, *products, *rows)]
 
     before = _kernels.isa()

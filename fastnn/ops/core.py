@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
+from numpy import ndarray
 
 from fastnn.tensor import Array, ReadFrom, Tensor, TensorLike, convert, operators, wrap
 
@@ -64,15 +65,22 @@ class Primitive:
         return rule
 
     def __call__(self, *inputs: Tensor, **attributes: Any) -> Tensor:
-        array = self.forward(*[x._array for x in inputs], **attributes)
-        if type(array) is not np.ndarray:
+        # One and two inputs apart: a list comprehension would cost as much as a small kernel.
+        if len(inputs) == 1:
+            array = self.forward(inputs[0]._array, **attributes)
+        elif len(inputs) == 2:
+            array = self.forward(inputs[0]._array, inputs[1]._array, **attributes)
+        else:
+            array = self.forward(*[x._array for x in inputs], **attributes)
+        if type(array) is not ndarray:
             array = np.asarray(array)
         elif array.base is not None and any(type(x.origin) is ReadFrom for x in inputs):
             array = array.copy()  # a view of a variable's storage would change with it
         output = wrap(array)
-        if recorders.stack and self.rule is not None:
+        listening = recorders.stack
+        if listening and self.rule is not None:
             call = Call(self, inputs, attributes, output)
-            for recorder in recorders.stack:
+            for recorder in listening:
                 recorder.record(call)
         return output
 
@@ -88,7 +96,7 @@ def operator(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return function
 
 
-_COMPUTED_IN = (np.dtype(np.float32), np.dtype(np.float64))
+COMPUTED_IN = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def promote(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
@@ -99,14 +107,20 @@ def promote(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(np.float32, *floats)
 
 
+def are_alike(a: TensorLike, b: TensorLike) -> bool:
+    """Whether both are tensors of one dtype to compute in: the common case, found out quickly."""
+    if type(a) is not Tensor or type(b) is not Tensor:
+        return False
+    dtype = a._array.dtype
+    return dtype is b._array.dtype and dtype in COMPUTED_IN
+
+
 def operands(*values: TensorLike) -> list[Tensor]:
     """`values` as tensors of one dtype.
 
     Tensors decide on it; where there is none NumPy arrays do, and Python numbers follow either. So
     a float64 array is converted to the dtype of the float32 tensor that it meets.
     """
-    if _are_ready(values):
-        return list(values)
     strong: list[Tensor | Array] = [v for v in values if isinstance(v, Tensor)]
     strong = strong or [v for v in values if isinstance(v, np.ndarray)]
     tensors = [convert(v) for v in values]
@@ -116,19 +130,9 @@ def operands(*values: TensorLike) -> list[Tensor]:
     return [convert(t, dtype) for t in tensors]
 
 
-def _are_ready(values: tuple[TensorLike, ...]) -> bool:
-    """Whether all are tensors of one dtype to compute in: the common case, found out quickly."""
-    dtype = None
-    for v in values:
-        if type(v) is not Tensor or v._array.dtype is not (dtype or v._array.dtype):
-            return False
-        dtype = v._array.dtype
-    return dtype in _COMPUTED_IN
-
-
 def floating(value: TensorLike) -> Tensor:
     """`value` as a float tensor: float32 unless it is float64 already."""
     tensor = convert(value)
-    if tensor._array.dtype in _COMPUTED_IN:
+    if tensor._array.dtype in COMPUTED_IN:
         return tensor
     return convert(tensor, promote(np.dtype(np.float32), tensor.dtype))

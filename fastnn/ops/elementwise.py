@@ -5,15 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.ops.core import Call, Gradients, floating, operands, operator, primitive
+from fastnn.ops.core import (
+    COMPUTED_IN,
+    Call,
+    Gradients,
+    are_alike,
+    floating,
+    operands,
+    operator,
+    primitive,
+)
 from fastnn.ops.reductions import sum_to
 from fastnn.tensor import Array, DType, Shape, Tensor, TensorLike, convert, wrap
 
 
 def _broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
     """Both operands in one dtype; ValueError if their shapes do not broadcast."""
-    x, y = operands(a, b)
-    if x.shape != y.shape:
+    x, y = (a, b) if are_alike(a, b) else operands(a, b)
+    if x._array.shape != y._array.shape:
         _check_broadcast(name, x.shape, y.shape)
     return x, y
 
@@ -29,7 +38,8 @@ def _check_broadcast(name: str, a: Shape, b: Shape) -> None:
 
 def _kernel_adds(a: Array, b: Array) -> bool:
     """Whether b is added to whole rows of a, which is what the kernel does."""
-    return a.dtype.kind == "f" and 0 < b.ndim <= a.ndim and a.shape[a.ndim - b.ndim :] == b.shape
+    shape, rows = a.shape, b.shape
+    return a.dtype in COMPUTED_IN and len(rows) > 0 and shape[-len(rows) :] == rows
 
 
 @primitive
