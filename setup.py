@@ -8,9 +8,7 @@ from setuptools.command.build_ext import build_ext
 
 
 class BuildExt(build_ext):
-    """Leaves the extension in the source tree too, so that the checkout's root can import "
-    "fastnn.
-    """
+    """Leaves the extension in the source tree too, so that its root can import fastnn."""
 
     def run(self) -> None:
         super().run()

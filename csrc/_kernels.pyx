@@ -343,7 +343,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
     g.scratch = PyMem_RawMalloc(kernels.gemm_scratch)
     if g.scratch == NULL:
         raise MemoryError(f"no memory for the {kernels.gemm_scratch} bytes that matmul works in")
-    state = release_gil(g.m * g.n)
+    state = release_gil(g.m * g.n * g.k)
     kernels.gemm(&g)
     take_gil(state)
     PyMem_RawFree(g.scratch)
@@ -436,18 +436,20 @@ def softmax_cross_entropy(logits, labels, dlogits=None, dloss=None, out=None):
     cdef cnp.ndarray classes = class_labels(labels, m, n)
     cdef cnp.ndarray loss = output(out, 1, cnp.PyArray_DIMS(x), x, "out")
     apart(loss, "out", x, "logits", False)
+    apart(loss, "out", classes, "labels", False)
     cdef cnp.ndarray gradient, scale
     cdef void *gradient_data = NULL
     cdef const void *scale_data = NULL
     if dloss is not None:
         scale = same_shape(dloss, "dloss", loss, "the loss")
         scale_data = cnp.PyArray_DATA(scale)
-        apart(loss, "out", scale, "dloss", True)
+        apart(loss, "out", scale, "dloss", False)
     if dlogits is not None:
         gradient = output(dlogits, 2, cnp.PyArray_DIMS(x), x, "dlogits")
         gradient_data = cnp.PyArray_DATA(gradient)
         apart(gradient, "dlogits", x, "logits", True)
         apart(gradient, "dlogits", loss, "out", False)
+        apart(gradient, "dlogits", classes, "labels", False)
         if dloss is not None:
             apart(gradient, "dlogits", scale, "dloss", False)
     state = release_gil(m * n)

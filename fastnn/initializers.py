@@ -55,4 +55,8 @@ _NAMES: dict[str, Initializer] = {
 
 def get(identifier: str | Initializer) -> Initializer:
     """An initializer by its name, or the callable itself."""
-    return identifier if callable(identifier) else by_name("initializer", identifier, _NAMES)
+    if callable(identifier):
+        return identifier
+    if isinstance(identifier, str):
+        return by_name("initializer", identifier, _NAMES)
+    raise TypeError(f"an initializer must be a name or a function, got {identifier!r}")

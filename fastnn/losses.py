@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+import numpy as np
+
 from fastnn import ops
 from fastnn.lookup import by_name
 from fastnn.ops.core import floating, recorders
 from fastnn.ops.labels import to_classes
-from fastnn.tensor import Shape, SoftmaxOf, Tensor, TensorLike, convert
+from fastnn.tensor import Array, Shape, SoftmaxOf, Tensor, TensorLike, convert
 
 Loss: TypeAlias = Callable[[TensorLike, TensorLike], Tensor]
 
@@ -17,10 +19,17 @@ EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as in Ker
 
 
 def _logits_of(y_pred: Tensor) -> Tensor | None:
-    """The logits behind probabilities that softmax made, unless a tape was asked to watch those."""
-    if type(y_pred.origin) is not SoftmaxOf or any(r.watches(y_pred) for r in recorders.stack):
+    """The logits behind probabilities that softmax made, if a gradient may pass those by.
+
+    It may not where a tape was asked to watch the probabilities, or did not see them made.
+    """
+    if type(y_pred.origin) is not SoftmaxOf:
         return None
-    return y_pred.origin.logits
+    logits = y_pred.origin.logits
+    seen = all(
+        r.follows(y_pred) == r.follows(logits) and not r.watches(y_pred) for r in recorders.stack
+    )
+    return logits if seen else None
 
 
 def _log_probabilities(y_pred: Tensor) -> Tensor:
@@ -29,7 +38,7 @@ def _log_probabilities(y_pred: Tensor) -> Tensor:
     return ops.log(ops.minimum(ops.maximum(p, EPSILON), 1 - EPSILON))
 
 
-def _class_labels(y_true: TensorLike, shape: Shape) -> TensorLike:
+def _class_labels(y_true: TensorLike, shape: Shape) -> Array:
     """Labels for predictions of `shape`, (n, 1) being taken as (n,), checked to be classes."""
     labels = convert(y_true)
     if not shape:
@@ -54,9 +63,9 @@ def check_targets(loss: Loss, y_true: TensorLike, y_pred: Shape) -> None:
     y_true : array
         All targets.
     y_pred : tuple
-        The shape of the predictions for one sample, without the batch axis.
+        The shape of the prediction for one sample, without the batch axis.
     """
-    if loss is sparse_categorical_crossentropy:
+    if getattr(loss, "func", loss) is sparse_categorical_crossentropy:  # or a functools.partial
         _class_labels(y_true, (len(y_true), *y_pred))
 
 
@@ -97,8 +106,8 @@ def sparse_categorical_crossentropy(
     logits = y_pred if from_logits else _logits_of(y_pred)
     if logits is not None:
         return ops.softmax_cross_entropy(labels, logits)
-    chosen = ops.one_hot(labels, y_pred.shape[-1], y_pred.dtype)
-    return -ops.reduce_sum(chosen * _log_probabilities(y_pred), axis=-1)
+    rows = ops.reshape(_log_probabilities(y_pred), (labels.size, y_pred.shape[-1]))
+    return -ops.reshape(rows[np.arange(labels.size), labels.ravel()], labels.shape)
 
 
 def categorical_crossentropy(

@@ -24,20 +24,25 @@ def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array
     array([1., 0.], dtype=float32)
     """
     labels, predicted = to_array(y_true), to_array(y_pred)
-    if labels.ndim == predicted.ndim:
+    if labels.ndim == predicted.ndim and labels.shape[-1:] == (1,):
         labels = labels[..., 0]
+    _check("sparse_categorical_accuracy", labels.shape, predicted.shape[:-1])
     return np.asarray(predicted.argmax(-1) == labels, np.float32)
 
 
 def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:
     """1 where the most probable class is that of the one-hot target; both (n, classes)."""
-    return np.asarray(to_array(y_true).argmax(-1) == to_array(y_pred).argmax(-1), np.float32)
+    target, predicted = to_array(y_true), to_array(y_pred)
+    _check("categorical_accuracy", target.shape, predicted.shape)
+    return np.asarray(target.argmax(-1) == predicted.argmax(-1), np.float32)
 
 
 def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0.5) -> Array:
     """The share of a sample's outputs that are above `threshold` exactly where the target is 1."""
-    predicted = to_array(y_pred)
-    target = to_array(y_true).reshape(predicted.shape)
+    target, predicted = to_array(y_true), to_array(y_pred)
+    if target.ndim == predicted.ndim - 1 and predicted.shape[-1] == 1:
+        target = target[..., None]
+    _check("binary_accuracy", target.shape, predicted.shape)
     return np.asarray(((predicted > threshold) == target).mean(-1, dtype=np.float32))
 
 
@@ -46,8 +51,16 @@ def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:
     return _accuracy_for(to_array(y_true).shape, to_array(y_pred).shape)(y_true, y_pred)
 
 
+def _check(name: str, y_true: Shape, expected: Shape) -> None:
+    if y_true != expected or not expected:
+        raise ValueError(
+            f"{name}: the targets have shape {y_true} where the predictions call for {expected}; "
+            "reshape the targets or choose the accuracy that fits them"
+        )
+
+
 def _accuracy_for(y_true: Shape, y_pred: Shape) -> Callable[[TensorLike, TensorLike], Array]:
-    if y_pred[-1] == 1:
+    if not y_pred or y_pred[-1] == 1:
         return binary_accuracy
     if len(y_true) < len(y_pred) or y_true[-1] == 1:
         return sparse_categorical_accuracy

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import losses, metrics, ops, optimizers, random
-from fastnn.layers import Layer
+from fastnn import losses, ops, optimizers, random
+from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
+from fastnn.metrics import get as get_metric
 from fastnn.optimizers import Optimizer
 from fastnn.progress import Progress, Verbose
 from fastnn.tape import GradientTape
@@ -92,7 +93,11 @@ class Model(Layer):
             raise ValueError(f"metrics must be a list: write metrics=[{metrics!r}]")
         chosen = optimizers.get(optimizer)
         chosen_loss = None if loss is None else losses.get(loss)
-        self.metrics = {_metric_name(m): _metric(m) for m in metrics or ()}
+        names = [_metric_name(m) for m in metrics or ()]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two metrics have one name in {names}; give each function its own")
+        chosen_metrics = [get_metric(m) for m in metrics or ()]
+        self.metrics = dict(zip(names, chosen_metrics, strict=True))
         self.optimizer, self.loss = chosen, chosen_loss
 
     def fit(
@@ -139,15 +144,21 @@ class Model(Layer):
             The weights are unchanged then.
         TypeError
             If the data are not real numbers.
+
+        Notes
+        -----
+        Class labels are checked to the last one beforehand, if the loss is fastnn's own; a function
+        of yours may refuse a later batch, after the batches before it have changed the weights.
         """
         size = _count("batch_size", 32 if batch_size is None else batch_size)
         epochs = _count("epochs", epochs)
         progress = Progress(verbose)
         inputs, targets = self._checked(x, y)
-        inputs, targets, held_back = _split(inputs, targets, validation_split)
-        validation = (
-            held_back if validation_data is None else self._checked(*validation_data, "val_")
-        )
+        validation = None
+        if validation_data is not None:
+            validation = self._checked(*_pair(validation_data), "val_")
+        elif validation_split != 0:
+            inputs, targets, validation = _split(inputs, targets, validation_split)
         steps = -(-len(inputs) // size)
         history = History({"epochs": epochs, "steps": steps, "verbose": verbose})
         for epoch in range(epochs):
@@ -237,9 +248,10 @@ class Model(Layer):
                 f"{prefix}x has {len(inputs)} samples (shape {inputs.shape}) and {prefix}y has "
                 f"{len(targets)} (shape {targets.shape}); their first axes must be equal"
             )
-        prediction = self(inputs[:1])
-        losses.check_targets(self.loss, targets, prediction.shape[1:])
-        self._losses_of(inputs[:1], targets[:1])
+        with unbuilt_again_on_failure(self):
+            prediction = self(inputs[:1])
+            losses.check_targets(self.loss, targets, prediction.shape[1:])
+            self._losses_of(inputs[:1], targets[:1])
         return inputs, targets
 
     def _losses_of(self, x: Array, y: Array) -> tuple[Tensor, Logs]:
@@ -307,6 +319,8 @@ class Sequential(Model):
 
     def add(self, layer: Layer) -> None:
         """Append a layer."""
+        if any(layer is present for present in self.layers):
+            raise ValueError(f"layer {layer.name!r} is in the model already; make a new one")
         if not isinstance(layer, Layer):
             raise TypeError(
                 f"a model is made of layers such as Dense(10), got {layer!r}; a class needs its "
@@ -326,10 +340,6 @@ class Sequential(Model):
         for layer in self.layers:
             x = layer(x)
         return x
-
-
-def _metric(metric: str | Metric) -> Metric:
-    return metrics.get(metric)
 
 
 def _metric_name(metric: str | Callable[..., Any]) -> str:
@@ -359,12 +369,16 @@ def _slices(samples: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
 
 
-def _split(x: Array, y: Array, share: float) -> tuple[Array, Array, tuple[Array, Array] | None]:
+def _pair(data: Any) -> tuple[TensorLike, TensorLike]:
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ValueError("validation_data must be a pair (x, y)")
+    return data[0], data[1]
+
+
+def _split(x: Array, y: Array, share: float) -> tuple[Array, Array, tuple[Array, Array]]:
     """Training inputs and targets, and the last `share` of the samples for validation."""
-    if not 0 <= share < 1:
-        raise ValueError(f"validation_split must be in [0, 1), got {share!r}")
-    if share == 0:
-        return x, y, None
+    if not isinstance(share, int | float) or not 0 < share < 1:
+        raise ValueError(f"validation_split must be a number in [0, 1), got {share!r}")
     at = int(len(x) * (1 - share))
     if at in (0, len(x)):
         raise ValueError(

@@ -95,6 +95,13 @@ class Optimizer:
         """Change one variable and its slots; for subclasses to define."""
         raise NotImplementedError(f"{type(self).__name__} must define update(self, w, slots, g)")
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_states": list(self._states.values())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # The copies of variables have other ids than the originals.
+        vars(self).update(state, _states={id(w): (w, slots) for w, slots in state["_states"]})
+
     def _state(self, w: Variable) -> list[Variable]:
         if id(w) not in self._states:
             new = [
@@ -117,21 +124,27 @@ def _checked(g: TensorLike, w: Variable) -> tuple[Tensor, Variable]:
     return gradient, w
 
 
-def _positive(name: str, value: Any) -> float:
+def _number(value: Any) -> float:
+    """`value` as a float, NaN if it is no number."""
     try:
-        number = math.nan if isinstance(value, bool | str) else float(value)
+        return math.nan if isinstance(value, bool | str) else float(value)
     except (TypeError, ValueError):
-        number = math.nan
+        return math.nan
+
+
+def _positive(name: str, value: Any) -> float:
+    number = _number(value)
     if not 0 < number < math.inf:
         raise ValueError(f"{name} must be a positive number, got {value!r}")
     return number
 
 
-def _fraction(name: str, value: float, below_one: bool = False) -> float:
-    if isinstance(value, bool | str) or not 0 <= value <= 1 or (below_one and value == 1):
+def _fraction(name: str, value: Any, below_one: bool = False) -> float:
+    number = _number(value)
+    if not 0 <= number <= 1 or (below_one and number == 1):
         interval = "[0, 1)" if below_one else "[0, 1]"
         raise ValueError(f"{name} must be a number in {interval}, got {value!r}")
-    return float(value)
+    return number
 
 
 class SGD(Optimizer):
@@ -201,12 +214,13 @@ class Adagrad(Optimizer):
         lr: float | None = None,
     ) -> None:
         super().__init__(learning_rate, lr)
-        if not 0 <= initial_accumulator_value < math.inf:
+        start = _number(initial_accumulator_value)
+        if not 0 <= start < math.inf:
             raise ValueError(
                 f"initial_accumulator_value must not be negative, got {initial_accumulator_value!r}"
             )
         self.epsilon = _positive("epsilon", epsilon)
-        self.slots = {"accumulator": initial_accumulator_value}
+        self.slots = {"accumulator": start}
 
     def update(self, w: Variable, slots: list[Variable], g: Tensor) -> None:
         """One step for one variable."""

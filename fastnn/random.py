@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.tensor import DType, Shape, Tensor, to_shape, wrap
+from fastnn.tensor import DType, Shape, Tensor, to_dtype, to_shape, wrap
 
 _generator = np.random.Generator(np.random.Philox())
 
@@ -54,8 +54,9 @@ def normal(
     """
     if stddev < 0:
         raise ValueError(f"stddev is {stddev}; it must not be negative")
-    drawn = _drawing(seed).standard_normal(to_shape(shape), np.dtype(dtype))
-    return wrap(np.asarray(drawn * np.dtype(dtype).type(stddev) + np.dtype(dtype).type(mean)))
+    kind = to_dtype(dtype, floating=True)
+    drawn = _drawing(seed).standard_normal(to_shape(shape), kind)
+    return wrap(np.asarray(drawn * kind.type(stddev) + kind.type(mean)))
 
 
 def uniform(
@@ -89,9 +90,9 @@ def uniform(
     """
     if maxval < minval:
         raise ValueError(f"maxval is {maxval}, below minval, {minval}; exchange them")
-    scalar = np.dtype(dtype).type
-    drawn = _drawing(seed).random(to_shape(shape), np.dtype(dtype))
-    values = drawn * scalar(maxval - minval) + scalar(minval)
+    kind = to_dtype(dtype, floating=True)
+    drawn = _drawing(seed).random(to_shape(shape), kind)
+    values = drawn * kind.type(maxval - minval) + kind.type(minval)
     # Rounding may reach maxval, which does not belong to the interval.
-    below = np.nextafter(scalar(maxval), scalar(minval))
+    below = np.nextafter(kind.type(maxval), kind.type(minval))
     return wrap(np.asarray(np.minimum(values, below)))

@@ -68,6 +68,8 @@ class GradientTape:
         self._used = False
 
     def __enter__(self) -> GradientTape:
+        if self in recorders.stack:
+            raise RuntimeError("this tape is open already; nest another GradientTape() instead")
         recorders.stack.append(self)
         return self
 
@@ -106,12 +108,15 @@ class GradientTape:
         return id(x) in self._watched
 
     def record(self, call: Call) -> None:
-        """Note a call, if it depends on something that is watched."""
-        if any(self._follows(x) for x in call.inputs):
+        """Note a call, if it depends on something that is watched and can still be asked for."""
+        if self._used and not self._persistent:
+            return
+        if any(self.follows(x) for x in call.inputs):
             self._calls.append(call)
             self._computed.add(id(call.output))
 
-    def _follows(self, x: Tensor) -> bool:
+    def follows(self, x: Tensor) -> bool:
+        """Whether gradients can flow back from this tensor to something that is watched."""
         if id(x) in self._computed or _key(x) in self._watched:
             return True
         origin = x.origin
@@ -154,15 +159,7 @@ class GradientTape:
         """
         self._check(sources)
         gradients = self._seeds(target, output_gradients)
-        calls = self._take()
-        inside = self in recorders.stack and not self._persistent
-        if inside:
-            recorders.stack.remove(self)
-        try:
-            self._walk_back(calls, gradients, {_key(leaf) for leaf in _leaves(sources)})
-        finally:
-            if inside:
-                recorders.stack.append(self)
+        self._walk_back(self._take(), gradients, {_key(leaf) for leaf in _leaves(sources)})
         return _like(sources, gradients)
 
     def _check(self, sources: Structure) -> None:

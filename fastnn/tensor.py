@@ -8,8 +8,10 @@ in use, the tensor is given a copy of the old values first, so that it does not 
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator
+from operator import index as as_integer
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -104,12 +106,14 @@ class Tensor:
         return view
 
     def __array__(self, dtype: DType = None, copy: bool | None = None) -> Array:
-        if copy:
-            return np.array(self._array, dtype)
-        return np.asarray(self.numpy(), dtype)
+        values = self.numpy()
+        if copy is False and not np.shares_memory(values, self._array):
+            raise ValueError("a variable's values cannot be had without a copy, since they change")
+        return np.array(values, dtype) if copy else np.asarray(values, dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self._array.__dlpack__(**options)
+        array = self.numpy() if isinstance(self.origin, ReadFrom) else self._array
+        return array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
         return self._array.__dlpack_device__()
@@ -142,6 +146,9 @@ class Tensor:
             "a Tensor does not change; only a Variable or its parts can be assigned to: make "
             "v = Variable(x), then v.assign(...) or v[0].assign(...)"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tensor, (np.array(self._array),)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._array}, shape={self.shape}, dtype={self.dtype})"
@@ -217,10 +224,10 @@ class Tensor:
         return operators["matmul"](other, self)
 
     def __eq__(self, other: TensorLike) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
-        return operators["equal"](self, other)
+        return NotImplemented if _is_no_number(other) else operators["equal"](self, other)
 
     def __ne__(self, other: TensorLike) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
-        return operators["not_equal"](self, other)
+        return NotImplemented if _is_no_number(other) else operators["not_equal"](self, other)
 
     def __lt__(self, other: TensorLike) -> Tensor:
         return operators["less"](self, other)
@@ -276,6 +283,9 @@ class Variable(Tensor):
         self.name = name
         self._snapshot: weakref.ref[Tensor] | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Variable, (self.numpy(), self.trainable, None, self.name)
+
     @property
     def value(self) -> Tensor:
         """The variable as it is now, as a tensor that later assignments do not change."""
@@ -326,12 +336,28 @@ class Variable(Tensor):
                 f"cannot assign a value of shape {new.shape} to the variable {self.name!r}{part} "
                 f"of shape {shape}; the shapes must be equal: reshape or broadcast the value first"
             )
+        new = self._without_loss(new)
         storage = self.mutable()
         written = np.asarray(storage[index])
-        into(written, new.astype(self.dtype, copy=False))
+        into(written, new)
         if not np.may_share_memory(written, storage):  # an index array, or a single element
             storage[index] = written
         return self
+
+    def _without_loss(self, new: Array) -> Array:
+        """`new` in the variable's dtype; only the digits of floats may be lost."""
+        with np.errstate(invalid="ignore"):
+            converted = new.astype(self.dtype, copy=False)
+        if self.dtype.kind != "f" and not np.array_equal(converted, new):
+            raise TypeError(
+                f"the variable {self.name!r} holds {self.dtype} and cannot take these values of "
+                f"{new.dtype}; round them, or make the variable with dtype='float32'"
+            )
+        return converted
+
+
+def _is_no_number(value: object) -> bool:
+    return value is None or isinstance(value, str)
 
 
 def _add_to(part: Array, value: Array) -> None:
@@ -357,22 +383,39 @@ def to_array(value: TensorLike, dtype: DType = None) -> Array:
     elif isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
     else:
-        array = _from_python(value)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        array = _nested(value) if dtype is not None else _in_small_dtype(_nested(value), value)
+    if not _is_real(array.dtype):
         raise TypeError(
             f"a tensor holds real numbers, not {array.dtype}; convert the values to float32, "
             "float64, integers or bool first"
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    return array if dtype is None else array.astype(dtype, copy=False)
+    return array if dtype is None else array.astype(to_dtype(dtype), copy=False)
 
 
-def _from_python(value: TensorLike) -> Array:
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biuf" and dtype.itemsize <= 8
+
+
+def to_dtype(dtype: DType, floating: bool = False) -> np.dtype[Any]:
+    """`dtype` as a NumPy dtype that tensors can have; None means float32."""
+    chosen = np.dtype(np.float32 if dtype is None else dtype).newbyteorder("=")
+    if not _is_real(chosen) or (floating and chosen not in (np.float32, np.float64)):
+        kinds = "float32 or float64" if floating else "a float, an integer or bool"
+        raise TypeError(f"dtype must be {kinds}, got {dtype!r}")
+    return chosen
+
+
+def _nested(value: TensorLike) -> Array:
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"the nested sequences do not form an array: {error}") from None
+
+
+def _in_small_dtype(array: Array, value: TensorLike) -> Array:
+    """Python's floats as float32 and its integers as int32, where they fit."""
     if hasattr(value, "__array__"):
         return array
     if array.dtype == np.float64:
@@ -415,7 +458,9 @@ def constant(value: TensorLike, dtype: DType = None, shape: Shape | None = None)
     array = to_array(value, dtype)
     if shape is not None:
         shape = to_shape(shape)
-        array = np.full(shape, array) if array.ndim == 0 else array.reshape(shape)
+        if array.ndim and array.size != math.prod(shape):
+            raise ValueError(f"{array.size} values do not fill the shape {shape}; give one or all")
+        array = array.reshape(shape) if array.ndim else np.full(shape, array)
     return wrap(array)
 
 
@@ -423,7 +468,10 @@ def to_shape(shape: Any, *more: Any) -> Shape:
     """`shape` as a tuple of lengths that are not negative."""
     if more or isinstance(shape, int | np.integer):
         raise TypeError(f"the shape must be one tuple: write {(shape, *more)}")
-    lengths = tuple(int(length) for length in shape)
+    try:
+        lengths = tuple(as_integer(length) for length in shape)
+    except TypeError:
+        raise TypeError(f"a shape is a tuple of integers, got {shape!r}") from None
     if any(length < 0 for length in lengths):
         raise ValueError(f"the shape {lengths} has a negative length; lengths start at 0")
     return lengths
@@ -449,7 +497,7 @@ def zeros(shape: Shape, dtype: DType = np.float32) -> Tensor:
     array([[0.],
            [0.]], dtype=float32)
     """
-    return wrap(np.zeros(to_shape(shape, *_misplaced(dtype)), dtype))
+    return wrap(np.zeros(to_shape(shape, *_misplaced(dtype)), to_dtype(dtype)))
 
 
 def ones(shape: Shape, dtype: DType = np.float32) -> Tensor:
@@ -461,7 +509,7 @@ def ones(shape: Shape, dtype: DType = np.float32) -> Tensor:
     >>> fastnn.ones((2,))
     Tensor([1. 1.], shape=(2,), dtype=float32)
     """
-    return wrap(np.ones(to_shape(shape, *_misplaced(dtype)), dtype))
+    return wrap(np.ones(to_shape(shape, *_misplaced(dtype)), to_dtype(dtype)))
 
 
 def _misplaced(dtype: DType) -> tuple[int, ...]:

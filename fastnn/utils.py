@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import random
-from fastnn.ops.labels import to_classes
+from fastnn.ops.labels import one_hot, to_classes
 from fastnn.tensor import Array, TensorLike, to_array
 
 
@@ -59,5 +59,6 @@ def to_categorical(x: TensorLike, num_classes: int | None = None) -> Array:
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     if num_classes is None:
-        num_classes = int(labels.max()) + 1 if labels.size else 0
-    return np.eye(num_classes)[to_classes(labels, num_classes, "x")]
+        num_classes = int(to_classes(labels, np.iinfo(np.int64).max, "x").max(initial=-1)) + 1
+    to_classes(labels, num_classes, "x")
+    return np.array(one_hot(labels, num_classes, np.float64))

@@ -178,6 +178,7 @@ def test_in_place(dtype, isa, rng):
 
 
 MEMORY = np.ones(100, np.float32)
+LABELS = np.zeros(16, np.int64)
 OVERLAPS = {
     "relu": lambda: _kernels.relu(MEMORY[:50], out=MEMORY[1:51]),
     "relu_grad": lambda: _kernels.relu_grad(MEMORY[:50], MEMORY[50:], out=MEMORY[49:99]),
@@ -198,6 +199,15 @@ OVERLAPS = {
         out=MEMORY[:9].reshape(3, 3),
     ),
     "softmax": lambda: _kernels.softmax(MEMORY[:50], out=MEMORY[10:60]),
+    "loss over dloss": lambda: _kernels.softmax_cross_entropy(
+        np.ones((3, 4), np.float32), np.zeros(3, int), dloss=MEMORY[:3], out=MEMORY[:3]
+    ),
+    "gradient over labels": lambda: _kernels.softmax_cross_entropy(
+        np.ones((4, 4)), LABELS[:4], LABELS.view(np.float64).reshape(4, 4)
+    ),
+    "loss over labels": lambda: _kernels.softmax_cross_entropy(
+        np.ones((4, 4)), LABELS[:4], out=LABELS.view(np.float64)[:4]
+    ),
     "sgd": lambda: _kernels.sgd(MEMORY[:50], MEMORY[10:60], 0.1),
     "sgd, same": lambda: _kernels.sgd(MEMORY, MEMORY, 0.1),
     "adagrad": lambda: _kernels.adagrad(MEMORY[:50], MEMORY[25:75], np.ones(50, "f4"), 0.1, 1e-7),

@@ -114,6 +114,32 @@ def test_matmul(k, ta, tb, dtype, isa, rng):
 
 
 @pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
+@pytest.mark.parametrize(("m", "n"), [(245, 260), (130, 257), (1, 800), (1, 399)])
+def test_matmul_wide(m, n, ta, tb, dtype, isa, rng):
+    """Shapes whose left operand is copied, in whole tiles and a rest, and single rows."""
+    for k in (3, 401):
+        exact_a, a = operand(rng, m, k, ta, dtype)
+        exact_b, b = operand(rng, k, n, tb, dtype)
+        bound = tolerance(dtype, k) * (np.abs(exact_a) @ np.abs(exact_b))
+        assert (np.abs(_kernels.matmul(a, b, ta, tb) - exact_a @ exact_b) <= bound).all()
+
+
+@pytest.mark.parametrize("n", [5, 16, 40, 64])
+def test_matmul_nan_and_infinity(n, dtype, isa):
+    """They spread as in NumPy, through bias and relu too."""
+    a = np.ones((9, 20), dtype)
+    a[1, 3], a[2, 5], a[4, 7] = np.nan, np.inf, -np.inf
+    b = np.ones((20, n), dtype)
+    b[5, 0] = 0
+    bias = np.zeros(n, dtype)
+    bias[-1] = np.nan
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(_kernels.matmul(a, b), a @ b)
+        expected = np.maximum(a @ b + bias, 0)
+    np.testing.assert_array_equal(_kernels.matmul(a, b, bias=bias, relu=True), expected)
+
+
+@pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
 @pytest.mark.parametrize("n", [5, 40])
 def test_matmul_rows_stand_alone(n, ta, tb, dtype, isa, rng):
     """A row of the result has the same bits in every batch, whatever its neighbours are."""

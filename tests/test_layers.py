@@ -58,6 +58,40 @@ def test_wrong_inputs_leave_the_layer_alone():
     np.testing.assert_array_equal(layer.kernel, before)
 
 
+def test_a_failed_first_call_builds_nothing():
+    class Fails(Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = Dense(2)
+
+        def build(self, input_shape):
+            self.first = self.add_weight((input_shape[-1],))
+
+        def call(self, inputs):
+            self.inner(inputs)
+            raise RuntimeError("no")
+
+    layer = Fails()
+    with pytest.raises(RuntimeError):
+        layer(fastnn.ones((1, 3)))
+    assert (layer.built, layer.inner.built, layer.weights) == (False, False, [])
+
+
+def test_arrays_of_doubles_are_computed_in_float32():
+    class Twice(Layer):
+        def call(self, inputs):
+            return inputs * 2
+
+    assert Twice()(np.ones(3)).dtype == np.float32
+    assert Twice()(fastnn.constant(np.ones(3))).dtype == np.float64
+
+
+@pytest.mark.parametrize("initializer", [None, 3])
+def test_initializers_are_names_or_functions(initializer):
+    with pytest.raises(TypeError, match="must be a name or a function"):
+        Dense(2, kernel_initializer=initializer)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

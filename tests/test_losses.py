@@ -28,6 +28,19 @@ def test_categorical_crossentropy():
 
 
 @pytest.mark.parametrize("sparse", [True, False])
+def test_probabilities_are_clipped_above_too(sparse):
+    """-log(1 - 1e-7), not 0: a hand-made certainty has a loss, as in Keras."""
+    loss = losses.sparse_categorical_crossentropy if sparse else losses.categorical_crossentropy
+    found = loss([0] if sparse else [[1.0, 0.0]], np.array([[1.0, 0.0]]))
+    np.testing.assert_allclose(found, [1e-7], rtol=1e-6)
+
+
+def test_large_logits():
+    loss = losses.categorical_crossentropy([[0.0, 1.0]], [[1e4, -1e4]], from_logits=True)
+    np.testing.assert_allclose(loss, [2e4])
+
+
+@pytest.mark.parametrize("sparse", [True, False])
 def test_probabilities_are_clipped_and_those_of_a_softmax_are_not(sparse):
     """The largest loss from probabilities is -log(1e-7) = 16.118; from a softmax there is none."""
     loss = losses.sparse_categorical_crossentropy if sparse else losses.categorical_crossentropy
@@ -91,6 +104,22 @@ def test_accuracies():
     np.testing.assert_array_equal(metrics.accuracy([[1], [0]], [[0.6], [0.4]]), [1, 1])
     halves = metrics.binary_accuracy([[1, 0], [1, 1]], [[0.9, 0.9], [0.9, 0.9]])
     np.testing.assert_array_equal(halves, [0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "y_true", "y_pred"),
+    [
+        (metrics.categorical_accuracy, [0, 1], P),
+        (metrics.sparse_categorical_accuracy, np.eye(3)[:2], P),
+        (metrics.sparse_categorical_accuracy, [0], P),
+        (metrics.accuracy, [0], P),
+        (metrics.accuracy, 1, 0.3),
+        (metrics.binary_accuracy, [1, 0, 1], [[0.5], [0.5]]),
+    ],
+)
+def test_targets_that_do_not_fit(accuracy, y_true, y_pred):
+    with pytest.raises(ValueError, match="the targets have shape"):
+        accuracy(y_true, y_pred)
 
 
 @pytest.mark.parametrize(("family", "name"), [(losses, "loss"), (metrics, "metric")])

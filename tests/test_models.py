@@ -1,5 +1,6 @@
 """Sequential: compile, fit, evaluate, predict, what they report and what they refuse."""
 
+import functools
 import sys
 
 import numpy as np
@@ -83,6 +84,38 @@ def test_validation_split_takes_the_last_part(rng):
     assert history.params["steps"] == 3
     assert history.history["accuracy"][-1] > 0.9
     assert history.history["val_accuracy"][-1] < 0.1
+
+
+def test_validation_data_takes_precedence(rng):
+    x, y = blobs(rng, 100)
+    history = classifier().fit(x, y, verbose=0, validation_split=0.5, validation_data=(x, y))
+    assert history.params["steps"] == 4
+
+
+def test_a_refused_first_fit_leaves_the_model_unbuilt(rng):
+    """Images that were not flattened can be flattened and tried again, with the same model."""
+    images, labels = rng.standard_normal((20, 4, 4)), np.arange(20) % 2
+    model = classifier()
+    with pytest.raises(ValueError, match="y_true"):
+        model.fit(images, labels, verbose=0)
+    assert model.weights == []
+    model.fit(images.reshape(20, 16), labels, verbose=0)
+    assert model.layers[0].kernel.shape == (16, 8)
+
+
+def test_labels_are_checked_for_a_partial_loss_too():
+    loss = functools.partial(losses.sparse_categorical_crossentropy, from_logits=True)
+    model = Sequential([layers.Dense(2)])
+    model.compile("sgd", loss)
+    with pytest.raises(ValueError, match=r"y_true\[9\] is 2"):
+        model.fit(X, [*Y[:9], 2], batch_size=2, verbose=0)
+    assert model.weights == []
+
+
+def test_a_layer_comes_once():
+    layer = layers.Dense(2)
+    with pytest.raises(ValueError, match="in the model already"):
+        Sequential([layer, layer])
 
 
 def test_the_names_of_metrics(rng):
@@ -239,6 +272,8 @@ WRONG = {
     "split of 1": (X, Y, {"validation_split": 1.0}, ValueError, "validation_split"),
     "split of nothing": (X, Y, {"validation_split": 0.95}, ValueError, "one part empty"),
     "validation": (X, Y, {"validation_data": (X, Y[:3])}, ValueError, "val_x has 10 samples"),
+    "split of a": (X, Y, {"validation_split": "a"}, ValueError, "must be a number"),
+    "validation of one": (X, Y, {"validation_data": (X,)}, ValueError, "must be a pair"),
     "validation labels": (X, Y, {"validation_data": (X, Y + 7)}, ValueError, r"y_true\[0\] is 7"),
 }
 
@@ -281,6 +316,7 @@ def test_before_compile():
         ({"optimizer": "rmspropp"}, "did you mean 'rmsprop'"),
         ({"loss": "categorical_crosentropy"}, "did you mean 'categorical_crossentropy'"),
         ({"metrics": ["acuracy"]}, "did you mean 'accuracy'"),
+        ({"metrics": [lambda a, b: a, lambda a, b: b]}, "give each function its own"),
         ({"metrics": "accuracy"}, r"write metrics=\['accuracy'\]"),
     ],
 )
@@ -297,6 +333,9 @@ def test_to_categorical():
     np.testing.assert_array_equal(to_categorical([[2], [0]]), [[0, 0, 1], [1, 0, 0]])
     assert to_categorical(np.array([1, 1], np.uint8), num_classes=5).shape == (2, 5)
     assert to_categorical([]).shape == (0, 0)
+    for wrong in (np.nan, np.inf, 0.5, -1):
+        with pytest.raises(ValueError, match=r"x\[1\] is"):
+            to_categorical([0, wrong])
     with pytest.raises(ValueError, match=r"x\[0\] is 4"):
         to_categorical([4], num_classes=4)
 

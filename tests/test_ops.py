@@ -107,6 +107,9 @@ def test_every_primitive_has_a_case(monkeypatch, rng):
         def watches(self, x):
             return False
 
+        def follows(self, x):
+            return True
+
     monkeypatch.setattr(core.recorders, "stack", [Listener()])
     for case in CASES:
         inputs = [np.asarray(case.draw(rng, shape)) for shape in case.shapes]
@@ -126,6 +129,35 @@ def test_nan_goes_through(name, dtype, isa):
     else:
         found = getattr(fastnn, name)(x).numpy()
         assert np.isnan(found[1] if name == "relu" else found).all()
+
+
+@pytest.mark.parametrize("op", [fastnn.maximum, fastnn.minimum])
+def test_ties_go_to_the_first(op):
+    a, b = Variable([1.0, 2.0]), Variable([1.0, 2.0])
+    with GradientTape() as tape:
+        y = op(a, b)
+    first, second = tape.gradient(y, [a, b])
+    np.testing.assert_array_equal(first, [1, 1])
+    np.testing.assert_array_equal(second, [0, 0])
+
+
+def test_the_gradient_of_pow_at_its_edges():
+    """d(0^0)/da = 0, not 0 * infinity, and bases that have no logarithm give 0."""
+    a, b = Variable([0.0, -2.0, 0.0]), Variable([0.0, 2.0, 3.0])
+    with GradientTape() as tape:
+        y = a**b
+    to_a, to_b = tape.gradient(y, [a, b])
+    np.testing.assert_array_equal(to_a, [0, -4, 0])
+    np.testing.assert_array_equal(to_b, [0, 0, 0])
+
+
+@pytest.mark.parametrize("name", ["reduce_sum", "reduce_max", "square", "abs", "negative", "exp"])
+def test_float16_only_stores(name):
+    x = np.full((10_000,), 10, np.float16)
+    result = getattr(fastnn, name)(x if name != "exp" else x / 10)
+    assert result.dtype == np.float32
+    if name == "reduce_sum":
+        assert float(result) == 100_000
 
 
 def test_extremes_share_the_gradient():
@@ -165,6 +197,10 @@ INVALID = {
     "dense kernel": (lambda: fastnn.dense(fastnn.ones((2, 3)), fastnn.ones((3,))), "kernel"),
     "reshape": (lambda: fastnn.reshape(fastnn.ones((2, 3)), (4, -1)), "6 elements"),
     "reshape, negative": (lambda: fastnn.reshape(fastnn.ones((2,)), (-1, -2)), "2 elements"),
+    "reshape to a number": (lambda: fastnn.reshape(fastnn.ones((2, 3)), 5), r"shape \(5,\)"),
+    "transpose outside": (lambda: fastnn.transpose(fastnn.ones((2, 3)), (2, 1)), "each of the 2"),
+    "axis 1.0": (lambda: fastnn.reduce_sum(fastnn.ones((2, 3)), axis=1.0), "axis 1.0"),
+    "argmax axes": (lambda: fastnn.argmax(fastnn.ones((2, 3)), axis=(0, 1)), "an integer"),
     "transpose": (lambda: fastnn.transpose(fastnn.ones((2, 3)), (0, 0)), "each of the 2 axes"),
     "concat none": (lambda: fastnn.concat([]), "empty"),
     "concat shapes": (

@@ -1,5 +1,8 @@
 """Optimizers against published numbers, steps worked by hand, and their contract."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -121,6 +124,8 @@ def test_learning_rates_are_positive_numbers(optimizer, rate):
         lambda: optimizers.RMSprop(epsilon=0),
         lambda: optimizers.Adagrad(initial_accumulator_value=-1),
         lambda: optimizers.Adam(beta_1=1.0),
+        lambda: optimizers.SGD(momentum=None),
+        lambda: optimizers.Adagrad(initial_accumulator_value="a"),
     ],
 )
 def test_other_numbers_have_their_range(make):
@@ -174,6 +179,17 @@ def test_a_refused_step_changes_nothing(name, pairs, error, message):
         optimizer.apply_gradients(pairs(w))
     for kept, v in zip(before, [*w, *optimizer.variables], strict=True):
         np.testing.assert_array_equal(v, kept)
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_a_copy_goes_on_where_the_original_was(clone):
+    pair = Variable([1.0, 2.0]), optimizers.Adam(0.1)
+    pair[1].apply_gradients([([1.0, 2.0], pair[0])])
+    copied = clone(pair)
+    for w, adam in (pair, copied):
+        adam.apply_gradients([([3.0, -1.0], w)])
+        assert len(adam.variables) == 4
+    np.testing.assert_array_equal(copied[0], pair[0])
 
 
 def test_missing_gradients_are_passed_over():

@@ -225,6 +225,27 @@ def test_a_tape_frees_what_it_recorded():
         gc.enable()
 
 
+def test_a_softmax_made_outside_is_a_constant():
+    v = Variable([[1.0, 2.0, 0.5]])
+    p = fastnn.softmax(v)
+    with GradientTape() as tape:
+        loss = fastnn.losses.sparse_categorical_crossentropy([1], p)
+    assert tape.gradient(loss, v) is None
+
+
+def test_a_tape_is_opened_once():
+    with GradientTape() as tape, pytest.raises(RuntimeError, match="open already"), tape:
+        pass
+
+
+def test_an_index_that_changes_later():
+    v, index = Variable([1.0, 2.0, 3.0]), np.array([0, 0])
+    with GradientTape() as tape:
+        y = v[index]
+    index[:] = 2
+    np.testing.assert_array_equal(tape.gradient(y, v), [2, 0, 0])
+
+
 def test_an_error_inside_closes_the_tape():
     tape = GradientTape()
     with pytest.raises(ValueError, match="inside"), tape:
@@ -238,17 +259,19 @@ def test_tapes_of_other_threads_do_not_listen():
     import threading
 
     v = Variable(2.0)
-    results = []
+    results, theirs = [], []
 
     def work():
         with GradientTape() as tape:
             y = v * v
         results.append(float(tape.gradient(y, v)))
+        theirs.append(v * 7)
 
-    with GradientTape() as tape:
+    with GradientTape(persistent=True) as tape:
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
         y = v * 3
     assert results == [4]
+    assert tape.gradient(theirs, v) is None
     assert float(tape.gradient(y, v)) == 3

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from fastnn import initializers
 from fastnn.initializers import Initializer
-from fastnn.tensor import DType, Shape, TensorLike, Variable, convert, to_shape
+from fastnn.tensor import DType, Shape, Tensor, TensorLike, Variable, convert, to_shape
 
 _names: Counter[str] = Counter()
 
@@ -60,10 +61,14 @@ class Layer:
 
     def __call__(self, inputs: TensorLike) -> Any:
         x = convert(inputs)
-        if not self.built:
+        if x.dtype == np.float64 and not isinstance(inputs, Tensor):
+            x = convert(x, np.float32)  # NumPy's default, not a wish to compute in float64
+        if self.built:
+            return self.call(x)
+        with unbuilt_again_on_failure(self):
             self.build(x.shape)
             self.built = True
-        return self.call(x)
+            return self.call(x)
 
     def add_weight(
         self,
@@ -93,9 +98,7 @@ class Layer:
 
     @property
     def weights(self) -> list[Variable]:
-        """All variables of the layer and of the layers inside it, in the order they were "
-        "assigned.
-        """
+        """All variables of the layer and of those inside it, in the order of assignment."""
         return [w for part in vars(self).values() for w in _weights_in(part)]
 
     @property
@@ -117,6 +120,27 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+@contextmanager
+def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
+    """Take back what was built inside the block, in the layer and those inside it, if it fails."""
+    before = [(part, dict(vars(part))) for part in _layers_in(layer) if not part.built]
+    try:
+        yield
+    except BaseException:
+        for part, attributes in before:
+            vars(part).clear()
+            vars(part).update(attributes)
+        raise
+
+
+def _layers_in(layer: Layer) -> Iterator[Layer]:
+    yield layer
+    for value in vars(layer).values():
+        for owner in _owners_in(value):
+            if isinstance(owner, Layer):
+                yield from _layers_in(owner)
 
 
 def _owners_in(value: Any) -> Iterator[Variable | Layer]:

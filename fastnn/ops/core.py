@@ -38,6 +38,8 @@ class Recorder(Protocol):
 
     def watches(self, x: Tensor) -> bool: ...
 
+    def follows(self, x: Tensor) -> bool: ...
+
 
 class _Recorders(threading.local):
     """The recorders at work in this thread, innermost last."""
@@ -127,7 +129,14 @@ def operands(*values: TensorLike) -> list[Tensor]:
     dtype = promote(*[v.dtype for v in strong or tensors])
     if dtype.kind != "f":
         dtype = promote(*[t.dtype for t in tensors])
-    return [convert(t, dtype) for t in tensors]
+    # A number goes from its own precision to that of the others, not by way of float32.
+    return [convert(v, dtype) for v in values]
+
+
+def computable(value: TensorLike) -> Tensor:
+    """`value` as a tensor to compute with: float16, which only stores, becomes float32."""
+    tensor = convert(value)
+    return convert(tensor, np.float32) if tensor._array.dtype == np.float16 else tensor
 
 
 def floating(value: TensorLike) -> Tensor:

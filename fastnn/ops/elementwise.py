@@ -10,13 +10,14 @@ from fastnn.ops.core import (
     Call,
     Gradients,
     are_alike,
+    computable,
     floating,
     operands,
     operator,
     primitive,
 )
 from fastnn.ops.reductions import sum_to
-from fastnn.tensor import Array, DType, Shape, Tensor, TensorLike, convert, wrap
+from fastnn.tensor import Array, DType, Shape, Tensor, TensorLike, convert, to_dtype, wrap
 
 
 def _broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
@@ -37,9 +38,9 @@ def _check_broadcast(name: str, a: Shape, b: Shape) -> None:
 
 
 def _kernel_adds(a: Array, b: Array) -> bool:
-    """Whether b is added to whole rows of a, which is what the kernel does."""
+    """Whether b is added to whole rows of a, long enough for the kernel to be the faster."""
     shape, rows = a.shape, b.shape
-    return a.dtype in COMPUTED_IN and len(rows) > 0 and shape[-len(rows) :] == rows
+    return a.dtype in COMPUTED_IN and len(rows) > 0 and shape[-len(rows) :] == rows and b.size > 7
 
 
 @primitive
@@ -338,13 +339,13 @@ def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
 @operator
 def negative(x: TensorLike) -> Tensor:
     """-x."""
-    return _negative(convert(x))
+    return _negative(computable(x))
 
 
 @operator
 def abs(x: TensorLike) -> Tensor:
     """The absolute value; its gradient at 0 is 0."""
-    return _abs(convert(x))
+    return _abs(computable(x))
 
 
 def sign(x: TensorLike) -> Tensor:
@@ -361,7 +362,7 @@ def square(x: TensorLike) -> Tensor:
     >>> fastnn.square(3.0)
     Tensor(9.0, shape=(), dtype=float32)
     """
-    return _square(convert(x))
+    return _square(computable(x))
 
 
 def sqrt(x: TensorLike) -> Tensor:
@@ -403,7 +404,7 @@ def sigmoid(x: TensorLike) -> Tensor:
 def cast(x: TensorLike, dtype: DType) -> Tensor:
     """x converted to `dtype`; the gradient is converted back."""
     tensor = convert(x)
-    target = np.dtype(dtype)
+    target = to_dtype(dtype)
     return tensor if tensor.dtype == target else _cast(tensor, dtype=target)
 
 

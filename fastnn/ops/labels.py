@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.tensor import Array, DType, Tensor, TensorLike, to_array, wrap
+from fastnn.tensor import Array, DType, Tensor, TensorLike, to_array, to_dtype, wrap
 
 
 def to_classes(labels: TensorLike, classes: int, name: str = "labels") -> Array:
@@ -47,4 +47,7 @@ def one_hot(indices: TensorLike, depth: int, dtype: DType = np.float32) -> Tenso
     array([[1., 0., 0.],
            [0., 0., 1.]], dtype=float32)
     """
-    return wrap(np.eye(depth, dtype=dtype)[to_classes(indices, depth, "indices")])
+    classes = to_classes(indices, depth, "indices")
+    rows = np.zeros((*classes.shape, depth), to_dtype(dtype))
+    np.put_along_axis(rows, classes[..., None].astype(np.intp), 1, axis=-1)
+    return wrap(rows)

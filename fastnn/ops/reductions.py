@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.ops.core import Call, Gradients, Primitive, floating, primitive
+from fastnn.ops.core import Call, Gradients, Primitive, computable, floating, primitive
 from fastnn.ops.shaping import reshape
 from fastnn.tensor import Array, Shape, Tensor, TensorLike, convert, to_shape, wrap
 
@@ -20,11 +20,11 @@ def _axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     """`axis` as a tuple of distinct axes, none of them negative."""
     if axis is None:
         return tuple(range(x.ndim))
-    given = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
     for a in given:
-        if not -x.ndim <= a < x.ndim:
+        if not isinstance(a, int | np.integer) or not -x.ndim <= a < x.ndim:
             raise ValueError(
-                f"{name}: axis {a} does not exist in a tensor of shape {x.shape}; its axes are "
+                f"{name}: axis {a!r} does not exist in a tensor of shape {x.shape}; its axes are "
                 f"{-x.ndim} to {x.ndim - 1}"
             )
     axes = tuple(a % x.ndim for a in given)
@@ -108,7 +108,7 @@ def reduce_sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tens
     >>> fastnn.reduce_sum([[1.0, 2.0], [3.0, 4.0]], axis=0)
     Tensor([4. 6.], shape=(2,), dtype=float32)
     """
-    tensor = convert(x)
+    tensor = computable(x)
     return _reduce_sum(tensor, axes=_axes("reduce_sum", tensor, axis), keepdims=keepdims)
 
 
@@ -138,7 +138,7 @@ def reduce_min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tens
 
 
 def _extreme(op: Primitive, name: str, x: TensorLike, axis: Axis, keepdims: bool) -> Tensor:
-    tensor = convert(x)
+    tensor = computable(x)
     axes = _axes(name, tensor, axis)
     if any(tensor.shape[a] == 0 for a in axes):
         raise ValueError(f"{name}: the tensor of shape {tensor.shape} has no elements along {axes}")
@@ -181,6 +181,8 @@ def argmax(x: TensorLike, axis: int = 0) -> Tensor:
     Tensor([1], shape=(1,), dtype=int64)
     """
     tensor = convert(x)
+    if not isinstance(axis, int | np.integer):
+        raise ValueError(f"argmax: axis must be an integer, got {axis!r}")
     (checked,) = _axes("argmax", tensor, axis)
     if tensor.shape[checked] == 0:
         raise ValueError(f"argmax: the tensor of shape {tensor.shape} has no elements along {axis}")

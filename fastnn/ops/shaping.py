@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index as as_integer
 from typing import Any
 
 import numpy as np
@@ -106,14 +107,15 @@ def reshape(x: TensorLike, shape: Sequence[int]) -> Tensor:
     tensor = convert(x)
     if tensor.shape == shape:
         return tensor
-    lengths = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    given = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    lengths = tuple(as_integer(n) for n in given)
     known = math.prod(n for n in lengths if n != -1)
     if lengths.count(-1) == 1 and known and tensor.size % known == 0:
         lengths = tuple(tensor.size // known if n == -1 else n for n in lengths)
     if min(lengths, default=0) < 0 or math.prod(lengths) != tensor.size:
         raise ValueError(
             f"reshape: a tensor of shape {tensor.shape} has {tensor.size} elements and cannot take "
-            f"the shape {tuple(shape)}; the product of the lengths must be {tensor.size}"
+            f"the shape {given}; the product of the lengths must be {tensor.size}"
         )
     return _reshape(tensor, shape=lengths)
 
@@ -140,7 +142,8 @@ def transpose(x: TensorLike, perm: Sequence[int] | None = None) -> Tensor:
     """
     tensor = convert(x)
     order = tuple(reversed(range(tensor.ndim))) if perm is None else tuple(perm)
-    if sorted(a % tensor.ndim if tensor.ndim else a for a in order) != list(range(tensor.ndim)):
+    valid = all(-tensor.ndim <= a < tensor.ndim for a in order)
+    if not valid or sorted(a % tensor.ndim for a in order) != list(range(tensor.ndim)):
         raise ValueError(
             f"transpose: perm {order} must name each of the {tensor.ndim} axes of shape "
             f"{tensor.shape} once"
@@ -236,7 +239,7 @@ def getitem(x: TensorLike, index: Index) -> Tensor:
 
 
 def _plain(index: Index) -> Any:
-    """The index with tensors replaced by their arrays."""
+    """The index with copies of its tensors, arrays and lists, since those might change."""
     if isinstance(index, tuple):
         return tuple(_plain(part) for part in index)
-    return index._array if isinstance(index, Tensor) else index
+    return np.array(index) if isinstance(index, Tensor | np.ndarray | list) else index

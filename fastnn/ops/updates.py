@@ -39,9 +39,7 @@ def adagrad(
 def rmsprop(
     w: Variable, velocity: Variable, g: Tensor, learning_rate: float, rho: float, epsilon: float
 ) -> None:
-    """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + "
-    "epsilon).
-    """
+    """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + e)."""
     _kernels.rmsprop(w.mutable(), velocity.mutable(), g._array, learning_rate, rho, epsilon)
 
 
