@@ -158,7 +158,7 @@ def rounded(x: Fraction, dtype) -> Fraction:
 
 
 def chain(a, b, dtype, fused) -> Fraction:
-    """Multiply-adds over k ascending, starting from 0; a product that is not fused is rounded too."""
+    """Multiply-adds over k ascending from 0; a product that is not fused is rounded by itself."""
     total = Fraction(0)
     for x, y in zip(a, b, strict=True):
         product = Fraction(float(x)) * Fraction(float(y))
