@@ -5,7 +5,8 @@
  * A row's sums run in LANES fixed lanes, column j in lane j mod LANES, joined in a fixed tree: the same
  * bits on every level.
  *
- * A NaN anywhere in a row, or an infinite maximum, makes the whole row NaN (infinity - infinity).
+ * A NaN anywhere in a row, or an infinite maximum (infinity - infinity), makes the sum NaN and so the
+ * whole row; the maximum itself may pass a NaN by.
  */
 
 INLINE T NAME(row_max)(const T *x, size_t n)
@@ -19,7 +20,7 @@ INLINE T NAME(row_max)(const T *x, size_t n)
     memcpy(lane, max, sizeof max);
     memcpy(lane + LANES, x, n * sizeof(T));
     T row = lane[0];
-    for (size_t l = 1; l < LANES + n; l++) row = lane[l] > row || lane[l] != lane[l] ? lane[l] : row;
+    for (size_t l = 1; l < LANES + n; l++) row = lane[l] > row ? lane[l] : row;
     return row;
 }
 

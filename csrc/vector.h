@@ -20,10 +20,10 @@ INLINE NAME(vector) NAME(broadcast)(T x)
     return x - (NAME(vector)){0}; /* and not 0 + x, which loses the sign of -0 */
 }
 
-/* b where it is larger than a or NaN, else a. */
+/* b where it is larger than a, else a. */
 INLINE NAME(vector) NAME(larger)(NAME(vector) a, NAME(vector) b)
 {
-    const NAME(mask) take_b = (NAME(mask))(b > a) | (NAME(mask))(b != b);
+    const NAME(mask) take_b = (NAME(mask))(b > a);
     return (NAME(vector))((take_b & (NAME(mask))b) | (~take_b & (NAME(mask))a));
 }
 

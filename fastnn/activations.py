@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from fastnn.lookup import by_name
+from fastnn.lookup import resolve
 from fastnn.ops import relu, sigmoid, softmax, tanh
 from fastnn.tensor import Tensor, TensorLike, convert
 
@@ -28,13 +28,7 @@ _NAMES: dict[str, Activation] = {
 
 def get(identifier: str | Activation | None) -> Activation:
     """An activation by its name, the callable itself, or `linear` for None."""
-    if identifier is None:
-        return linear
-    if callable(identifier):
-        return identifier
-    if isinstance(identifier, str):
-        return by_name("activation", identifier, _NAMES)
-    raise TypeError(f"activation must be a name, a function or None, got {identifier!r}")
+    return linear if identifier is None else resolve("activation", identifier, _NAMES)
 
 
 __all__ = ["get", "linear", "relu", "sigmoid", "softmax", "tanh"]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fastnn import random
-from fastnn.lookup import by_name
+from fastnn.lookup import resolve
 from fastnn.tensor import DType, Shape, Tensor, ones, zeros
 
 Initializer: TypeAlias = Callable[[Shape, DType], Tensor]
@@ -55,8 +55,4 @@ _NAMES: dict[str, Initializer] = {
 
 def get(identifier: str | Initializer) -> Initializer:
     """An initializer by its name, or the callable itself."""
-    if callable(identifier):
-        return identifier
-    if isinstance(identifier, str):
-        return by_name("initializer", identifier, _NAMES)
-    raise TypeError(f"an initializer must be a name or a function, got {identifier!r}")
+    return resolve("initializer", identifier, _NAMES)

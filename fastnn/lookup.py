@@ -1,26 +1,37 @@
-"""Names to things: how every family (losses, optimizers, ...) resolves a string."""
+"""Names to things: how every family (losses, optimizers, ...) resolves what a user gives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 Thing = TypeVar("Thing")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def resolve(family: str, identifier: str | Function, table: Mapping[str, Function]) -> Function:
+    """The function itself, or the entry of `table` of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such name.
+    TypeError
+        If `identifier` is neither a name nor a function.
+    """
+    if isinstance(identifier, str):
+        return by_name(family, identifier, table)
+    if callable(identifier):
+        return identifier
+    raise TypeError(f"{family} must be a name or a function, got {identifier!r}")
 
 
 def by_name(family: str, name: str, table: Mapping[str, Thing]) -> Thing:
     """The entry of `table` called `name`; ValueError with the nearest name if there is none."""
-    try:
+    if name in table:
         return table[name]
-    except KeyError:
-        pass
-    raise ValueError(f"unknown {family} {name!r}; {suggestion(name, table)}")
-
-
-def suggestion(name: str, names: Iterable[str]) -> str:
-    """The nearest of `names`, or all of them."""
     import difflib
 
-    known = sorted(names)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
+    near = difflib.get_close_matches(name, table, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(sorted(table))}"
+    raise ValueError(f"unknown {family} {name!r}; {hint}")

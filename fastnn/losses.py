@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fastnn import ops
-from fastnn.lookup import by_name
+from fastnn.lookup import resolve
 from fastnn.ops.core import floating, recorders
 from fastnn.ops.labels import to_classes
 from fastnn.tensor import Array, Shape, SoftmaxOf, Tensor, TensorLike, convert
@@ -202,8 +202,4 @@ _NAMES: dict[str, Loss] = {
 
 def get(identifier: str | Loss) -> Loss:
     """A loss by its name, or the callable itself."""
-    if callable(identifier):
-        return identifier
-    if isinstance(identifier, str):
-        return by_name("loss", identifier, _NAMES)
-    raise TypeError(f"loss must be a name or a function, got {identifier!r}")
+    return resolve("loss", identifier, _NAMES)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fastnn import losses
-from fastnn.lookup import by_name
+from fastnn.lookup import resolve
 from fastnn.tensor import Array, Shape, TensorLike, to_array
 
 Metric: TypeAlias = Callable[[TensorLike, TensorLike], TensorLike]
@@ -80,8 +80,4 @@ _NAMES: dict[str, Metric] = {
 
 def get(identifier: str | Metric) -> Metric:
     """A metric by its name, or the callable itself."""
-    if callable(identifier):
-        return identifier
-    if isinstance(identifier, str):
-        return by_name("metric", identifier, _NAMES)
-    raise TypeError(f"a metric must be a name or a function, got {identifier!r}")
+    return resolve("metric", identifier, _NAMES)

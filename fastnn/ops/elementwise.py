@@ -418,43 +418,42 @@ def ones_like(x: TensorLike) -> Tensor:
     return wrap(np.ones_like(convert(x)._array))
 
 
+def _compare(ufunc: np.ufunc, a: TensorLike, b: TensorLike) -> Tensor:
+    x, y = _broadcast(ufunc.__name__, a, b)
+    return wrap(np.asarray(ufunc(x._array, y._array)))
+
+
 @operator
 def equal(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a == b, elementwise: a bool tensor."""
-    x, y = _broadcast("equal", a, b)
-    return wrap(np.asarray(np.equal(x._array, y._array)))
+    return _compare(np.equal, a, b)
 
 
 @operator
 def not_equal(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a != b, elementwise: a bool tensor."""
-    x, y = _broadcast("not_equal", a, b)
-    return wrap(np.asarray(np.not_equal(x._array, y._array)))
+    return _compare(np.not_equal, a, b)
 
 
 @operator
 def less(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a < b, elementwise: a bool tensor."""
-    x, y = _broadcast("less", a, b)
-    return wrap(np.asarray(np.less(x._array, y._array)))
+    return _compare(np.less, a, b)
 
 
 @operator
 def less_equal(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a <= b, elementwise: a bool tensor."""
-    x, y = _broadcast("less_equal", a, b)
-    return wrap(np.asarray(np.less_equal(x._array, y._array)))
+    return _compare(np.less_equal, a, b)
 
 
 @operator
 def greater(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a > b, elementwise: a bool tensor."""
-    x, y = _broadcast("greater", a, b)
-    return wrap(np.asarray(np.greater(x._array, y._array)))
+    return _compare(np.greater, a, b)
 
 
 @operator
 def greater_equal(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a >= b, elementwise: a bool tensor."""
-    x, y = _broadcast("greater_equal", a, b)
-    return wrap(np.asarray(np.greater_equal(x._array, y._array)))
+    return _compare(np.greater_equal, a, b)
