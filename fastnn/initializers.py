@@ -9,8 +9,9 @@ from typing import TypeAlias
 import numpy as np
 
 from fastnn import random
+from fastnn.arrays import DType, Shape
 from fastnn.lookup import resolve
-from fastnn.tensor import DType, Shape, Tensor, ones, zeros
+from fastnn.tensor import Tensor, ones, zeros
 
 Initializer: TypeAlias = Callable[[Shape, DType], Tensor]
 

@@ -8,10 +8,11 @@ from typing import TypeAlias
 import numpy as np
 
 from fastnn import ops
+from fastnn.arrays import Array, Shape
 from fastnn.lookup import resolve
 from fastnn.ops.core import floating, recorders
 from fastnn.ops.labels import to_classes
-from fastnn.tensor import Array, Shape, SoftmaxOf, Tensor, TensorLike, convert
+from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert
 
 Loss: TypeAlias = Callable[[TensorLike, TensorLike], Tensor]
 

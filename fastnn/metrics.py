@@ -8,8 +8,9 @@ from typing import TypeAlias
 import numpy as np
 
 from fastnn import losses
+from fastnn.arrays import Array, Shape
 from fastnn.lookup import resolve
-from fastnn.tensor import Array, Shape, TensorLike, to_array
+from fastnn.tensor import TensorLike, to_array
 
 Metric: TypeAlias = Callable[[TensorLike, TensorLike], TensorLike]
 

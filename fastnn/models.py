@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import losses, ops, optimizers, random
+from fastnn.arrays import Array
 from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
@@ -15,7 +16,7 @@ from fastnn.metrics import get as get_metric
 from fastnn.optimizers import Optimizer
 from fastnn.progress import Progress, Verbose
 from fastnn.tape import GradientTape
-from fastnn.tensor import Array, Tensor, TensorLike, to_array
+from fastnn.tensor import Tensor, TensorLike, to_array
 
 Logs = dict[str, float]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from fastnn.arrays import Array
 from fastnn.ops.labels import to_classes
-from fastnn.tensor import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

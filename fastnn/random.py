@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.tensor import DType, Shape, Tensor, to_dtype, to_shape, wrap
+from fastnn.arrays import DType, Shape, to_dtype, to_shape
+from fastnn.tensor import Tensor, wrap
 
 _generator = np.random.Generator(np.random.Philox())
 

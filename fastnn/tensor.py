@@ -11,14 +11,12 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterator
-from operator import index as as_integer
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
-DType: TypeAlias = Any  # whatever np.dtype accepts
-Shape: TypeAlias = tuple[int, ...]
+from fastnn.arrays import Array, DType, Shape, from_python, misplaced, real, to_dtype, to_shape
+
 TensorLike: TypeAlias = Any  # a Tensor, an array, a number or nested sequences of numbers
 Index: TypeAlias = Any
 
@@ -383,46 +381,9 @@ def to_array(value: TensorLike, dtype: DType = None) -> Array:
     elif isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
     else:
-        array = _nested(value) if dtype is not None else _in_small_dtype(_nested(value), value)
-    if not _is_real(array.dtype):
-        raise TypeError(
-            f"a tensor holds real numbers, not {array.dtype}; convert the values to float32, "
-            "float64, integers or bool first"
-        )
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
+        array = from_python(value, dtype)
+    array = real(array)
     return array if dtype is None else array.astype(to_dtype(dtype), copy=False)
-
-
-def _is_real(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "biuf" and dtype.itemsize <= 8
-
-
-def to_dtype(dtype: DType, floating: bool = False) -> np.dtype[Any]:
-    """`dtype` as a NumPy dtype that tensors can have; None means float32."""
-    chosen = np.dtype(np.float32 if dtype is None else dtype).newbyteorder("=")
-    if not _is_real(chosen) or (floating and chosen not in (np.float32, np.float64)):
-        kinds = "float32 or float64" if floating else "a float, an integer or bool"
-        raise TypeError(f"dtype must be {kinds}, got {dtype!r}")
-    return chosen
-
-
-def _nested(value: TensorLike) -> Array:
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"the nested sequences do not form an array: {error}") from None
-
-
-def _in_small_dtype(array: Array, value: TensorLike) -> Array:
-    """Python's floats as float32 and its integers as int32, where they fit."""
-    if hasattr(value, "__array__"):
-        return array
-    if array.dtype == np.float64:
-        return array.astype(np.float32)
-    if array.dtype == np.int64 and np.array_equal(array, array.astype(np.int32)):
-        return array.astype(np.int32)
-    return array
 
 
 def convert(value: TensorLike, dtype: DType = None) -> Tensor:
@@ -464,19 +425,6 @@ def constant(value: TensorLike, dtype: DType = None, shape: Shape | None = None)
     return wrap(array)
 
 
-def to_shape(shape: Any, *more: Any) -> Shape:
-    """`shape` as a tuple of lengths that are not negative."""
-    if more or isinstance(shape, int | np.integer):
-        raise TypeError(f"the shape must be one tuple: write {(shape, *more)}")
-    try:
-        lengths = tuple(as_integer(length) for length in shape)
-    except TypeError:
-        raise TypeError(f"a shape is a tuple of integers, got {shape!r}") from None
-    if any(length < 0 for length in lengths):
-        raise ValueError(f"the shape {lengths} has a negative length; lengths start at 0")
-    return lengths
-
-
 def zeros(shape: Shape, dtype: DType = np.float32) -> Tensor:
     """A tensor of zeros.
 
@@ -497,7 +445,7 @@ def zeros(shape: Shape, dtype: DType = np.float32) -> Tensor:
     array([[0.],
            [0.]], dtype=float32)
     """
-    return wrap(np.zeros(to_shape(shape, *_misplaced(dtype)), to_dtype(dtype)))
+    return wrap(np.zeros(to_shape(shape, *misplaced(dtype)), to_dtype(dtype)))
 
 
 def ones(shape: Shape, dtype: DType = np.float32) -> Tensor:
@@ -509,9 +457,4 @@ def ones(shape: Shape, dtype: DType = np.float32) -> Tensor:
     >>> fastnn.ones((2,))
     Tensor([1. 1.], shape=(2,), dtype=float32)
     """
-    return wrap(np.ones(to_shape(shape, *_misplaced(dtype)), to_dtype(dtype)))
-
-
-def _misplaced(dtype: DType) -> tuple[int, ...]:
-    """The second length of ``zeros(2, 2)``, which arrives where the dtype should be."""
-    return (dtype,) if isinstance(dtype, int) else ()
+    return wrap(np.ones(to_shape(shape, *misplaced(dtype)), to_dtype(dtype)))

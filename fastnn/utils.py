@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import random
+from fastnn.arrays import Array
 from fastnn.ops.labels import one_hot, to_classes
-from fastnn.tensor import Array, TensorLike, to_array
+from fastnn.tensor import TensorLike, to_array
 
 
 def set_random_seed(seed: int) -> None:

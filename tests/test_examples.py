@@ -10,13 +10,13 @@ import pytest
 
 import fastnn
 from fastnn import plot
+from fastnn.arrays import Array
 from fastnn.datasets import mnist
 from fastnn.examples import from_scratch
 from fastnn.examples.from_scratch import BatchGenerator, NaiveDense, NaiveSequential
 from fastnn.examples.mnist import main
 from fastnn.layers import Dense
 from fastnn.optimizers import SGD
-from fastnn.tensor import Array
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

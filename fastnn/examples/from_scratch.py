@@ -21,8 +21,9 @@ from statistics import fmean
 import numpy as np
 
 import fastnn as tf
+from fastnn.arrays import Array
 from fastnn.optimizers import Optimizer
-from fastnn.tensor import Array, TensorLike
+from fastnn.tensor import TensorLike
 
 
 class NaiveDense:

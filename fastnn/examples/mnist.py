@@ -13,13 +13,13 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from fastnn import isa, nn, optimizers, plot, utils
+from fastnn.arrays import Array
 from fastnn.datasets import mnist
 from fastnn.examples import from_scratch
 from fastnn.examples.from_scratch import NaiveDense, NaiveSequential
 from fastnn.layers import Dense
 from fastnn.models import Sequential
 from fastnn.optimizers import SGD, Optimizer
-from fastnn.tensor import Array
 
 T = TypeVar("T")
 Split: TypeAlias = tuple[Array, Array]

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastnn import initializers
+from fastnn.arrays import DType, Shape, to_shape
 from fastnn.initializers import Initializer
-from fastnn.tensor import DType, Shape, Tensor, TensorLike, Variable, convert, to_shape
+from fastnn.tensor import Tensor, TensorLike, Variable, convert
 
 _names: Counter[str] = Counter()
 

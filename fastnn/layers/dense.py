@@ -8,9 +8,10 @@ import numpy as np
 
 from fastnn import activations, initializers, ops
 from fastnn.activations import Activation
+from fastnn.arrays import Shape
 from fastnn.initializers import Initializer
 from fastnn.layers.base import Layer
-from fastnn.tensor import Shape, Tensor, Variable
+from fastnn.tensor import Tensor, Variable
 
 
 class Dense(Layer):

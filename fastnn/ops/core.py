@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy import ndarray
 
-from fastnn.tensor import Array, ReadFrom, Tensor, TensorLike, convert, operators, wrap
+from fastnn.arrays import Array
+from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert, operators, wrap
 
 # One entry for each input: its gradient, None where it has none, or a function that computes it and
 # that is called only if somebody wants it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import _kernels
+from fastnn.arrays import Array, DType, Shape, to_dtype
 from fastnn.ops.core import (
     COMPUTED_IN,
     Call,
@@ -17,7 +18,7 @@ from fastnn.ops.core import (
     primitive,
 )
 from fastnn.ops.reductions import sum_to
-from fastnn.tensor import Array, DType, Shape, Tensor, TensorLike, convert, to_dtype, wrap
+from fastnn.tensor import Tensor, TensorLike, convert, wrap
 
 
 def _broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.tensor import Array, DType, Tensor, TensorLike, to_array, to_dtype, wrap
+from fastnn.arrays import Array, DType, to_dtype
+from fastnn.tensor import Tensor, TensorLike, to_array, wrap
 
 
 def to_classes(labels: TensorLike, classes: int, name: str = "labels") -> Array:

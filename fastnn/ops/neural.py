@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from fastnn import _kernels
+from fastnn.arrays import Array
 from fastnn.ops.core import Call, Gradients, floating, primitive
 from fastnn.ops.labels import one_hot, to_classes
 from fastnn.ops.reductions import reduce_sum
 from fastnn.ops.shaping import expand_dims, reshape
-from fastnn.tensor import Array, SoftmaxOf, Tensor, TensorLike, wrap
+from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, wrap
 
 
 @primitive

@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from fastnn import _kernels
+from fastnn.arrays import Array
 from fastnn.ops.core import Call, Gradients, floating, operands, operator, primitive
 from fastnn.ops.neural import relu_grad
 from fastnn.ops.reductions import reduce_sum, sum_to
 from fastnn.ops.shaping import reshape, transpose
-from fastnn.tensor import Array, Tensor, TensorLike
+from fastnn.tensor import Tensor, TensorLike
 
 
 @primitive

@@ -9,9 +9,10 @@ from typing import TypeAlias
 import numpy as np
 
 from fastnn import _kernels
+from fastnn.arrays import Array, Shape, to_shape
 from fastnn.ops.core import Call, Gradients, Primitive, computable, floating, primitive
 from fastnn.ops.shaping import reshape
-from fastnn.tensor import Array, Shape, Tensor, TensorLike, convert, to_shape, wrap
+from fastnn.tensor import Tensor, TensorLike, convert, wrap
 
 Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
 

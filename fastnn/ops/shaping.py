@@ -9,17 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.arrays import Array, Shape
 from fastnn.ops.core import Call, Gradients, operands, operator, primitive
-from fastnn.tensor import (
-    Array,
-    Index,
-    ReadFrom,
-    Shape,
-    Tensor,
-    TensorLike,
-    Variable,
-    convert,
-)
+from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, Variable, convert
 
 
 @primitive

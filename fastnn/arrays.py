@@ -1,0 +1,70 @@
+"""The arrays that tensors are made of: real numbers, NumPy's dtypes, shapes as tuples."""
+
+from __future__ import annotations
+
+from operator import index as as_integer
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
+DType: TypeAlias = Any  # whatever np.dtype accepts
+Shape: TypeAlias = tuple[int, ...]
+
+
+def from_python(value: Any, dtype: DType = None) -> Array:
+    """Numbers or nested sequences as an array: floats of no stated dtype as float32, integers as
+    int32 where they fit.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"the nested sequences do not form an array: {error}") from None
+    if dtype is not None or hasattr(value, "__array__"):
+        return array
+    if array.dtype == np.float64:
+        return array.astype(np.float32)
+    if array.dtype == np.int64 and np.array_equal(array, array.astype(np.int32)):
+        return array.astype(np.int32)
+    return array
+
+
+def real(array: Array) -> Array:
+    """`array` in native byte order; TypeError if it does not hold real numbers."""
+    if not _is_real(array.dtype):
+        raise TypeError(
+            f"a tensor holds real numbers, not {array.dtype}; convert the values to float32, "
+            "float64, integers or bool first"
+        )
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biuf" and dtype.itemsize <= 8
+
+
+def to_dtype(dtype: DType, floating: bool = False) -> np.dtype[Any]:
+    """`dtype` as a NumPy dtype that tensors can have; None means float32."""
+    chosen = np.dtype(np.float32 if dtype is None else dtype).newbyteorder("=")
+    if not _is_real(chosen) or (floating and chosen not in (np.float32, np.float64)):
+        kinds = "float32 or float64" if floating else "a float, an integer or bool"
+        raise TypeError(f"dtype must be {kinds}, got {dtype!r}")
+    return chosen
+
+
+def to_shape(shape: Any, *more: Any) -> Shape:
+    """`shape` as a tuple of lengths that are not negative."""
+    if more or isinstance(shape, int | np.integer):
+        raise TypeError(f"the shape must be one tuple: write {(shape, *more)}")
+    try:
+        lengths = tuple(as_integer(length) for length in shape)
+    except TypeError:
+        raise TypeError(f"a shape is a tuple of integers, got {shape!r}") from None
+    if any(length < 0 for length in lengths):
+        raise ValueError(f"the shape {lengths} has a negative length; lengths start at 0")
+    return lengths
+
+
+def misplaced(dtype: DType) -> tuple[int, ...]:
+    """The second length of ``zeros(2, 2)``, which arrives where the dtype should be."""
+    return (dtype,) if isinstance(dtype, int) else ()
