@@ -21,7 +21,8 @@ setup(
     ext_modules=[
         Extension(
             "fastnn._kernels",
-            sources=["csrc/_kernels.pyx", *sorted(glob("csrc/*.c"))],
+            # By name: an editable build leaves the generated csrc/_kernels.c beside them.
+            sources=["csrc/_kernels.pyx", "csrc/dispatch.c", *sorted(glob("csrc/isa_*.c"))],
             depends=sorted(glob("csrc/*.h")),
             include_dirs=["csrc", numpy.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],

@@ -32,6 +32,6 @@ def by_name(family: str, name: str, table: Mapping[str, Thing]) -> Thing:
         return table[name]
     import difflib
 
-    near = difflib.get_close_matches(name, table, n=1)
+    near = difflib.get_close_matches(name, table, n=1, cutoff=0.8)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(sorted(table))}"
     raise ValueError(f"unknown {family} {name!r}; {hint}")

@@ -315,6 +315,8 @@ class Sequential(Model):
     def __init__(self, layers: Sequence[Layer] = (), name: str | None = None) -> None:
         super().__init__(name=name)
         self.layers: list[Layer] = []
+        if isinstance(layers, Layer):
+            raise TypeError("the layers of a model come in a list: write Sequential([layer])")
         for layer in layers:
             self.add(layer)
 

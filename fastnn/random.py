@@ -53,10 +53,11 @@ def normal(
     >>> fastnn.random.normal((2, 3)).shape
     (2, 3)
     """
+    lengths = to_shape(shape)
     if stddev < 0:
         raise ValueError(f"stddev is {stddev}; it must not be negative")
     kind = to_dtype(dtype, floating=True)
-    drawn = _drawing(seed).standard_normal(to_shape(shape), kind)
+    drawn = _drawing(seed).standard_normal(lengths, kind)
     return wrap(np.asarray(drawn * kind.type(stddev) + kind.type(mean)))
 
 
@@ -89,10 +90,11 @@ def uniform(
     >>> bool(x.numpy().min() >= 2), bool(x.numpy().max() < 3)
     (True, True)
     """
+    lengths = to_shape(shape)
     if maxval < minval:
         raise ValueError(f"maxval is {maxval}, below minval, {minval}; exchange them")
     kind = to_dtype(dtype, floating=True)
-    drawn = _drawing(seed).random(to_shape(shape), kind)
+    drawn = _drawing(seed).random(lengths, kind)
     values = drawn * kind.type(maxval - minval) + kind.type(minval)
     # Rounding may reach maxval, which does not belong to the interval.
     below = np.nextafter(kind.type(maxval), kind.type(minval))

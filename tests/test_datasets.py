@@ -230,7 +230,7 @@ def test_sample_is_fresh_on_each_call() -> None:
     y_train[:] = 77
     (x_again, y_again), _ = mnist.load_sample()
     assert not (x_again == 77).all()
-    assert y_again[:5].tolist() == [5, 0, 4, 1, 9]
+    assert y_again[:5].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_sample_needs_no_pooch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,12 +246,10 @@ def test_importing_datasets_leaves_pooch_alone() -> None:
 @needs_full_data
 def test_sample_follows_its_rule() -> None:
     for full, sample, count in zip(mnist.load_data(), mnist.load_sample(), (400, 100), strict=True):
-        seen = [0] * 10
-        kept = []
+        seen = {digit: [] for digit in range(10)}
         for index, digit in enumerate(full[1].tolist()):
-            seen[digit] += 1
-            if seen[digit] <= count:
-                kept.append(index)
+            seen[digit].append(index)
+        kept = [seen[digit][turn] for turn in range(count) for digit in range(10)]
         np.testing.assert_array_equal(sample[0], full[0][kept])
         np.testing.assert_array_equal(sample[1], full[1][kept])
 
@@ -266,9 +264,12 @@ def test_sample_file_is_reproducible(tmp_path: Path) -> None:
         np.testing.assert_array_equal(written["x"], ARRAYS[0])
 
 
-def test_first_of_each_keeps_file_order() -> None:
-    labels = np.array([1, 0, 1, 1, 0, 9, 0], np.uint8)
-    assert make_sample.first_of_each(labels, 2).tolist() == [0, 1, 2, 4, 5]
+def test_digits_take_turns() -> None:
+    labels = np.array([1, 0, 1, 1, 0, 9, 0, *range(2, 10), *range(2, 9)], np.uint8)
+    kept = make_sample.first_of_each(labels, 2)
+    assert labels[kept].tolist() == [*range(10), *range(10)]
+    assert kept[:2].tolist() == [1, 0]
+    assert kept[10:12].tolist() == [4, 2]
 
 
 @needs_full_data

@@ -55,6 +55,10 @@ def test_wrong_inputs_leave_the_layer_alone():
     message = r"\(5, 4\) is incompatible with the layer 'head', whose kernel has shape \(3, 2\)"
     with pytest.raises(ValueError, match=message):
         layer(fastnn.ones((5, 4)))
+    with pytest.raises(ValueError, match=r"flatten it with x.reshape\(len\(x\), -1\)"):
+        layer(fastnn.ones((5, 1, 3, 1)))
+    with pytest.raises(ValueError, match=r"x\[None\]"):
+        layer(fastnn.ones((3,)))
     np.testing.assert_array_equal(layer.kernel, before)
 
 

@@ -78,6 +78,11 @@ WRONG = {
         np.eye(3)[:2],
         "use categorical_crossentropy",
     ),
+    "inputs not flattened": (
+        lambda y, p: losses.sparse_categorical_crossentropy(y, np.ones((2, 28, 3))),
+        [0, 1],
+        r"flatten the model's input with x.reshape\(len\(x\), -1\)",
+    ),
     "sparse targets": (losses.categorical_crossentropy, [0, 1], "use sparse_categorical"),
     "targets of (n,)": (losses.mean_squared_error, [1.0, 2.0], r"\(2,\) and y_pred \(2, 3\)"),
     "targets wide": (losses.mean_squared_error, np.ones((2, 4)), "must be equal"),

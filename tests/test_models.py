@@ -210,6 +210,8 @@ def test_add_and_pop():
     outer = Sequential([model, layers.Dense(1)])
     assert outer(fastnn.ones((1, 4))).shape == (1, 1)
     assert len(outer.weights) == 4
+    with pytest.raises(TypeError, match=r"write Sequential\(\[layer\]\)"):
+        Sequential(layers.Dense(3))
     for wrong in (10, layers.Dense, "dense"):
         with pytest.raises(TypeError, match=r"Dense\(10\)"):
             model.add(wrong)

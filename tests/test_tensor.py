@@ -375,6 +375,8 @@ def test_random():
     assert fastnn.random.uniform((100_000,), 1, 1 + 2e-7).numpy().max() < np.float32(1 + 2e-7)
     same = [fastnn.random.normal((4,), seed=7).numpy() for _ in range(2)]
     np.testing.assert_array_equal(*same)
+    with pytest.raises(TypeError, match=r"write \(784,\)"):
+        fastnn.random.uniform(784, 512)
     with pytest.raises(ValueError, match="stddev is -1"):
         fastnn.random.normal((1,), stddev=-1)
     with pytest.raises(ValueError, match="below minval"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -95,9 +96,15 @@ class Dense(Layer):
                 f"an input of shape {inputs.shape} is incompatible with the layer {self.name!r}, "
                 "whose "
                 f"kernel has shape {self.kernel.shape}: axis -1 of the input must have length "
-                f"{expected}"
+                f"{expected}{self._remedy(inputs.shape)}"
             )
         fused = self.activation is ops.relu
         x = ops.cast(inputs, self.kernel.dtype)
         y = ops.dense(x, self.kernel, self.bias, relu=fused)
         return y if fused else self.activation(y)
+
+    def _remedy(self, shape: Shape) -> str:
+        if len(shape) < 2:
+            return "; put one sample into a batch with x[None]"
+        flat = math.prod(shape[1:]) == self.kernel.shape[0]
+        return "; flatten it with x.reshape(len(x), -1)" if flat else ""
