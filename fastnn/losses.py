@@ -46,7 +46,7 @@ def _class_labels(y_true: TensorLike, shape: Shape) -> Array:
         raise ValueError("y_pred must have shape (..., classes), got shape ()")
     if labels.ndim == len(shape) and labels.shape[-1] == 1:
         labels = ops.reshape(labels, labels.shape[:-1])
-    if labels.shape != shape[:-1] == labels.shape + shape[labels.ndim : -1]:
+    if labels.ndim < len(shape) - 1 and labels.shape == shape[: labels.ndim]:
         raise ValueError(
             f"y_true has shape {convert(y_true).shape} and y_pred {shape}; a sample has one label "
             "but several predictions: flatten the model's input with x.reshape(len(x), -1)"
@@ -54,8 +54,8 @@ def _class_labels(y_true: TensorLike, shape: Shape) -> Array:
     if labels.shape != shape[:-1]:
         raise ValueError(
             f"y_true has shape {convert(y_true).shape} and y_pred {shape}; y_true must hold one "
-            "class "
-            f"for each row: shape {shape[:-1]}. For one-hot targets use categorical_crossentropy"
+            f"class for each row: shape {shape[:-1]}. For one-hot targets use "
+            "categorical_crossentropy"
         )
     return to_classes(labels, shape[-1], "y_true")
 
