@@ -94,7 +94,7 @@ class Dense(Layer):
         if inputs.ndim < 2 or inputs.shape[-1] != expected:
             raise ValueError(
                 f"an input of shape {inputs.shape} is incompatible with the layer {self.name!r}, "
-                f"whose kernel has shape {self.kernel.shape}: axis -1 of the input must have length "
+                f"whose kernel has shape {self.kernel.shape}: the input's axis -1 must have length "
                 f"{expected}{self._remedy(inputs.shape)}"
             )
         fused = self.activation is ops.relu
