@@ -22,7 +22,13 @@ setup(
         Extension(
             "fastnn._kernels",
             # By name: an editable build leaves the generated csrc/_kernels.c beside them.
-            sources=["csrc/_kernels.pyx", "csrc/dispatch.c", *sorted(glob("csrc/isa_*.c"))],
+            sources=[
+                "csrc/_kernels.pyx",
+                "csrc/cut.c",
+                "csrc/dispatch.c",
+                "csrc/pool.c",
+                *sorted(glob("csrc/isa_*.c")),
+            ],
             depends=sorted(glob("csrc/*.h")),
             include_dirs=["csrc", numpy.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
@@ -32,6 +38,7 @@ setup(
             # count.
             extra_compile_args=[
                 "-std=c11",
+                "-pthread",
                 "-O3",
                 "-g0",
                 "-Wall",
@@ -40,6 +47,7 @@ setup(
                 "-fno-math-errno",
                 "-fno-trapping-math",
             ],
+            extra_link_args=["-pthread"],
         )
     ],
 )

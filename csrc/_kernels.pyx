@@ -19,6 +19,9 @@ cimport numpy as cnp
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from fastnn import processors
 
 cnp.import_array()
 
@@ -30,6 +33,40 @@ cdef extern from "Python.h":
 
 
 cdef extern from "fastnn.h":
+    ctypedef void fn_kernel(const void *, size_t, size_t, int) noexcept nogil
+
+    ctypedef struct fn_unary_args:
+        void *y
+        const void *x
+
+    ctypedef struct fn_binary_args:
+        void *y
+        const void *a
+        const void *b
+
+    ctypedef struct fn_rows_args:
+        void *y
+        const void *a
+        const void *b
+        size_t m, n
+
+    ctypedef struct fn_cross_entropy_args:
+        void *loss
+        void *dlogits
+        const void *logits
+        const int64_t *labels
+        const void *dloss
+        size_t n
+
+    ctypedef struct fn_update_args:
+        void *w
+        void *slot[2]
+        const void *g
+        double learning_rate
+        double decay[2]
+        double epsilon
+        int nesterov
+
     ctypedef struct fn_gemm_args:
         void *c
         size_t ldc
@@ -40,27 +77,27 @@ cdef extern from "fastnn.h":
         const void *bias
         int transpose_a, transpose_b, relu
         size_t m, n, k
+        size_t part_rows, part_columns
         void *scratch
 
     ctypedef struct fn_kernels:
-        void (*relu)(void *, const void *, size_t) noexcept nogil
-        void (*relu_grad)(void *, const void *, const void *, size_t) noexcept nogil
-        void (*exp)(void *, const void *, size_t) noexcept nogil
-        void (*log)(void *, const void *, size_t) noexcept nogil
-        void (*add)(void *, const void *, const void *, size_t, size_t) noexcept nogil
-        void (*add_grad)(void *, const void *, size_t, size_t) noexcept nogil
-        void (*gemm)(const fn_gemm_args *) noexcept nogil
+        fn_kernel *relu
+        fn_kernel *exp
+        fn_kernel *log
+        fn_kernel *relu_grad
+        fn_kernel *add
+        fn_kernel *add_rows
+        fn_kernel *add_grad
+        fn_kernel *softmax
+        fn_kernel *softmax_grad
+        fn_kernel *softmax_cross_entropy
+        fn_kernel *sgd
+        fn_kernel *momentum
+        fn_kernel *adagrad
+        fn_kernel *rmsprop
+        fn_kernel *adam
+        fn_kernel *gemm
         size_t gemm_scratch
-        void (*softmax)(void *, const void *, size_t, size_t) noexcept nogil
-        void (*softmax_grad)(void *, const void *, const void *, size_t, size_t) noexcept nogil
-        void (*softmax_cross_entropy)(void *, void *, const void *, const int64_t *, const void *,
-                                      size_t, size_t) noexcept nogil
-        void (*sgd)(void *, const void *, size_t, double) noexcept nogil
-        void (*momentum)(void *, void *, const void *, size_t, double, double, int) noexcept nogil
-        void (*adagrad)(void *, void *, const void *, size_t, double, double) noexcept nogil
-        void (*rmsprop)(void *, void *, const void *, size_t, double, double, double) noexcept nogil
-        void (*adam)(void *, void *, void *, const void *, size_t, double, double, double,
-                     double) noexcept nogil
 
     ctypedef struct fn_level:
         const char *name
@@ -69,6 +106,12 @@ cdef extern from "fastnn.h":
         const fn_kernels *f64
 
     const fn_level *const *fn_levels
+    const int FN_MAX_THREADS
+
+    void fn_parallel(fn_kernel *, const void *, size_t, size_t, int) noexcept nogil
+    int fn_threads() noexcept nogil
+    void fn_set_threads(int) noexcept nogil
+    size_t fn_gemm_cut(fn_gemm_args *, int) noexcept nogil
 
 
 # The dispatch table: the level in use.
@@ -109,18 +152,58 @@ def set_isa(name):
 set_isa(os.environ.get("FASTNN_ISA") or isas()[-1])
 
 
-# Below this many elements a kernel is over before another thread could have taken the GIL.
+def set_threads(n):
+    """Use at most n threads from now on."""
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= FN_MAX_THREADS:
+        raise ValueError(
+            f"the number of threads must be an integer from 1 to {FN_MAX_THREADS}, got {n!r}"
+        )
+    fn_set_threads(n)
+
+
+def threads():
+    """The limit on the number of threads: what was set, else what the process may use."""
+    return thread_limit()
+
+
+cdef inline int thread_limit() except -1:
+    if fn_threads() == 0:
+        fn_set_threads(min(processors.available(), FN_MAX_THREADS))
+    return fn_threads()
+
+
+cdef set_threads_of_environment():
+    value = os.environ.get("FASTNN_NUM_THREADS")
+    if value:
+        try:
+            set_threads(int(value))
+        except ValueError:
+            raise ValueError(
+                f"environment variable FASTNN_NUM_THREADS is {value!r}; set it to an integer from 1 "
+                f"to {FN_MAX_THREADS}, or unset it for all processors that the process may use"
+            ) from None
+
+
+set_threads_of_environment()
+
 cdef enum:
+    # Below this many elements a kernel is over before another thread could have taken the GIL.
     SMALL = 16384
+    # A thread takes this many elements at a time: some ten microseconds of work.
+    CHUNK = 32768
 
 
-cdef inline PyThreadState *release_gil(size_t elements) noexcept:
-    return PyEval_SaveThread() if elements > SMALL else NULL
-
-
-cdef inline void take_gil(PyThreadState *state) noexcept:
-    if state != NULL:
-        PyEval_RestoreThread(state)
+cdef inline int run(fn_kernel *kernel, const void *args, size_t count, size_t elements=1) except -1:
+    """Runs a kernel over `count` units of so many elements each; releases the GIL unless they are few."""
+    if count * elements <= SMALL:
+        kernel(args, 0, count, 0)
+        return 0
+    cdef size_t grain = CHUNK // elements
+    cdef int workers = thread_limit()
+    state = PyEval_SaveThread()
+    fn_parallel(kernel, args, count, grain if grain else 1, workers)
+    PyEval_RestoreThread(state)
+    return 0
 
 
 cdef inline const fn_kernels *kernels_for(cnp.ndarray x) noexcept:
@@ -201,19 +284,13 @@ cdef inline int apart(cnp.ndarray y, str y_name, cnp.ndarray x, str x_name, bint
     raise ValueError(f"{y_name} overlaps {x_name} in memory; give {y_name} memory of its own")
 
 
-ctypedef void (*unary_kernel)(void *, const void *, size_t) noexcept nogil
-
-
-cdef cnp.ndarray unary(unary_kernel f32, unary_kernel f64, object x, object out):
+cdef cnp.ndarray unary(fn_kernel *f32, fn_kernel *f64, object x, object out):
     cdef cnp.ndarray a = floating(x, "x")
     cdef cnp.ndarray y = output_like(out, a)
     if out is not None:
         apart(y, "out", a, "x", True)
-    cdef size_t n = cnp.PyArray_SIZE(a)
-    cdef unary_kernel kernel = f32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT else f64
-    state = release_gil(n)
-    kernel(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), n)
-    take_gil(state)
+    cdef fn_unary_args g = fn_unary_args(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a))
+    run(f32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT else f64, &g, cnp.PyArray_SIZE(a))
     return y
 
 
@@ -240,11 +317,9 @@ def relu_grad(dy, y, out=None):
     if out is not None:
         apart(dx, "out", a, "dy", True)
         apart(dx, "out", b, "y", True)
-    cdef size_t n = cnp.PyArray_SIZE(b)
-    state = release_gil(n)
-    kernels_for(b).relu_grad(
-        cnp.PyArray_DATA(dx), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b), n)
-    take_gil(state)
+    cdef fn_binary_args g = fn_binary_args(
+        cnp.PyArray_DATA(dx), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b))
+    run(kernels_for(b).relu_grad, &g, cnp.PyArray_SIZE(b))
     return dx
 
 
@@ -262,10 +337,14 @@ def add(x, b, out=None):
         apart(y, "out", c, "b", cnp.PyArray_SIZE(c) == cnp.PyArray_SIZE(a))
     cdef size_t size = cnp.PyArray_SIZE(a)
     cdef size_t n = cnp.PyArray_SIZE(c)
-    state = release_gil(size)
-    kernels_for(a).add(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), cnp.PyArray_DATA(c),
-                       size // n if n else 0, n)
-    take_gil(state)
+    cdef fn_binary_args whole
+    cdef fn_rows_args rows
+    if n == size:
+        whole = fn_binary_args(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), cnp.PyArray_DATA(c))
+        run(kernels_for(a).add, &whole, size)
+    elif n:
+        rows = rows_of(y, a, c, n)
+        run(kernels_for(a).add_rows, &rows, rows.m, n)
     return y
 
 
@@ -278,12 +357,20 @@ def add_grad(dy, out=None):
     cdef cnp.ndarray db = output(out, 1, last, a, "out")
     if out is not None:
         apart(db, "out", a, "dy", False)
-    cdef size_t size = cnp.PyArray_SIZE(a)
     cdef size_t n = last[0]
-    state = release_gil(size)
-    kernels_for(a).add_grad(cnp.PyArray_DATA(db), cnp.PyArray_DATA(a), size // n if n else 0, n)
-    take_gil(state)
+    cdef fn_rows_args g = rows_of(db, a, None, n)
+    run(kernels_for(a).add_grad, &g, n, g.m)
     return db
+
+
+cdef inline fn_rows_args rows_of(cnp.ndarray y, cnp.ndarray a, cnp.ndarray b, size_t n):
+    """The arguments of a kernel over rows of n elements of a, and of b if there is one."""
+    cdef fn_rows_args g = fn_rows_args(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), NULL, 0, n)
+    if b is not None:
+        g.b = cnp.PyArray_DATA(b)
+    if n:
+        g.m = cnp.PyArray_SIZE(a) // n
+    return g
 
 
 cdef cnp.ndarray operand(object x, str name):
@@ -340,12 +427,16 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
     g.ldb = cnp.PyArray_STRIDE(right, 0) // cnp.PyArray_ITEMSIZE(right)
     g.ldc = g.n
     cdef const fn_kernels *kernels = kernels_for(left)
-    g.scratch = PyMem_RawMalloc(kernels.gemm_scratch)
+    cdef int workers = thread_limit()
+    cdef size_t parts = fn_gemm_cut(&g, workers)
+    cdef size_t scratch = kernels.gemm_scratch * min(<size_t>workers, parts)
+    g.scratch = PyMem_RawMalloc(scratch)
     if g.scratch == NULL:
-        raise MemoryError(f"no memory for the {kernels.gemm_scratch} bytes that matmul works in")
-    state = release_gil(g.m * g.n * g.k)
-    kernels.gemm(&g)
-    take_gil(state)
+        raise MemoryError(f"no memory for the {scratch} bytes that matmul works in")
+    cdef PyThreadState *state = PyEval_SaveThread() if g.m * g.n * g.k > SMALL else NULL
+    fn_parallel(kernels.gemm, &g, parts, 1, workers)
+    if state != NULL:
+        PyEval_RestoreThread(state)
     PyMem_RawFree(g.scratch)
     return c
 
@@ -374,10 +465,8 @@ def softmax(x, out=None):
     cdef cnp.ndarray y = output_like(out, a)
     if out is not None:
         apart(y, "out", a, "x", True)
-    cdef size_t size = cnp.PyArray_SIZE(a)
-    state = release_gil(size)
-    kernels_for(a).softmax(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), size // n if n else 0, n)
-    take_gil(state)
+    cdef fn_rows_args g = rows_of(y, a, None, n)
+    run(kernels_for(a).softmax, &g, g.m, n)
     return y
 
 
@@ -390,11 +479,8 @@ def softmax_grad(dy, y, out=None):
     if out is not None:
         apart(dx, "out", a, "dy", True)
         apart(dx, "out", b, "y", True)
-    cdef size_t size = cnp.PyArray_SIZE(b)
-    state = release_gil(size)
-    kernels_for(b).softmax_grad(cnp.PyArray_DATA(dx), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b),
-                                size // n if n else 0, n)
-    take_gil(state)
+    cdef fn_rows_args g = rows_of(dx, a, b, n)
+    run(kernels_for(b).softmax_grad, &g, g.m, n)
     return dx
 
 
@@ -452,11 +538,10 @@ def softmax_cross_entropy(logits, labels, dlogits=None, dloss=None, out=None):
         apart(gradient, "dlogits", classes, "labels", False)
         if dloss is not None:
             apart(gradient, "dlogits", scale, "dloss", False)
-    state = release_gil(m * n)
-    kernels_for(x).softmax_cross_entropy(
+    cdef fn_cross_entropy_args g = fn_cross_entropy_args(
         cnp.PyArray_DATA(loss), gradient_data, cnp.PyArray_DATA(x),
-        <const int64_t *>cnp.PyArray_DATA(classes), scale_data, m, n)
-    take_gil(state)
+        <const int64_t *>cnp.PyArray_DATA(classes), scale_data, n)
+    run(kernels_for(x).softmax_cross_entropy, &g, m, n)
     return loss
 
 
@@ -483,15 +568,19 @@ cdef cnp.ndarray gradient_of(cnp.ndarray w, object g):
     return a
 
 
+cdef inline fn_update_args update_of(cnp.ndarray w, cnp.ndarray g, double learning_rate):
+    cdef fn_update_args u
+    memset(&u, 0, sizeof(u))
+    u.w, u.g, u.learning_rate = cnp.PyArray_DATA(w), cnp.PyArray_DATA(g), learning_rate
+    return u
+
+
 def sgd(w, g, double learning_rate):
     """w -= learning_rate * g, in place."""
     cdef cnp.ndarray weights = variable(w)
     cdef cnp.ndarray gradient = gradient_of(weights, g)
-    cdef size_t n = cnp.PyArray_SIZE(weights)
-    state = release_gil(n)
-    kernels_for(weights).sgd(
-        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(gradient), n, learning_rate)
-    take_gil(state)
+    cdef fn_update_args u = update_of(weights, gradient, learning_rate)
+    run(kernels_for(weights).sgd, &u, cnp.PyArray_SIZE(weights))
 
 
 def momentum(w, velocity, g, double learning_rate, double momentum, nesterov=False):
@@ -501,13 +590,9 @@ def momentum(w, velocity, g, double learning_rate, double momentum, nesterov=Fal
     cdef cnp.ndarray v = slot(velocity, "velocity", weights)
     cdef cnp.ndarray gradient = gradient_of(weights, g)
     apart(v, "velocity", gradient, "g", False)
-    cdef size_t n = cnp.PyArray_SIZE(weights)
-    cdef int look_ahead = bool(nesterov)
-    state = release_gil(n)
-    kernels_for(weights).momentum(
-        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(v), cnp.PyArray_DATA(gradient), n,
-        learning_rate, momentum, look_ahead)
-    take_gil(state)
+    cdef fn_update_args u = update_of(weights, gradient, learning_rate)
+    u.slot[0], u.decay[0], u.nesterov = cnp.PyArray_DATA(v), momentum, bool(nesterov)
+    run(kernels_for(weights).momentum, &u, cnp.PyArray_SIZE(weights))
 
 
 def adagrad(w, accumulator, g, double learning_rate, double epsilon):
@@ -516,12 +601,9 @@ def adagrad(w, accumulator, g, double learning_rate, double epsilon):
     cdef cnp.ndarray a = slot(accumulator, "accumulator", weights)
     cdef cnp.ndarray gradient = gradient_of(weights, g)
     apart(a, "accumulator", gradient, "g", False)
-    cdef size_t n = cnp.PyArray_SIZE(weights)
-    state = release_gil(n)
-    kernels_for(weights).adagrad(
-        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(a), cnp.PyArray_DATA(gradient), n,
-        learning_rate, epsilon)
-    take_gil(state)
+    cdef fn_update_args u = update_of(weights, gradient, learning_rate)
+    u.slot[0], u.epsilon = cnp.PyArray_DATA(a), epsilon
+    run(kernels_for(weights).adagrad, &u, cnp.PyArray_SIZE(weights))
 
 
 def rmsprop(w, velocity, g, double learning_rate, double rho, double epsilon):
@@ -531,12 +613,9 @@ def rmsprop(w, velocity, g, double learning_rate, double rho, double epsilon):
     cdef cnp.ndarray v = slot(velocity, "velocity", weights)
     cdef cnp.ndarray gradient = gradient_of(weights, g)
     apart(v, "velocity", gradient, "g", False)
-    cdef size_t n = cnp.PyArray_SIZE(weights)
-    state = release_gil(n)
-    kernels_for(weights).rmsprop(
-        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(v), cnp.PyArray_DATA(gradient), n,
-        learning_rate, rho, epsilon)
-    take_gil(state)
+    cdef fn_update_args u = update_of(weights, gradient, learning_rate)
+    u.slot[0], u.decay[0], u.epsilon = cnp.PyArray_DATA(v), rho, epsilon
+    run(kernels_for(weights).rmsprop, &u, cnp.PyArray_SIZE(weights))
 
 
 def adam(w, momentum, velocity, g, double alpha, double beta_1, double beta_2, double epsilon):
@@ -550,9 +629,7 @@ def adam(w, momentum, velocity, g, double alpha, double beta_1, double beta_2, d
     apart(m, "momentum", v, "velocity", False)
     apart(m, "momentum", gradient, "g", False)
     apart(v, "velocity", gradient, "g", False)
-    cdef size_t n = cnp.PyArray_SIZE(weights)
-    state = release_gil(n)
-    kernels_for(weights).adam(
-        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(m), cnp.PyArray_DATA(v),
-        cnp.PyArray_DATA(gradient), n, alpha, beta_1, beta_2, epsilon)
-    take_gil(state)
+    cdef fn_update_args u = update_of(weights, gradient, alpha)
+    u.slot[0], u.slot[1] = cnp.PyArray_DATA(m), cnp.PyArray_DATA(v)
+    u.decay[0], u.decay[1], u.epsilon = beta_1, beta_2, epsilon
+    run(kernels_for(weights).adam, &u, cnp.PyArray_SIZE(weights))

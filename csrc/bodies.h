@@ -12,13 +12,12 @@
 
 static const fn_kernels NAME(kernels) = {
     .relu = NAME(relu),
-    .relu_grad = NAME(relu_grad),
     .exp = NAME(exp),
     .log = NAME(log),
+    .relu_grad = NAME(relu_grad),
     .add = NAME(add),
+    .add_rows = NAME(add_rows),
     .add_grad = NAME(add_grad),
-    .gemm = NAME(gemm),
-    .gemm_scratch = GEMM_SCRATCH,
     .softmax = NAME(softmax),
     .softmax_grad = NAME(softmax_grad),
     .softmax_cross_entropy = NAME(softmax_cross_entropy),
@@ -27,4 +26,6 @@ static const fn_kernels NAME(kernels) = {
     .adagrad = NAME(adagrad),
     .rmsprop = NAME(rmsprop),
     .adam = NAME(adam),
+    .gemm = NAME(gemm),
+    .gemm_scratch = GEMM_SCRATCH,
 };

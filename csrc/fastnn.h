@@ -1,11 +1,14 @@
 /* The C API of fastnn: plain C11 that knows nothing of Python.
  *
  * Every kernel exists once per instruction set (a "level") and per floating-point type. A level is a
- * constant table of pointers; the caller picks one (dispatch.c) and passes outputs, inputs, sizes, in
- * this order. The caller has checked everything: dtypes, shapes, contiguity, overlap, overflow. Kernels
- * allocate nothing. Arrays are dense and row-major unless a leading dimension is given.
+ * constant table of pointers; dispatch.c lists the levels. All kernels have one form (fn_kernel): they
+ * compute the units of work [begin, end) of what their arguments describe, a unit being an element, a row
+ * or a part of a product, so that pool.c can cut any of them between threads. What is computed, and its
+ * bits, do not depend on the cut.
  *
- * Elementwise kernels may be called in place (an output identical to an input).
+ * The caller has checked everything: dtypes, shapes, contiguity, overlap, overflow. Kernels allocate
+ * nothing. Arrays are dense and row-major unless a leading dimension is given. Elementwise kernels may
+ * run in place (an output identical to an input).
  */
 #ifndef FASTNN_H
 #define FASTNN_H
@@ -13,8 +16,47 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* `worker`, below the number of threads at work, tells which part of the scratch is the caller's. */
+typedef void fn_kernel(const void *args, size_t begin, size_t end, int worker);
+
+/* Elementwise, over units that are elements. */
+typedef struct fn_unary_args {
+    void *y;
+    const void *x;
+} fn_unary_args;
+
+typedef struct fn_binary_args {
+    void *y;
+    const void *a, *b;
+} fn_binary_args;
+
+/* Over the n columns of each of m rows. */
+typedef struct fn_rows_args {
+    void *y;
+    const void *a, *b;
+    size_t m, n;
+} fn_rows_args;
+
+/* loss (m), dlogits (m x n) and dloss (m, taken as ones) may be NULL; units are rows. */
+typedef struct fn_cross_entropy_args {
+    void *loss, *dlogits;
+    const void *logits;
+    const int64_t *labels;
+    const void *dloss;
+    size_t n;
+} fn_cross_entropy_args;
+
+/* A variable w, its gradient g and the optimizer's slots, element by element. */
+typedef struct fn_update_args {
+    void *w, *slot[2];
+    const void *g;
+    double learning_rate, decay[2], epsilon;
+    int nesterov;
+} fn_update_args;
+
 /* c (m x n) = activation(op(a) (m x k) . op(b) (k x n) + bias), op being the identity or the transpose.
- * `lda`, `ldb`, `ldc` are the distances between stored rows, in elements. `bias` (n) may be NULL. */
+ * `lda`, `ldb`, `ldc` are the distances between stored rows, in elements. `bias` (n) may be NULL.
+ * Units are the parts that fn_gemm_cut has cut c into. */
 typedef struct fn_gemm_args {
     void *c;
     size_t ldc;
@@ -25,37 +67,19 @@ typedef struct fn_gemm_args {
     const void *bias;
     int transpose_a, transpose_b, relu;
     size_t m, n, k;
-    void *scratch; /* gemm_scratch bytes, aligned for the type */
+    size_t part_rows, part_columns; /* set by fn_gemm_cut */
+    void *scratch;                  /* gemm_scratch bytes for each worker, aligned for the type */
 } fn_gemm_args;
 
 typedef struct fn_kernels {
-    /* elementwise.h */
-    void (*relu)(void *y, const void *x, size_t n);
-    void (*relu_grad)(void *dx, const void *dy, const void *y, size_t n);
-    void (*exp)(void *y, const void *x, size_t n);
-    void (*log)(void *y, const void *x, size_t n);
-    /* y (m x n) = x (m x n) + b (n), b being added to every row; and the sum over the rows of dy */
-    void (*add)(void *y, const void *x, const void *b, size_t m, size_t n);
-    void (*add_grad)(void *db, const void *dy, size_t m, size_t n);
-    /* gemm.h */
-    void (*gemm)(const fn_gemm_args *args);
+    fn_kernel *relu, *exp, *log;           /* elementwise.h: fn_unary_args */
+    fn_kernel *relu_grad, *add;            /* fn_binary_args; relu_grad: dx, dy, relu's y */
+    fn_kernel *add_rows, *add_grad;        /* fn_rows_args; the units of add_grad are columns */
+    fn_kernel *softmax, *softmax_grad;     /* softmax.h: fn_rows_args; softmax_grad: dx, dy, y */
+    fn_kernel *softmax_cross_entropy;      /* fn_cross_entropy_args */
+    fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */
+    fn_kernel *gemm;                       /* gemm.h: fn_gemm_args */
     size_t gemm_scratch;
-    /* softmax.h, over the n columns of each of the m rows. In the cross-entropy, loss (m), dlogits
-     * (m x n) and dloss (m, taken as ones) may be NULL. */
-    void (*softmax)(void *y, const void *x, size_t m, size_t n);
-    void (*softmax_grad)(void *dx, const void *dy, const void *y, size_t m, size_t n);
-    void (*softmax_cross_entropy)(void *loss, void *dlogits, const void *logits,
-                                  const int64_t *labels, const void *dloss, size_t m, size_t n);
-    /* optimizer.h: one pass over a variable w, its gradient g and its slots, all of n elements */
-    void (*sgd)(void *w, const void *g, size_t n, double learning_rate);
-    void (*momentum)(void *w, void *velocity, const void *g, size_t n, double learning_rate,
-                     double momentum, int nesterov);
-    void (*adagrad)(void *w, void *accumulator, const void *g, size_t n, double learning_rate,
-                    double epsilon);
-    void (*rmsprop)(void *w, void *velocity, const void *g, size_t n, double learning_rate,
-                    double rho, double epsilon);
-    void (*adam)(void *w, void *momentum, void *velocity, const void *g, size_t n, double alpha,
-                 double beta_1, double beta_2, double epsilon);
 } fn_kernels;
 
 typedef struct fn_level {
@@ -66,5 +90,18 @@ typedef struct fn_level {
 
 /* The levels built for this architecture, worst first, closed by NULL. */
 extern const fn_level *const fn_levels[];
+
+/* pool.c */
+
+/* Runs a kernel over `count` units on at most `threads` threads, which take `grain` units at a time. */
+void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain, int threads);
+
+/* The limit on the number of threads, from 1 to FN_MAX_THREADS; 0 until it is set. */
+enum { FN_MAX_THREADS = 256 };
+int fn_threads(void);
+void fn_set_threads(int threads);
+
+/* cut.c: cuts a product between `threads` and returns the number of parts. */
+size_t fn_gemm_cut(fn_gemm_args *args, int threads);
 
 #endif

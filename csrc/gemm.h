@@ -297,17 +297,37 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
     }
 }
 
-static void NAME(gemm)(const fn_gemm_args *g)
+/* The part `unit` of the product, as a product of its own. */
+static fn_gemm_args NAME(gemm_part)(const fn_gemm_args *g, size_t unit, int worker)
 {
-    const size_t length = block_length(g->k);
-    size_t p = 0;
-    if (g->m == 0 || g->n == 0) return;
-    do {
-        const size_t k = g->k - p < length ? g->k - p : length;
-        if (g->n <= SHORT_N && !g->transpose_a)
-            NAME(short_block)(g, p, k);
-        else
-            NAME(gemm_block)(g, p, k);
-        p += k;
-    } while (p < g->k);
+    const size_t across = (g->n + g->part_columns - 1) / g->part_columns;
+    const size_t i = unit / across * g->part_rows, j = unit % across * g->part_columns;
+    fn_gemm_args part = *g;
+    part.c = (T *)g->c + i * g->ldc + j;
+    part.a = (const T *)g->a + (g->transpose_a ? i : i * g->lda);
+    part.b = (const T *)g->b + (g->transpose_b ? j * g->ldb : j);
+    if (g->bias) part.bias = (const T *)g->bias + j;
+    part.m = g->m - i < g->part_rows ? g->m - i : g->part_rows;
+    part.n = g->n - j < g->part_columns ? g->n - j : g->part_columns;
+    part.scratch = (char *)g->scratch + worker * GEMM_SCRATCH;
+    return part;
+}
+
+KERNEL(gemm)
+{
+    const fn_gemm_args *whole = args;
+    const int is_short = whole->n <= SHORT_N && !whole->transpose_a;
+    const size_t length = block_length(whole->k);
+    for (size_t unit = begin; unit < end; unit++) {
+        const fn_gemm_args g = NAME(gemm_part)(whole, unit, worker);
+        size_t p = 0;
+        do {
+            const size_t k = g.k - p < length ? g.k - p : length;
+            if (is_short)
+                NAME(short_block)(&g, p, k);
+            else
+                NAME(gemm_block)(&g, p, k);
+            p += k;
+        } while (p < g.k);
+    }
 }

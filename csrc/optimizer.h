@@ -1,61 +1,62 @@
 /* The update rules of the optimizers (Keras 3's formulas): one pass over the variable w, its gradient g
- * and its slots. All are bound by memory. */
+ * and its slots. All are bound by memory. Their units of work are elements. */
 
-static void NAME(sgd)(void *w_, const void *g_, size_t n, double learning_rate)
+KERNEL(sgd)
 {
-    T *w = w_;
-    const T *g = g_, lr = (T)learning_rate;
-    INDEPENDENT for (size_t i = 0; i < n; i++) w[i] = FMA(-lr, g[i], w[i]);
+    const fn_update_args *u = args;
+    T *w = u->w;
+    const T *g = u->g, rate = (T)u->learning_rate;
+    INDEPENDENT for (size_t i = begin; i < end; i++) w[i] = FMA(-rate, g[i], w[i]);
 }
 
-static void NAME(momentum)(void *w_, void *velocity_, const void *g_, size_t n,
-                           double learning_rate, double momentum_, int nesterov)
+KERNEL(momentum)
 {
-    T *w = w_, *velocity = velocity_;
-    const T *g = g_, lr = (T)learning_rate, momentum = (T)momentum_;
-    if (nesterov)
-        INDEPENDENT for (size_t i = 0; i < n; i++) {
-            const T step = lr * g[i];
+    const fn_update_args *u = args;
+    T *w = u->w, *velocity = u->slot[0];
+    const T *g = u->g, rate = (T)u->learning_rate, momentum = (T)u->decay[0];
+    if (u->nesterov)
+        INDEPENDENT for (size_t i = begin; i < end; i++) {
+            const T step = rate * g[i];
             velocity[i] = FMA(momentum, velocity[i], -step);
             w[i] += FMA(momentum, velocity[i], -step);
         }
     else
-        INDEPENDENT for (size_t i = 0; i < n; i++) {
-            velocity[i] = FMA(momentum, velocity[i], -(lr * g[i]));
+        INDEPENDENT for (size_t i = begin; i < end; i++) {
+            velocity[i] = FMA(momentum, velocity[i], -(rate * g[i]));
             w[i] += velocity[i];
         }
 }
 
-static void NAME(adagrad)(void *w_, void *accumulator_, const void *g_, size_t n,
-                          double learning_rate, double epsilon_)
+KERNEL(adagrad)
 {
-    T *w = w_, *accumulator = accumulator_;
-    const T *g = g_, lr = (T)learning_rate, epsilon = (T)epsilon_;
-    INDEPENDENT for (size_t i = 0; i < n; i++) {
+    const fn_update_args *u = args;
+    T *w = u->w, *accumulator = u->slot[0];
+    const T *g = u->g, rate = (T)u->learning_rate, epsilon = (T)u->epsilon;
+    INDEPENDENT for (size_t i = begin; i < end; i++) {
         accumulator[i] = FMA(g[i], g[i], accumulator[i]);
-        w[i] -= lr * g[i] / SQRT(accumulator[i] + epsilon);
+        w[i] -= rate * g[i] / SQRT(accumulator[i] + epsilon);
     }
 }
 
-static void NAME(rmsprop)(void *w_, void *velocity_, const void *g_, size_t n, double learning_rate,
-                          double rho_, double epsilon_)
+KERNEL(rmsprop)
 {
-    T *w = w_, *velocity = velocity_;
-    const T *g = g_, lr = (T)learning_rate, rho = (T)rho_, rest = (T)(1 - rho_);
-    const T epsilon = (T)epsilon_;
-    INDEPENDENT for (size_t i = 0; i < n; i++) {
+    const fn_update_args *u = args;
+    T *w = u->w, *velocity = u->slot[0];
+    const T *g = u->g, rate = (T)u->learning_rate, epsilon = (T)u->epsilon;
+    const T rho = (T)u->decay[0], rest = (T)(1 - u->decay[0]);
+    INDEPENDENT for (size_t i = begin; i < end; i++) {
         velocity[i] = FMA(rho, velocity[i], rest * (g[i] * g[i]));
-        w[i] -= lr * g[i] / SQRT(velocity[i] + epsilon);
+        w[i] -= rate * g[i] / SQRT(velocity[i] + epsilon);
     }
 }
 
-static void NAME(adam)(void *w_, void *momentum_, void *velocity_, const void *g_, size_t n,
-                       double alpha_, double beta_1, double beta_2, double epsilon_)
+KERNEL(adam)
 {
-    T *w = w_, *momentum = momentum_, *velocity = velocity_;
-    const T *g = g_, alpha = (T)alpha_, epsilon = (T)epsilon_;
-    const T rest_1 = (T)(1 - beta_1), rest_2 = (T)(1 - beta_2);
-    INDEPENDENT for (size_t i = 0; i < n; i++) {
+    const fn_update_args *u = args;
+    T *w = u->w, *momentum = u->slot[0], *velocity = u->slot[1];
+    const T *g = u->g, alpha = (T)u->learning_rate, epsilon = (T)u->epsilon;
+    const T rest_1 = (T)(1 - u->decay[0]), rest_2 = (T)(1 - u->decay[1]);
+    INDEPENDENT for (size_t i = begin; i < end; i++) {
         momentum[i] = FMA(g[i] - momentum[i], rest_1, momentum[i]);
         velocity[i] = FMA(g[i] * g[i] - velocity[i], rest_2, velocity[i]);
         w[i] -= alpha * momentum[i] / (SQRT(velocity[i]) + epsilon);

@@ -39,11 +39,13 @@ INLINE T NAME(exp_sum)(T *e, const T *x, T max, size_t n)
     return NAME(lane_sum)(lanes);
 }
 
-static void NAME(softmax)(void *y_, const void *x_, size_t m, size_t n)
+KERNEL(softmax)
 {
-    T *y = y_;
-    const T *x = x_;
-    for (size_t i = 0; i < m; i++, x += n, y += n) {
+    const fn_rows_args *g = args;
+    const size_t n = g->n;
+    for (size_t i = begin; i < end; i++) {
+        const T *x = (const T *)g->a + i * n;
+        T *y = (T *)g->y + i * n;
         const T sum = NAME(exp_sum)(y, x, NAME(row_max)(x, n), n);
         INDEPENDENT for (size_t j = 0; j < n; j++) y[j] /= sum;
     }
@@ -62,36 +64,37 @@ INLINE T NAME(dot)(const T *x, const T *y, size_t n)
     return NAME(lane_sum)(lanes);
 }
 
-/* dx = y * (dy - sum(dy * y)) */
-static void NAME(softmax_grad)(void *dx_, const void *dy_, const void *y_, size_t m, size_t n)
+/* dx = y * (dy - sum(dy * y)), dx being g->y, dy g->a and y g->b */
+KERNEL(softmax_grad)
 {
-    T *dx = dx_;
-    const T *dy = dy_, *y = y_;
-    for (size_t i = 0; i < m; i++, dx += n, dy += n, y += n) {
+    const fn_rows_args *g = args;
+    const size_t n = g->n;
+    for (size_t i = begin; i < end; i++) {
+        T *dx = (T *)g->y + i * n;
+        const T *dy = (const T *)g->a + i * n, *y = (const T *)g->b + i * n;
         const T dot = NAME(dot)(dy, y, n);
-        INDEPENDENT for (size_t l = 0; l < n; l++) dx[l] = y[l] * (dy[l] - dot);
+        INDEPENDENT for (size_t j = 0; j < n; j++) dx[j] = y[j] * (dy[j] - dot);
     }
 }
 
 /* loss = log(sum(exp(x - max))) - (x[label] - max); dlogits = dloss * (softmax(x) - onehot(label)) */
-static void NAME(softmax_cross_entropy)(void *loss_, void *dlogits_, const void *logits_,
-                                        const int64_t *labels, const void *dloss_, size_t m,
-                                        size_t n)
+KERNEL(softmax_cross_entropy)
 {
-    T *loss = loss_, *dlogits = dlogits_;
-    const T *logits = logits_, *dloss = dloss_;
-    for (size_t i = 0; i < m; i++) {
-        const T *x = logits + i * n;
-        T *dx = dlogits ? dlogits + i * n : NULL;
+    const fn_cross_entropy_args *g = args;
+    const size_t n = g->n;
+    for (size_t i = begin; i < end; i++) {
+        const T *x = (const T *)g->logits + i * n;
+        T *dx = g->dlogits ? (T *)g->dlogits + i * n : NULL;
         const T max = NAME(row_max)(x, n);
-        const T label = x[labels[i]];
+        const size_t label = g->labels[i];
+        const T at_label = x[label];
         const T sum = NAME(exp_sum)(dx, x, max, n);
-        if (loss) loss[i] = NAME(log_of)(sum) - (label - max);
+        if (g->loss) ((T *)g->loss)[i] = NAME(log_of)(sum) - (at_label - max);
         if (dx) {
-            const T scale = dloss ? dloss[i] : 1;
-            const T probability = dx[labels[i]] / sum;
+            const T scale = g->dloss ? ((const T *)g->dloss)[i] : 1;
+            const T probability = dx[label] / sum;
             INDEPENDENT for (size_t j = 0; j < n; j++) dx[j] = dx[j] / sum * scale;
-            dx[labels[i]] = (probability - 1) * scale;
+            dx[label] = (probability - 1) * scale;
         }
     }
 }

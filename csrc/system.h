@@ -29,6 +29,11 @@
 #define PASTE_(a, b) a##_##b
 #define PASTE(a, b) PASTE_(a, b)
 
+/* The head of a kernel of the table (fn_kernel). */
+#define KERNEL(name)                                                                               \
+    static void NAME(name)(const void *args, size_t begin, size_t end,                             \
+                           __attribute__((unused)) int worker)
+
 /* Sums and maxima over a row run in this many fixed lanes on every level, so that their bits do not
  * depend on the width of the machine's vectors. */
 #define LANES 16
