@@ -69,16 +69,18 @@ cdef extern from "fastnn.h":
 
     ctypedef struct fn_gemm_args:
         void *c
-        size_t ldc
         const void *a
-        size_t lda
         const void *b
-        size_t ldb
         const void *bias
-        int transpose_a, transpose_b, relu
-        size_t m, n, k
-        size_t part_rows, part_columns
+        const void *mask
+        size_t m, n, k, lda, ldb, ldc
+        double alpha
+        int transpose_a, transpose_b, accumulate, relu
+        int swapped
+        size_t parts_down, parts_across
         void *scratch
+
+    size_t FN_BLOCK_MAX
 
     ctypedef struct fn_kernels:
         fn_kernel *relu
@@ -191,6 +193,8 @@ cdef enum:
     SMALL = 16384
     # A thread takes this many elements at a time: some ten microseconds of work.
     CHUNK = 32768
+    # Bytes before scratch memory that hold its size.
+    SCRATCH_HEAD = 64
 
 
 cdef inline int run(fn_kernel *kernel, const void *args, size_t count, size_t elements=1) except -1:
@@ -389,10 +393,13 @@ cdef cnp.ndarray operand(object x, str name):
     return floating(x, name)
 
 
-def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, out=None):
-    """op(a) (m, k) times op(b) (k, n), plus `bias` (n,) to every row, then relu.
+def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, out=None, mask=None,
+           double alpha=1.0, accumulate=False):
+    """alpha times op(a) (m, k) times op(b) (k, n), plus `bias` (n,) to every row, then relu.
 
-    op is the transpose where asked for, else nothing. See csrc/gemm.h for the order of the additions.
+    op is the transpose where asked for, else nothing. Where `mask` (m, n) is not positive the result is
+    0. With `accumulate`, which goes without bias, relu and mask, the product is added to `out`, by a
+    fused multiply-add with alpha. See csrc/gemm.h for the order of the additions.
     """
     cdef cnp.ndarray left = operand(a, "a")
     cdef cnp.ndarray right = operand(b, "b")
@@ -409,36 +416,73 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
             f"{cnp.PyArray_DIM(right, g.transpose_b)} along axis {int(bool(transpose_b))}; "
             "they must be equal"
         )
+    g.accumulate = bool(accumulate)
+    if g.accumulate and (out is None or bias is not None or g.relu or mask is not None):
+        raise ValueError("accumulate needs out, and goes without bias, relu and mask")
     cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>g.m, <cnp.npy_intp>g.n]
     cdef cnp.ndarray c = output(out, 2, shape, left, "out")
-    cdef cnp.ndarray added
-    g.bias = NULL
+    cdef cnp.ndarray added, kept
+    g.bias = g.mask = NULL
     if bias is not None:
         added = floating_like(bias, "bias", left, "a")
         if cnp.PyArray_NDIM(added) != 1 or <size_t>cnp.PyArray_DIM(added, 0) != g.n:
             raise ValueError(f"bias has shape {bias.shape}; with b {b.shape} it must be ({g.n},)")
         g.bias = cnp.PyArray_DATA(added)
         apart(c, "out", added, "bias", False)
+    if mask is not None:
+        kept = same_shape(mask, "mask", c, "the result")
+        g.mask = cnp.PyArray_DATA(kept)
+        apart(c, "out", kept, "mask", False)
     if out is not None:
         apart_from_matrix(c, left, "a")
         apart_from_matrix(c, right, "b")
-    g.a, g.b, g.c = cnp.PyArray_DATA(left), cnp.PyArray_DATA(right), cnp.PyArray_DATA(c)
+    if g.accumulate and g.k > FN_BLOCK_MAX:
+        sgd(c, matmul(left, right, transpose_a, transpose_b), -alpha)
+        return c
+    g.a, g.b, g.c, g.alpha = cnp.PyArray_DATA(left), cnp.PyArray_DATA(right), cnp.PyArray_DATA(c), alpha
     g.lda = cnp.PyArray_STRIDE(left, 0) // cnp.PyArray_ITEMSIZE(left)
     g.ldb = cnp.PyArray_STRIDE(right, 0) // cnp.PyArray_ITEMSIZE(right)
     g.ldc = g.n
-    cdef const fn_kernels *kernels = kernels_for(left)
+    g.swapped = 0
+    multiply(kernels_for(left), &g)
+    return c
+
+
+cdef int multiply(const fn_kernels *kernels, fn_gemm_args *g) except -1:
     cdef int workers = thread_limit()
-    cdef size_t parts = fn_gemm_cut(&g, workers)
-    cdef size_t scratch = kernels.gemm_scratch * min(<size_t>workers, parts)
-    g.scratch = PyMem_RawMalloc(scratch)
-    if g.scratch == NULL:
-        raise MemoryError(f"no memory for the {scratch} bytes that matmul works in")
+    cdef size_t parts = fn_gemm_cut(g, workers)
+    g.scratch = take_scratch(kernels.gemm_scratch * min(<size_t>workers, parts))
     cdef PyThreadState *state = PyEval_SaveThread() if g.m * g.n * g.k > SMALL else NULL
-    fn_parallel(kernels.gemm, &g, parts, 1, workers)
+    fn_parallel(kernels.gemm, g, parts, 1, workers)
     if state != NULL:
         PyEval_RestoreThread(state)
-    PyMem_RawFree(g.scratch)
-    return c
+    give_scratch(g.scratch)
+    return 0
+
+
+# Scratch memory of the last call, kept for the next one: the system would take it back and clear it at
+# every call. Taken and given under the GIL.
+cdef void *spare = NULL
+
+
+cdef void *take_scratch(size_t size) except NULL:
+    global spare
+    cdef size_t *block = <size_t *>spare
+    spare = NULL
+    if block == NULL or block[0] < size:
+        PyMem_RawFree(block)
+        block = <size_t *>PyMem_RawMalloc(size + SCRATCH_HEAD)
+        if block == NULL:
+            raise MemoryError(f"no memory for the {size} bytes that the kernel works in")
+        block[0] = size
+    return <char *>block + SCRATCH_HEAD
+
+
+cdef int give_scratch(void *scratch) except -1:
+    global spare
+    PyMem_RawFree(spare)
+    spare = <char *>scratch - SCRATCH_HEAD
+    return 0
 
 
 cdef int apart_from_matrix(cnp.ndarray c, cnp.ndarray x, str name) except -1:

@@ -54,22 +54,32 @@ typedef struct fn_update_args {
     int nesterov;
 } fn_update_args;
 
-/* c (m x n) = activation(op(a) (m x k) . op(b) (k x n) + bias), op being the identity or the transpose.
- * `lda`, `ldb`, `ldc` are the distances between stored rows, in elements. `bias` (n) may be NULL.
+/* c (m x n) = relu(alpha * op(a) (m x k) . op(b) (k x n) + bias), op being the identity or the transpose.
+ * `lda`, `ldb`, `ldc` are the distances between stored rows, in elements. `bias` (n) may be NULL, as may
+ * `mask` (m x n, distance ldc): the result is 0 where the mask is not positive. With `accumulate`, for
+ * k <= FN_BLOCK_MAX and without bias, relu and mask, c = fma(alpha, op(a) . op(b), c) instead.
  * Units are the parts that fn_gemm_cut has cut c into. */
 typedef struct fn_gemm_args {
     void *c;
-    size_t ldc;
-    const void *a;
-    size_t lda;
-    const void *b;
-    size_t ldb;
-    const void *bias;
-    int transpose_a, transpose_b, relu;
-    size_t m, n, k;
-    size_t part_rows, part_columns; /* set by fn_gemm_cut */
-    void *scratch;                  /* gemm_scratch bytes for each worker, aligned for the type */
+    const void *a, *b, *bias, *mask;
+    size_t m, n, k, lda, ldb, ldc;
+    double alpha;
+    int transpose_a, transpose_b, accumulate, relu;
+    int swapped;                     /* 0; the kernel's own */
+    size_t parts_down, parts_across; /* set by fn_gemm_cut */
+    void *scratch;                   /* gemm_scratch bytes for each worker, aligned for the type */
 } fn_gemm_args;
+
+/* Sums over k are cut into blocks of at most this length: longer ones would leave the first-level cache
+ * and let rounding errors grow. */
+enum { FN_BLOCK_MAX = 320 };
+
+/* The length of all blocks but the last, which may be shorter. */
+static inline size_t fn_block_length(size_t k)
+{
+    const size_t blocks = (k + FN_BLOCK_MAX - 1) / FN_BLOCK_MAX;
+    return blocks ? (k + blocks - 1) / blocks : 1;
+}
 
 typedef struct fn_kernels {
     fn_kernel *relu, *exp, *log;           /* elementwise.h: fn_unary_args */

@@ -27,15 +27,94 @@ INLINE NAME(vector) NAME(larger)(NAME(vector) a, NAME(vector) b)
     return (NAME(vector))((take_b & (NAME(mask))b) | (~take_b & (NAME(mask))a));
 }
 
-/* The sum of the lanes: the upper half is added to the lower until one is left. */
-INLINE T NAME(lane_sum)(const NAME(vector) lanes[LANE_VECTORS])
+INLINE void NAME(store)(T *p, NAME(vector) v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+/* Copies n < WIDTH elements, in pieces of constant size. */
+INLINE void NAME(copy_few)(T *to, const T *from, size_t n)
+{
+    UNROLL for (int s = WIDTH / 2; s > 0; s /= 2)
+        if (n & s) {
+            memcpy(to, from, s * sizeof(T));
+            to += s;
+            from += s;
+        }
+}
+
+/* Exchanges blocks of h elements: u gets the even blocks of both, those of u first in each pair, and v the
+ * odd ones. The steps h = WIDTH / 2, ..., 2, 1 over rows h apart transpose a square of WIDTH vectors. */
+INLINE void NAME(exchange)(__attribute__((unused)) const int h, NAME(vector) *u, NAME(vector) *v)
+{
+    const NAME(vector) a = *u, b = *v;
+#define EXCHANGE(even, odd)                                                                        \
+    *u = __builtin_shufflevector(a, b, EXPAND even);                                               \
+    *v = __builtin_shufflevector(a, b, EXPAND odd);                                                \
+    return;
+#if VECTOR_BYTES * 8 / T_BITS == 2
+    EXCHANGE((0, 2), (1, 3))
+#elif VECTOR_BYTES * 8 / T_BITS == 4
+    if (h == 2) { EXCHANGE((0, 1, 4, 5), (2, 3, 6, 7)) }
+    EXCHANGE((0, 4, 2, 6), (1, 5, 3, 7))
+#elif VECTOR_BYTES * 8 / T_BITS == 8
+    if (h == 4) { EXCHANGE((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)) }
+    if (h == 2) { EXCHANGE((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)) }
+    EXCHANGE((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
+#else
+    if (h == 8) {
+        EXCHANGE((0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+                 (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+    }
+    if (h == 4) {
+        EXCHANGE((0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+                 (4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+    }
+    if (h == 2) {
+        EXCHANGE((0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+                 (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+    }
+    EXCHANGE((0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+             (1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+#endif
+#undef EXCHANGE
+}
+
+/* Transposes a square: element j of row i goes to element i of row j. */
+INLINE void NAME(transpose)(NAME(vector) row[WIDTH])
+{
+    UNROLL for (int h = WIDTH / 2; h > 0; h /= 2)
+        UNROLL for (int i = 0; i < WIDTH; i++)
+            if (!(i & h)) NAME(exchange)(h, &row[i], &row[i + h]);
+}
+
+/* Sums of LANES lanes: the upper half is added to the lower until one is left. `sums_of` does so for
+ * WIDTH rows of lanes at once, of which `fold` has made one vector each; element i is the sum of row i. */
+INLINE NAME(vector) NAME(fold)(const NAME(vector) lanes[LANE_VECTORS])
 {
     NAME(vector) sum[LANE_VECTORS];
     UNROLL for (int v = 0; v < LANE_VECTORS; v++) sum[v] = lanes[v];
     UNROLL for (int s = LANE_VECTORS / 2; s > 0; s /= 2)
         UNROLL for (int v = 0; v < s; v++) sum[v] += sum[v + s];
+    return sum[0];
+}
+
+INLINE NAME(vector) NAME(sums_of)(const NAME(vector) folded[WIDTH])
+{
+    NAME(vector) row[WIDTH];
+    UNROLL for (int i = 0; i < WIDTH; i++) row[i] = folded[i];
+    UNROLL for (int h = WIDTH / 2; h > 0; h /= 2)
+        UNROLL for (int i = 0; i < h; i++) {
+            NAME(exchange)(h, &row[i], &row[i + h]);
+            row[i] += row[i + h];
+        }
+    return row[0];
+}
+
+INLINE T NAME(lane_sum)(const NAME(vector) lanes[LANE_VECTORS])
+{
     T lane[WIDTH];
-    memcpy(lane, sum, sizeof lane);
+    NAME(store)(lane, NAME(fold)(lanes));
     UNROLL for (int s = WIDTH / 2; s > 0; s /= 2)
         UNROLL for (int l = 0; l < s; l++) lane[l] += lane[l + s];
     return lane[0];

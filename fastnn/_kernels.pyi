@@ -19,6 +19,9 @@ def matmul(
     bias: Array | None = None,
     relu: bool = False,
     out: Array | None = None,
+    mask: Array | None = None,
+    alpha: float = 1.0,
+    accumulate: bool = False,
 ) -> Array: ...
 def softmax(x: Array, out: Array | None = None) -> Array: ...
 def softmax_grad(dy: Array, y: Array, out: Array | None = None) -> Array: ...

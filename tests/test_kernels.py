@@ -94,8 +94,8 @@ TRANSPOSED = [(False, False), (True, False), (False, True), (True, True)]
 @pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
 @pytest.mark.parametrize("k", [0, 1, 5, 16, 31, 400, 401, 900])
 def test_matmul(k, ta, tb, dtype, isa, rng):
-    for m in (0, 1, 2, 5, 6, 7, 13, 250):
-        for n in (0, 1, 3, 10, 16, 17, 33, 70):
+    for m in (0, 1, 2, 3, 4, 6, 7, 13, 250):
+        for n in (0, 1, 3, 10, 16, 17, 33, 110):
             exact_a, a = operand(rng, m, k, ta, dtype)
             exact_b, b = operand(rng, k, n, tb, dtype)
             bias = draw(rng, (n,), dtype)
@@ -107,10 +107,17 @@ def test_matmul(k, ta, tb, dtype, isa, rng):
             np.testing.assert_array_equal(biased, plain + bias)
             activated = _kernels.matmul(a, b, ta, tb, bias, relu=True)
             np.testing.assert_array_equal(activated, np.maximum(biased, 0))
+            mask = draw(rng, (m, n), dtype)
+            masked = _kernels.matmul(a, b, ta, tb, mask=mask, alpha=0.5)
+            np.testing.assert_array_equal(masked, np.where(mask > 0, plain / 2, 0))
+            changed, updated = mask.copy(), mask.copy()
+            _kernels.matmul(a, b, ta, tb, out=changed, alpha=-0.1, accumulate=True)
+            _kernels.sgd(updated, plain, 0.1)
+            np.testing.assert_array_equal(changed, updated)
 
 
 @pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
-@pytest.mark.parametrize(("m", "n"), [(245, 260), (130, 257), (1, 800), (1, 399)])
+@pytest.mark.parametrize(("m", "n"), [(245, 260), (130, 257), (1, 800), (1, 399), (600, 20), (20, 600)])
 def test_matmul_wide(m, n, ta, tb, dtype, isa, rng):
     """Shapes whose left operand is copied, in whole tiles and a rest, and single rows."""
     for k in (3, 401):
@@ -143,7 +150,7 @@ def test_matmul_rows_stand_alone(n, ta, tb, dtype, isa, rng):
     _, a = operand(rng, m, k, ta, dtype)
     _, b = operand(rng, k, n, tb, dtype)
     whole = _kernels.matmul(a, b, ta, tb)
-    for start, stop in [(0, 1), (3, 4), (1, 3), (2, 19), (100, 250), (249, 250)]:
+    for start, stop in [(0, 1), (3, 4), (1, 3), (5, 8), (2, 6), (2, 19), (100, 250), (249, 250)]:
         rows = a[:, start:stop] if ta else a[start:stop]
         np.testing.assert_array_equal(_kernels.matmul(rows, b, ta, tb), whole[start:stop])
 
