@@ -149,6 +149,7 @@ static void start_anew(void)
     atomic_store(&pool.epoch, 0);
     atomic_store(&pool.open, 0);
     atomic_store(&pool.inside, 0);
+    atomic_store(&pool.alone_until, 0);
 }
 
 static void watch_forks(void)
