@@ -15,7 +15,8 @@
  * Other threads may want the processors too. Whoever waits yields, since the scheduler may have put the one
  * that is waited for on the same processor. A worker that is sent away in the middle of a chunk, say while
  * a thread of another library spins on its processor, holds up the job for a time slice of milliseconds.
- * That is noticed: the jobs of the time after, ALONE times as long as the wait, stay with their callers.
+ * Such a wait, of SLICE_NS or more, is noticed: the jobs of the time after, ALONE times as long, stay with
+ * their callers.
  *
  * All atomic operations are sequentially consistent: the two pairs of store and load above need it, and
  * none is on a path that is taken often. */
@@ -28,7 +29,7 @@
 
 #include "fastnn.h"
 
-enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000, ALONE = 16 };
+enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000, SLICE_NS = 500000, ALONE = 16 };
 
 static atomic_int limit;
 
@@ -178,8 +179,9 @@ static void wait_for_workers(int64_t began)
     const int64_t closed = now();
     while (atomic_load(&pool.inside)) sched_yield();
     const int64_t end = now();
-    /* Longer than all that the caller did itself: longer than a chunk takes. */
-    if (end - closed > closed - began) atomic_store(&pool.alone_until, end + ALONE * (end - closed));
+    const int64_t waited = end - closed, worked = closed - began;
+    /* Longer than all that the caller did itself: that was no chunk's time. */
+    if (waited > SLICE_NS && waited > worked) atomic_store(&pool.alone_until, end + ALONE * waited);
 }
 
 void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain, int threads)
