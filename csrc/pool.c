@@ -29,7 +29,7 @@
 
 #include "fastnn.h"
 
-enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000, SLICE_NS = 500000, ALONE = 16 };
+enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000, SLICE_NS = 500000, ALONE = 16, LINE = 64 };
 
 static atomic_int limit;
 
@@ -39,9 +39,9 @@ static struct {
     const void *args;
     size_t count, grain;
     atomic_int threads;
-    atomic_size_t next; /* the first unit that nobody has taken */
-
-    atomic_uint epoch;
+    /* What is written while others read something else has cache lines of its own. */
+    _Alignas(LINE) atomic_size_t next; /* the first unit that nobody has taken */
+    _Alignas(LINE) atomic_uint epoch;
     atomic_int open, inside;
     _Atomic int64_t alone_until;
     int workers; /* started so far; they are numbered from 1, the caller being 0 */
