@@ -17,6 +17,7 @@ import os
 
 cimport numpy as cnp
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.number cimport PyIndex_Check, PyNumber_Index
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -156,11 +157,13 @@ set_isa(os.environ.get("FASTNN_ISA") or isas()[-1])
 
 def set_threads(n):
     """Use at most n threads from now on."""
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= FN_MAX_THREADS:
-        raise ValueError(
-            f"the number of threads must be an integer from 1 to {FN_MAX_THREADS}, got {n!r}"
-        )
-    fn_set_threads(n)
+    remedy = f"give a number of threads from 1, the caller's alone, to {FN_MAX_THREADS}"
+    if isinstance(n, bool) or not PyIndex_Check(n):
+        raise TypeError(f"n must be an integer, got {n!r}; {remedy}")
+    count = PyNumber_Index(n)
+    if not 1 <= count <= FN_MAX_THREADS:
+        raise ValueError(f"n is {count}; {remedy}")
+    fn_set_threads(count)
 
 
 def threads():

@@ -7,10 +7,16 @@
  * or not at all because its processor is taken, delays nobody. A caller that finds the pool at work for
  * another thread does all of its own job itself.
  *
- * Workers are started when first needed. They wait for the next job by spinning for SPIN_NS, which covers
- * the gaps of a training loop (a parked thread takes 25 to 50 us to wake, a spinning one 0.2), and then
- * sleep: an idle process uses no processor. In a forked child, which has none of the workers, the pool
- * starts anew.
+ * Workers are started when first needed. After a job that they were wanted for they wait for the next one
+ * by spinning for SPIN_NS, which covers the gaps of a training loop (a thread asleep takes 25 to 50 us to
+ * wake, a spinning one 0.2), and then sleep: an idle process uses no processor. Only those whom a job wants
+ * are woken for it. In a forked child, which has none of the workers, the pool starts anew.
+ *
+ * Other threads may want the processors too. Whoever waits yields, since the scheduler may have put the one
+ * that is waited for on the same processor. A worker that is sent away in the middle of a chunk, say while
+ * a thread of another library spins on its processor, holds up the job for a time slice of milliseconds.
+ * Such a wait, of SLICE_NS or more, is noticed: the jobs of the time after, ALONE times as long, stay with
+ * their callers.
  *
  * All atomic operations are sequentially consistent: the two pairs of store and load above need it, and
  * none is on a path that is taken often. */
@@ -23,7 +29,7 @@
 
 #include "fastnn.h"
 
-enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000 };
+enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000, SLICE_NS = 500000, ALONE = 16, LINE = 64 };
 
 static atomic_int limit;
 
@@ -32,17 +38,23 @@ static struct {
     fn_kernel *kernel;
     const void *args;
     size_t count, grain;
-    int threads;
-    atomic_size_t next; /* the first unit that nobody has taken */
-
-    atomic_uint epoch;
-    atomic_int open, inside, asleep;
+    atomic_int threads;
+    /* What is written while others read something else has cache lines of its own. */
+    _Alignas(LINE) atomic_size_t next; /* the first unit that nobody has taken */
+    _Alignas(LINE) atomic_uint epoch;
+    atomic_int open, inside;
+    _Atomic int64_t alone_until;
     int workers; /* started so far; they are numbered from 1, the caller being 0 */
 } pool;
 
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held by the caller whose job it is */
-static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER; /* for `job`, on which workers sleep */
-static pthread_cond_t job = PTHREAD_COND_INITIALIZER;
+
+/* Where each worker sleeps; made when it is started. */
+static struct bed {
+    pthread_mutex_t lock;
+    pthread_cond_t job;
+    atomic_int taken;
+} beds[FN_MAX_THREADS];
 
 static void relax(void)
 {
@@ -70,33 +82,43 @@ static void take_chunks(int worker)
     }
 }
 
-/* Returns when `epoch` is no longer `seen`. */
-static void wait_for_job(unsigned seen)
+static void sleep_until_job(struct bed *bed, unsigned seen)
 {
-    const int64_t end = now() + SPIN_NS;
+    pthread_mutex_lock(&bed->lock);
+    atomic_store(&bed->taken, 1);
+    while (atomic_load(&pool.epoch) == seen) pthread_cond_wait(&bed->job, &bed->lock);
+    atomic_store(&bed->taken, 0);
+    pthread_mutex_unlock(&bed->lock);
+}
+
+/* Returns when `epoch` is no longer `seen`. */
+static void wait_for_job(int worker, unsigned seen, int64_t spin_until)
+{
     do {
         for (int i = 0; i < PAUSES; i++) {
             if (atomic_load(&pool.epoch) != seen) return;
             relax();
         }
-    } while (now() < end);
-    pthread_mutex_lock(&door);
-    atomic_fetch_add(&pool.asleep, 1);
-    while (atomic_load(&pool.epoch) == seen) pthread_cond_wait(&job, &door);
-    atomic_fetch_sub(&pool.asleep, 1);
-    pthread_mutex_unlock(&door);
+        sched_yield();
+    } while (now() < spin_until);
+    sleep_until_job(&beds[worker], seen);
 }
 
 static void *work(void *number)
 {
     const int worker = (int)(intptr_t)number;
     unsigned seen = 0;
+    int64_t spin_until = now() + SPIN_NS;
     for (;;) {
-        wait_for_job(seen);
+        wait_for_job(worker, seen, spin_until);
         seen = atomic_load(&pool.epoch);
         atomic_fetch_add(&pool.inside, 1);
-        if (atomic_load(&pool.open) && worker < pool.threads) take_chunks(worker);
+        /* In this order: `threads` is sure to be of the job that was found open. */
+        const int open = atomic_load(&pool.open);
+        const int wanted = worker < atomic_load(&pool.threads);
+        if (open && wanted) take_chunks(worker);
         atomic_fetch_sub(&pool.inside, 1);
+        if (wanted) spin_until = now() + SPIN_NS;
     }
     return NULL;
 }
@@ -104,14 +126,19 @@ static void *work(void *number)
 /* Starts workers until there are `wanted`; with fewer, if the system refuses, the job only takes longer. */
 static void start_workers(int wanted)
 {
+    if (pool.workers >= wanted) return;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the program's own threads */
     while (pool.workers < wanted) {
+        const int worker = pool.workers + 1;
+        pthread_mutex_init(&beds[worker].lock, NULL);
+        pthread_cond_init(&beds[worker].job, NULL);
+        atomic_store(&beds[worker].taken, 0);
         pthread_t thread;
-        if (pthread_create(&thread, NULL, work, (void *)(intptr_t)(pool.workers + 1))) break;
+        if (pthread_create(&thread, NULL, work, (void *)(intptr_t)worker)) break;
         pthread_detach(thread);
-        pool.workers++;
+        pool.workers = worker;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -119,13 +146,11 @@ static void start_workers(int wanted)
 static void start_anew(void)
 {
     pthread_mutex_init(&busy, NULL);
-    pthread_mutex_init(&door, NULL);
-    pthread_cond_init(&job, NULL);
     pool.workers = 0;
     atomic_store(&pool.epoch, 0);
     atomic_store(&pool.open, 0);
     atomic_store(&pool.inside, 0);
-    atomic_store(&pool.asleep, 0);
+    atomic_store(&pool.alone_until, 0);
 }
 
 static void watch_forks(void)
@@ -133,37 +158,57 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, start_anew);
 }
 
+static void wake_workers(int threads)
+{
+    for (int worker = 1; worker < threads; worker++) {
+        struct bed *bed = &beds[worker];
+        if (!atomic_load(&bed->taken)) continue;
+        pthread_mutex_lock(&bed->lock);
+        pthread_cond_signal(&bed->job);
+        pthread_mutex_unlock(&bed->lock);
+    }
+}
+
+/* Waits for the workers inside, on a job begun at `began`. */
+static void wait_for_workers(int64_t began)
+{
+    for (int i = 0; i < YIELD_AFTER; i++) {
+        if (!atomic_load(&pool.inside)) return;
+        relax();
+    }
+    const int64_t closed = now();
+    while (atomic_load(&pool.inside)) sched_yield();
+    const int64_t end = now();
+    const int64_t waited = end - closed, worked = closed - began;
+    /* Longer than all that the caller did itself: that was no chunk's time. */
+    if (waited > SLICE_NS && waited > worked) atomic_store(&pool.alone_until, end + ALONE * waited);
+}
+
 void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain, int threads)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     const size_t chunks = count / grain + (count % grain != 0);
     if ((size_t)threads > chunks) threads = (int)chunks;
-    if (threads <= 1 || pthread_mutex_trylock(&busy)) {
+    const int64_t began = threads > 1 ? now() : 0;
+    pthread_once(&once, watch_forks);
+    if (threads <= 1 || began < atomic_load(&pool.alone_until) || pthread_mutex_trylock(&busy)) {
         kernel(args, 0, count, 0);
         return;
     }
-    pthread_once(&once, watch_forks);
-    if (pool.workers < threads - 1) start_workers(threads - 1);
+    start_workers(threads - 1);
+    if (threads > pool.workers + 1) threads = pool.workers + 1;
     pool.kernel = kernel;
     pool.args = args;
     pool.count = count;
     pool.grain = grain;
-    pool.threads = threads;
+    atomic_store(&pool.threads, threads);
     atomic_store(&pool.next, 0);
     atomic_store(&pool.open, 1);
     atomic_fetch_add(&pool.epoch, 1);
-    if (atomic_load(&pool.asleep)) {
-        pthread_mutex_lock(&door);
-        pthread_cond_broadcast(&job);
-        pthread_mutex_unlock(&door);
-    }
+    wake_workers(threads);
     take_chunks(0);
     atomic_store(&pool.open, 0);
-    for (int i = 0; atomic_load(&pool.inside); i++)
-        if (i < YIELD_AFTER)
-            relax();
-        else
-            sched_yield();
+    wait_for_workers(began);
     pthread_mutex_unlock(&busy);
 }
 

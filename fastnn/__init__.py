@@ -23,11 +23,13 @@ from fastnn import (
     ops,
     optimizers,
     random,
+    threadpools,
     utils,
 )
 from fastnn._kernels import isa
 from fastnn.models import Sequential
 from fastnn.ops import *  # noqa: F403  # each op is a public name
+from fastnn.parallel import get_num_threads, set_num_threads, threads
 from fastnn.tape import GradientTape
 from fastnn.tensor import Tensor, Variable, constant, ones, zeros
 
@@ -35,6 +37,8 @@ __version__ = "0.1.0"
 
 float32, float64 = np.float32, np.float64
 int32, int64, uint8 = np.int32, np.int64, np.uint8
+
+threadpools.watch()
 
 # `tf.keras.losses`, `from fastnn import keras` and `from fastnn.keras import layers` all mean
 # fastnn.
@@ -53,6 +57,7 @@ __all__ = [
     "datasets",
     "float32",
     "float64",
+    "get_num_threads",
     "initializers",
     "int32",
     "int64",
@@ -66,6 +71,8 @@ __all__ = [
     "ones",
     "optimizers",
     "random",
+    "set_num_threads",
+    "threads",
     "uint8",
     "utils",
     "zeros",

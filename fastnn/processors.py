@@ -46,7 +46,7 @@ def _quota(root: Path) -> float:
                 text = f"{_read(folder / 'cpu.cfs_quota_us')} {_read(folder / 'cpu.cfs_period_us')}"
             else:
                 text = _read(folder / "cpu.max")
-            quota, _, period = text.strip().partition(" ")
+            quota, _, period = text.partition(" ")
             if quota.isdigit() and period.isdigit():
                 limit = min(limit, int(quota) / int(period))
     return limit
@@ -54,6 +54,6 @@ def _quota(root: Path) -> float:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text().strip()
     except OSError:
         return ""
