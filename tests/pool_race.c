@@ -38,7 +38,7 @@ static void check_product(unsigned *random, const fn_level *level)
     float a[M * K], b[K * N], c[M * N];
     for (size_t i = 0; i < M * K; i++) a[i] = 1;
     for (size_t i = 0; i < K * N; i++) b[i] = 2;
-    fn_gemm_args g = {.a = a, .b = b, .c = c, .m = M, .n = N, .k = K, .lda = K, .ldb = N, .ldc = N};
+    fn_gemm_args g = {.alpha = 1, .a = a, .b = b, .c = c, .m = M, .n = N, .k = K, .lda = K, .ldb = N, .ldc = N};
     const size_t parts = fn_gemm_cut(&g, threads);
     g.scratch = malloc(level->f32->gemm_scratch * threads);
     if (!g.scratch) abort();

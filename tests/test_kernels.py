@@ -117,7 +117,9 @@ def test_matmul(k, ta, tb, dtype, isa, rng):
 
 
 @pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
-@pytest.mark.parametrize(("m", "n"), [(245, 260), (130, 257), (1, 800), (1, 399), (600, 20), (20, 600)])
+@pytest.mark.parametrize(
+    ("m", "n"), [(245, 260), (130, 257), (1, 800), (1, 399), (600, 20), (20, 600)]
+)
 def test_matmul_wide(m, n, ta, tb, dtype, isa, rng):
     """Shapes whose left operand is copied, in whole tiles and a rest, and single rows."""
     for k in (3, 401):
