@@ -29,7 +29,7 @@ setup(
                 "csrc/pool.c",
                 *sorted(glob("csrc/isa_*.c")),
             ],
-            depends=sorted(glob("csrc/*.h")),
+            depends=[*sorted(glob("csrc/*.h")), *sorted(glob("csrc/*.pxi"))],
             include_dirs=["csrc", numpy.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             # Levels must round alike, so the compiler may not fuse a multiply and an add by itself.

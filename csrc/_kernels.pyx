@@ -15,11 +15,13 @@ arrays. The rules:
 
 import os
 
+import numpy as np
+
 cimport numpy as cnp
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from fastnn import processors
@@ -83,6 +85,32 @@ cdef extern from "fastnn.h":
 
     size_t FN_BLOCK_MAX
 
+    ctypedef struct fn_sparse_args:
+        fn_gemm_args product
+        const int64_t *starts
+        const int64_t *ends
+        const int32_t *columns
+        const void *values
+
+    size_t FN_SPARSE_ROWS
+
+    ctypedef struct fn_compress_args:
+        const void *x
+        size_t n
+        int64_t *starts
+        int32_t *columns
+        void *values
+
+    ctypedef struct fn_transpose_args:
+        const fn_sparse_args *of
+        int64_t *starts
+        int32_t *columns
+        void *values
+
+    ctypedef struct fn_finite_args:
+        const void *x
+        int *infinite
+
     ctypedef struct fn_kernels:
         fn_kernel *relu
         fn_kernel *exp
@@ -100,7 +128,13 @@ cdef extern from "fastnn.h":
         fn_kernel *rmsprop
         fn_kernel *adam
         fn_kernel *gemm
-        size_t gemm_scratch
+        fn_kernel *sparse_gemm
+        fn_kernel *expand
+        fn_kernel *count_nonzeros
+        fn_kernel *compress
+        fn_kernel *transpose_compressed
+        fn_kernel *find_infinite
+        size_t gemm_scratch, sparse_scratch, sparse_strip
 
     ctypedef struct fn_level:
         const char *name
@@ -400,55 +434,81 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
            double alpha=1.0, accumulate=False):
     """alpha times op(a) (m, k) times op(b) (k, n), plus `bias` (n,) to every row, then relu.
 
-    op is the transpose where asked for, else nothing. Where `mask` (m, n) is not positive the result is
+    a may be CompressedRows. op is the transpose where asked for, else nothing. Where `mask` (m, n) is not positive the result is
     0. With `accumulate`, which goes without bias, relu and mask, the product is added to `out`, by a
     fused multiply-add with alpha. See csrc/gemm.h for the order of the additions.
     """
-    cdef cnp.ndarray left = operand(a, "a")
+    cdef CompressedRows rows = a if isinstance(a, CompressedRows) else None
+    cdef cnp.ndarray left = operand(a, "a") if rows is None else rows.values
     cdef cnp.ndarray right = operand(b, "b")
     if cnp.PyArray_TYPE(left) != cnp.PyArray_TYPE(right):
         raise TypeError(f"a is {left.dtype} and b is {right.dtype}; convert one of them with astype")
+    if rows is not None:
+        if transpose_b or not is_finite(contiguous(right)):
+            rows, left = None, rows.dense()  # 0 times infinity is NaN
+        else:
+            right = contiguous(right)
     cdef fn_gemm_args g
     g.transpose_a, g.transpose_b, g.relu = bool(transpose_a), bool(transpose_b), bool(relu)
-    g.m = cnp.PyArray_DIM(left, g.transpose_a)
-    g.k = cnp.PyArray_DIM(left, not g.transpose_a)
-    g.n = cnp.PyArray_DIM(right, not g.transpose_b)
-    if <size_t>cnp.PyArray_DIM(right, g.transpose_b) != g.k:
-        raise ValueError(
-            f"a {a.shape} has {g.k} along axis {int(not transpose_a)} and b {b.shape} has "
-            f"{cnp.PyArray_DIM(right, g.transpose_b)} along axis {int(bool(transpose_b))}; "
-            "they must be equal"
-        )
-    g.accumulate = bool(accumulate)
+    g.accumulate, g.alpha, g.swapped = bool(accumulate), alpha, 0
+    measure(&g, a, b, left if rows is None else rows, right)
+    cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>g.m, <cnp.npy_intp>g.n]
     if g.accumulate and (out is None or bias is not None or g.relu or mask is not None):
         raise ValueError("accumulate needs out, and goes without bias, relu and mask")
-    cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>g.m, <cnp.npy_intp>g.n]
     cdef cnp.ndarray c = output(out, 2, shape, left, "out")
-    cdef cnp.ndarray added, kept
-    g.bias = g.mask = NULL
-    if bias is not None:
-        added = floating_like(bias, "bias", left, "a")
-        if cnp.PyArray_NDIM(added) != 1 or <size_t>cnp.PyArray_DIM(added, 0) != g.n:
-            raise ValueError(f"bias has shape {bias.shape}; with b {b.shape} it must be ({g.n},)")
-        g.bias = cnp.PyArray_DATA(added)
-        apart(c, "out", added, "bias", False)
-    if mask is not None:
-        kept = same_shape(mask, "mask", c, "the result")
-        g.mask = cnp.PyArray_DATA(kept)
+    cdef cnp.ndarray added = None if bias is None else bias_of(bias, c, b)
+    cdef cnp.ndarray kept = None if mask is None else same_shape(mask, "mask", c, "the result")
+    g.bias = NULL if added is None else cnp.PyArray_DATA(added)
+    g.mask = NULL if kept is None else cnp.PyArray_DATA(kept)
+    if kept is not None:
         apart(c, "out", kept, "mask", False)
     if out is not None:
-        apart_from_matrix(c, left, "a")
+        if rows is None:
+            apart_from_matrix(c, left, "a")
         apart_from_matrix(c, right, "b")
     if g.accumulate and g.k > FN_BLOCK_MAX:
-        sgd(c, matmul(left, right, transpose_a, transpose_b), -alpha)
+        sgd(c, matmul(a, right, transpose_a, transpose_b), -alpha)
         return c
-    g.a, g.b, g.c, g.alpha = cnp.PyArray_DATA(left), cnp.PyArray_DATA(right), cnp.PyArray_DATA(c), alpha
+    g.a, g.b, g.c = cnp.PyArray_DATA(left), cnp.PyArray_DATA(right), cnp.PyArray_DATA(c)
     g.lda = cnp.PyArray_STRIDE(left, 0) // cnp.PyArray_ITEMSIZE(left)
     g.ldb = cnp.PyArray_STRIDE(right, 0) // cnp.PyArray_ITEMSIZE(right)
     g.ldc = g.n
-    g.swapped = 0
-    multiply(kernels_for(left), &g)
+    if rows is None:
+        multiply(kernels_for(left), &g)
+    else:
+        multiply_compressed(rows, &g)
     return c
+
+
+cdef inline cnp.ndarray contiguous(cnp.ndarray x):
+    return x if cnp.PyArray_IS_C_CONTIGUOUS(x) else x.copy()
+
+
+cdef int measure(fn_gemm_args *g, object a, object b, object left, cnp.ndarray right) except -1:
+    """Sets m, n and k of a product, left being a's matrix and right b's."""
+    cdef size_t rows, columns
+    if isinstance(left, cnp.ndarray):
+        rows, columns = cnp.PyArray_DIM(left, 0), cnp.PyArray_DIM(left, 1)
+    else:
+        rows, columns = left.shape
+    g.m, g.k = (columns, rows) if g.transpose_a else (rows, columns)
+    g.n = cnp.PyArray_DIM(right, not g.transpose_b)
+    if <size_t>cnp.PyArray_DIM(right, g.transpose_b) != g.k:
+        raise ValueError(
+            f"a {a.shape} has {g.k} along axis {int(not g.transpose_a)} and b {b.shape} has "
+            f"{cnp.PyArray_DIM(right, g.transpose_b)} along axis {g.transpose_b}; they must be equal"
+        )
+    return 0
+
+
+cdef cnp.ndarray bias_of(object bias, cnp.ndarray c, object b):
+    cdef cnp.ndarray added = floating_like(bias, "bias", c, "a")
+    if cnp.PyArray_NDIM(added) != 1 or cnp.PyArray_DIM(added, 0) != cnp.PyArray_DIM(c, 1):
+        raise ValueError(
+            f"bias has shape {bias.shape}; with b {b.shape} it must be ({cnp.PyArray_DIM(c, 1)},)"
+        )
+    apart(c, "out", added, "bias", False)
+    return added
 
 
 cdef int multiply(const fn_kernels *kernels, fn_gemm_args *g) except -1:
@@ -680,3 +740,6 @@ def adam(w, momentum, velocity, g, double alpha, double beta_1, double beta_2, d
     u.slot[0], u.slot[1] = cnp.PyArray_DATA(m), cnp.PyArray_DATA(v)
     u.decay[0], u.decay[1], u.epsilon = beta_1, beta_2, epsilon
     run(kernels_for(weights).adam, &u, cnp.PyArray_SIZE(weights))
+
+
+include "sparse.pxi"

@@ -9,6 +9,7 @@
 #include "softmax.h"
 #include "optimizer.h"
 #include "gemm.h"
+#include "sparse.h"
 
 static const fn_kernels NAME(kernels) = {
     .relu = NAME(relu),
@@ -27,5 +28,13 @@ static const fn_kernels NAME(kernels) = {
     .rmsprop = NAME(rmsprop),
     .adam = NAME(adam),
     .gemm = NAME(gemm),
+    .sparse_gemm = NAME(sparse_gemm),
+    .expand = NAME(expand),
+    .count_nonzeros = NAME(count_nonzeros),
+    .compress = NAME(compress),
+    .transpose_compressed = NAME(transpose_compressed),
+    .find_infinite = NAME(find_infinite),
     .gemm_scratch = GEMM_SCRATCH,
+    .sparse_scratch = SPARSE_SCRATCH,
+    .sparse_strip = SPARSE_STRIP,
 };

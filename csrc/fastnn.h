@@ -81,6 +81,42 @@ static inline size_t fn_block_length(size_t k)
     return blocks ? (k + blocks - 1) / blocks : 1;
 }
 
+/* c = relu(alpha * a . b + bias) as above, a being compressed: the elements of its row i that are not zero are
+ * values[starts[i] .. ends[i]), in the columns given there, which ascend. b is finite. `product` has all but
+ * a; its transpose_a says that these rows are the columns of the op's a. Units are parts_down times
+ * parts_across, which is the number of strips of sparse_strip columns; a part has at most FN_SPARSE_ROWS
+ * rows. */
+typedef struct fn_sparse_args {
+    fn_gemm_args product; /* scratch: sparse_scratch bytes for each worker */
+    const int64_t *starts, *ends;
+    const int32_t *columns;
+    const void *values;
+} fn_sparse_args;
+
+enum { FN_SPARSE_ROWS = 1024 };
+
+/* The rows of x (m x n): counted into `starts`, or compressed to where `starts` (m + 1) tells. */
+typedef struct fn_compress_args {
+    const void *x;
+    size_t n;
+    int64_t *starts;
+    int32_t *columns;
+    void *values;
+} fn_compress_args;
+
+/* Room for the transpose: starts has k + 2 elements. One unit. */
+typedef struct fn_transpose_args {
+    const fn_sparse_args *of;
+    int64_t *starts;
+    int32_t *columns;
+    void *values;
+} fn_transpose_args;
+
+typedef struct fn_finite_args {
+    const void *x;
+    int *infinite;
+} fn_finite_args;
+
 typedef struct fn_kernels {
     fn_kernel *relu, *exp, *log;           /* elementwise.h: fn_unary_args */
     fn_kernel *relu_grad, *add;            /* fn_binary_args; relu_grad: dx, dy, relu's y */
@@ -89,7 +125,11 @@ typedef struct fn_kernels {
     fn_kernel *softmax_cross_entropy;      /* fn_cross_entropy_args */
     fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */
     fn_kernel *gemm;                       /* gemm.h: fn_gemm_args */
-    size_t gemm_scratch;
+    fn_kernel *sparse_gemm, *expand;       /* sparse.h: fn_sparse_args; expand: c (m x k) is a */
+    fn_kernel *count_nonzeros, *compress;  /* fn_compress_args */
+    fn_kernel *transpose_compressed;       /* fn_transpose_args */
+    fn_kernel *find_infinite;              /* fn_finite_args */
+    size_t gemm_scratch, sparse_scratch, sparse_strip;
 } fn_kernels;
 
 typedef struct fn_level {

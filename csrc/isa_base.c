@@ -12,4 +12,5 @@
 #define VECTOR_FMA_f64 FMA_f64
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
+#define SPARSE_VECTORS 13
 #include "level.h"

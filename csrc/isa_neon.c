@@ -13,5 +13,6 @@
 #define VECTOR_FMA_f64(a, b, c) vfmaq_f64(c, a, b)
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
+#define SPARSE_VECTORS 28
 #include "level.h"
 #endif

@@ -22,6 +22,7 @@
 #define VECTOR_FMA_f64 _mm256_fmadd_pd
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
+#define SPARSE_VECTORS 13
 #include "level.h"
 
 #if defined(__clang__)

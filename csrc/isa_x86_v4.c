@@ -27,6 +27,7 @@
 #define VECTOR_FMA_f64 _mm512_fmadd_pd
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
+#define SPARSE_VECTORS 28
 #include "level.h"
 
 #if defined(__clang__)

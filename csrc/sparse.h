@@ -1,0 +1,236 @@
+/* c = relu(alpha * a . b + bias) for a compressed a: of each row only the elements that are not zero, with
+ * their columns. A multiply-add with a zero changes no sum as long as b is finite, and sums start at +0, so
+ * leaving them out gives the bits of gemm.h; the order of additions is the one promised there.
+ *
+ * A row of c over a strip of SPARSE_VECTORS vectors lives in registers, while for each element of the row of
+ * a one row of b is added to it: one load for each multiply-add, so all depends on where b lies. Loops,
+ * from outside: strips; blocks of k, and in those sections of k; rows; elements. A section of the strip
+ * of b is copied into a dense panel of SPARSE_PANEL bytes, which stays in the first-level cache while all
+ * rows use it. Between sections the sums of a row wait in a buffer (second-level cache), and a cursor
+ * tells where its next section begins.
+ *
+ * Short products (n <= 16 and a not transposed) are sums in LANES lanes, k modulo LANES: lanes of a row of c
+ * each, in memory.
+ *
+ * The weights' gradient is the same product with the compressed transpose of a, which `transpose_compressed`
+ * makes by counting: rows come out in order, and so do the additions.
+ */
+
+#undef SPARSE_STRIP
+#undef SPARSE_SECTION
+#undef SPARSE_SCRATCH
+#define SPARSE_STRIP (SPARSE_VECTORS * WIDTH)
+#define SPARSE_SECTION (SPARSE_PANEL / (SPARSE_STRIP * (int)sizeof(T)))
+/* A panel of b, the waiting sums and the cursors. */
+#define SPARSE_SCRATCH                                                                             \
+    (sizeof(T) * SPARSE_STRIP * (SPARSE_SECTION + FN_SPARSE_ROWS) + FN_SPARSE_ROWS * sizeof(int64_t))
+
+#ifndef SPARSE_CHOICES
+#define SPARSE_CHOICES
+enum { SPARSE_PANEL = 36 << 10 };
+#endif
+
+/* Copies a section of a strip of b, padded with zeros to `vectors` vectors. */
+static void NAME(copy_section)(T *to, const int vectors, const T *b, size_t ldb, size_t k, size_t columns)
+{
+    const size_t width = (size_t)vectors * WIDTH;
+    for (size_t p = 0; p < k; p++, to += width, b += ldb) {
+        memcpy(to, b, columns * sizeof(T));
+        if (columns < width) memset(to + columns, 0, (width - columns) * sizeof(T));
+    }
+}
+
+/* The rows [i, i + m) of c over one section [p, p + k) of k, which begins or ends a block of k or not. */
+INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, size_t i, size_t m, size_t p,
+                                 size_t k, int begins, int ends, const T *panel, T *sums, int64_t *cursor,
+                                 const NAME(target) *target)
+{
+    const NAME(target) t = *target;
+    const T *values = s->values;
+    const int32_t *columns = s->columns;
+    const int32_t first = (int32_t)p, limit = (int32_t)(p + k);
+    const size_t width = (size_t)vectors * WIDTH;
+    for (size_t r = 0; r < m; r++, sums += width) {
+        NAME(vector) sum[SPARSE_VECTORS];
+        int64_t at = cursor[r];
+        const int64_t end = s->ends[i + r];
+        if (begins)
+            UNROLL for (int v = 0; v < vectors; v++) sum[v] = (NAME(vector)){0};
+        else
+            UNROLL for (int v = 0; v < vectors; v++) sum[v] = NAME(load)(sums + v * WIDTH);
+        for (; at < end && columns[at] < limit; at++) {
+            const T *row = panel + (size_t)(columns[at] - first) * width;
+            const NAME(vector) x = NAME(broadcast)(values[at]);
+            UNROLL for (int v = 0; v < vectors; v++)
+                sum[v] = VECTOR_FMA(x, NAME(load)(row + v * WIDTH), sum[v]);
+        }
+        cursor[r] = at;
+        if (ends && t.accumulate && s->starts[i + r] == end) continue; /* nothing to add */
+        UNROLL for (int v = 0; v < vectors; v++) NAME(store)(sums + v * WIDTH, sum[v]);
+        if (ends)
+            NAME(finish_row)(&t, sums, t.c + r * t.ldc, t.bias, t.mask ? t.mask + r * t.ldc : NULL,
+                             t.columns);
+    }
+}
+
+/* The rows [i, i + m) of a strip of c. */
+INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_t i, size_t m, size_t j,
+                               size_t columns, void *scratch)
+{
+    const fn_gemm_args *g = &s->product;
+    T *panel = scratch, *sums = panel + SPARSE_STRIP * SPARSE_SECTION;
+    int64_t *cursor = (int64_t *)(sums + SPARSE_STRIP * FN_SPARSE_ROWS);
+    const size_t length = fn_block_length(g->k);
+    const size_t longest = SPARSE_PANEL / (vectors * WIDTH * sizeof(T));
+    memcpy(cursor, s->starts + i, m * sizeof *cursor);
+    size_t p = 0;
+    do {
+        const size_t block = g->k - p < length ? g->k - p : length;
+        const size_t sections = block ? (block + longest - 1) / longest : 1;
+        const NAME(target) t = NAME(target_at)(g, i, j, p, block, columns);
+        for (size_t n = 0; n < sections; n++) {
+            const size_t start = p + block * n / sections, k = p + block * (n + 1) / sections - start;
+            NAME(copy_section)(panel, vectors, (const T *)g->b + start * g->ldb + j, g->ldb, k, columns);
+            NAME(sparse_section)(vectors, s, i, m, start, k, n == 0, n + 1 == sections, panel, sums, cursor, &t);
+        }
+        p += block;
+    } while (p < g->k);
+}
+
+/* Rows [i, i + m) of a short c. */
+static void NAME(sparse_short)(const fn_sparse_args *s, size_t i, size_t m)
+{
+    enum { VECTORS = SHORT_N / WIDTH };
+    const fn_gemm_args *g = &s->product;
+    const size_t length = fn_block_length(g->k);
+    const T *values = s->values, *b = g->b;
+    for (size_t r = i; r < i + m; r++) {
+        int64_t at = s->starts[r];
+        size_t p = 0;
+        do {
+            const size_t block = g->k - p < length ? g->k - p : length;
+            const NAME(target) t = NAME(target_at)(g, r, 0, p, block, g->n);
+            T lane[LANES][SHORT_N] = {{0}};
+            for (; at < s->ends[r] && (size_t)s->columns[at] < p + block; at++) {
+                const size_t column = s->columns[at];
+                T *sum = lane[(column - p) % LANES];
+                const T *row = b + column * g->ldb;
+                for (size_t j = 0; j < g->n; j++) sum[j] = FMA(values[at], row[j], sum[j]);
+            }
+            for (size_t half = LANES / 2; half > 0; half /= 2)
+                for (size_t l = 0; l < half; l++)
+                    for (size_t j = 0; j < SHORT_N; j++) lane[l][j] += lane[l + half][j];
+            NAME(finish_row)(&t, lane[0], t.c, t.bias, t.mask, g->n);
+            p += block;
+        } while (p < g->k);
+    }
+}
+
+/* Units are strips of parts of the rows. */
+KERNEL(sparse_gemm)
+{
+    const fn_sparse_args *s = args;
+    const fn_gemm_args *g = &s->product;
+    char *scratch = (char *)g->scratch + worker * SPARSE_SCRATCH;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t part = unit / g->parts_across, across = unit % g->parts_across;
+        const size_t i = g->m * part / g->parts_down, m = g->m * (part + 1) / g->parts_down - i;
+        const size_t j = across * SPARSE_STRIP, columns = g->n - j < SPARSE_STRIP ? g->n - j : SPARSE_STRIP;
+        const size_t vectors = (columns + WIDTH - 1) / WIDTH;
+        if (g->n <= SHORT_N && !g->transpose_a)
+            NAME(sparse_short)(s, i, m);
+        else if (vectors <= 2)
+            NAME(sparse_strip)(2, s, i, m, j, columns, scratch);
+        else if (vectors <= 4)
+            NAME(sparse_strip)(4, s, i, m, j, columns, scratch);
+        else if (vectors <= 8)
+            NAME(sparse_strip)(8, s, i, m, j, columns, scratch);
+        else
+            NAME(sparse_strip)(SPARSE_VECTORS, s, i, m, j, columns, scratch);
+    }
+}
+
+/* count[i] = the elements of row i of x that are not zero; units are rows. */
+KERNEL(count_nonzeros)
+{
+    const fn_compress_args *g = args;
+    for (size_t i = begin; i < end; i++) {
+        const T *x = (const T *)g->x + i * g->n;
+        int64_t count = 0;
+        for (size_t j = 0; j < g->n; j++) count += x[j] != 0;
+        g->starts[i] = count;
+    }
+}
+
+/* Writes those elements and their columns from starts[i] on. */
+KERNEL(compress)
+{
+    const fn_compress_args *g = args;
+    for (size_t i = begin; i < end; i++) {
+        const T *x = (const T *)g->x + i * g->n;
+        T *value = (T *)g->values + g->starts[i];
+        int32_t *column = g->columns + g->starts[i];
+        const int32_t *last = g->columns + g->starts[i + 1];
+        /* Without a branch: what is written for a zero is written over. */
+        for (size_t j = 0; column < last; j++) {
+            *value = x[j];
+            *column = (int32_t)j;
+            value += x[j] != 0;
+            column += x[j] != 0;
+        }
+    }
+}
+
+/* Row i of a as a row of n elements; units are rows. */
+KERNEL(expand)
+{
+    const fn_sparse_args *s = args;
+    const size_t n = s->product.k;
+    for (size_t i = begin; i < end; i++) {
+        T *c = (T *)s->product.c + i * n;
+        memset(c, 0, n * sizeof(T));
+        for (int64_t at = s->starts[i]; at < s->ends[i]; at++)
+            c[s->columns[at]] = ((const T *)s->values)[at];
+    }
+}
+
+/* The transpose of the m rows of a, for one worker: its rows begin at starts[0 .. k] of `to`. */
+KERNEL(transpose_compressed)
+{
+    (void)begin;
+    (void)end;
+    const fn_transpose_args *g = args;
+    const fn_sparse_args *s = g->of;
+    const size_t m = s->product.m, k = s->product.k;
+    const T *values = s->values;
+    T *to = g->values;
+    /* Counted two places further on, summed, and moved on as rows are filled: starts end up in place. */
+    int64_t *starts = g->starts;
+    memset(starts, 0, (k + 2) * sizeof *starts);
+    for (size_t i = 0; i < m; i++)
+        for (int64_t at = s->starts[i]; at < s->ends[i]; at++) starts[s->columns[at] + 2]++;
+    for (size_t p = 2; p < k + 2; p++) starts[p] += starts[p - 1];
+    for (size_t i = 0; i < m; i++)
+        for (int64_t at = s->starts[i]; at < s->ends[i]; at++) {
+            const int64_t place = starts[s->columns[at] + 1]++;
+            g->columns[place] = (int32_t)i;
+            to[place] = values[at];
+        }
+}
+
+/* Sets *infinite if an element is infinite or NaN. */
+KERNEL(find_infinite)
+{
+    const fn_finite_args *g = args;
+    const T *x = g->x;
+    T sum = 0;
+    /* 0 times a finite number is 0, times anything else NaN. */
+    NAME(vector) sums[8] = {{0}};
+    size_t i = begin;
+    for (; i + 8 * WIDTH <= end; i += 8 * WIDTH)
+        UNROLL for (int v = 0; v < 8; v++) sums[v] += NAME(load)(x + i + v * WIDTH) * 0;
+    for (; i < end; i++) sum += x[i] * 0;
+    for (int v = 0; v < 8; v++)
+        for (int l = 0; l < WIDTH; l++) sum += sums[v][l];
+    if (sum != 0) __atomic_store_n(g->infinite, 1, __ATOMIC_RELAXED);
+}

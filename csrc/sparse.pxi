@@ -1,0 +1,181 @@
+# Matrices of which most elements are zero: a part of the door, csrc/_kernels.pyx.
+
+
+cdef class CompressedRows:
+    """A matrix (m, k) as the elements of each row that are not zero, with their columns; not changed.
+
+    `matmul` takes it as its left operand, transposed or not. Made by `compress` or `from_csr`; an array
+    of indices selects rows, which copies nothing else.
+    """
+
+    cdef cnp.ndarray starts, ends, columns, values
+    cdef size_t k
+
+    def __init__(self):
+        raise TypeError("make CompressedRows with compress(x) or from_csr(...)")
+
+    @property
+    def shape(self):
+        """(m, k)"""
+        return cnp.PyArray_DIM(self.starts, 0), <cnp.npy_intp>self.k
+
+    @property
+    def dtype(self):
+        """float32 or float64"""
+        return self.values.dtype
+
+    @property
+    def nonzeros(self):
+        """The number of elements that are stored."""
+        return stored(self)
+
+    def __len__(self):
+        return cnp.PyArray_DIM(self.starts, 0)
+
+    def __getitem__(self, rows):
+        """The rows of a slice or of an array of indices."""
+        if not isinstance(rows, slice) and not (
+                isinstance(rows, cnp.ndarray) and rows.dtype.kind in "iu" and rows.ndim == 1):
+            raise TypeError("rows must be a slice or an array of integers of one axis")
+        starts, ends = self.starts[rows], self.ends[rows]
+        return compressed(
+            cnp.PyArray_FROM_OTF(starts, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO),
+            cnp.PyArray_FROM_OTF(ends, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO),
+            self.columns, self.values, self.k)
+
+    def dense(self):
+        """The matrix as an array."""
+        cdef fn_sparse_args s = sparse_of(self)
+        cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(self.starts, 0), <cnp.npy_intp>self.k]
+        cdef cnp.ndarray x = cnp.PyArray_EMPTY(2, shape, cnp.PyArray_TYPE(self.values), 0)
+        s.product.c = cnp.PyArray_DATA(x)
+        run(kernels_for(self.values).expand, &s, s.product.m, self.k)
+        return x
+
+
+cdef CompressedRows compressed(cnp.ndarray starts, cnp.ndarray ends, cnp.ndarray columns, cnp.ndarray values,
+                               size_t k):
+    cdef CompressedRows rows = CompressedRows.__new__(CompressedRows)
+    rows.starts, rows.ends, rows.columns, rows.values, rows.k = starts, ends, columns, values, k
+    return rows
+
+
+cdef cnp.npy_intp stored(CompressedRows rows):
+    cdef const int64_t *start = <const int64_t *>cnp.PyArray_DATA(rows.starts)
+    cdef const int64_t *end = <const int64_t *>cnp.PyArray_DATA(rows.ends)
+    cdef cnp.npy_intp i, total = 0
+    for i in range(cnp.PyArray_DIM(rows.starts, 0)):
+        total += end[i] - start[i]
+    return total
+
+
+cdef inline cnp.ndarray empty(cnp.npy_intp length, int kind):
+    return cnp.PyArray_EMPTY(1, &length, kind, 0)
+
+
+def compress(x):
+    """x (m, k) as CompressedRows."""
+    cdef cnp.ndarray a = floating(x, "x")
+    if cnp.PyArray_NDIM(a) != 2:
+        raise ValueError(f"x must have two axes, got shape {x.shape}")
+    cdef size_t m = cnp.PyArray_DIM(a, 0)
+    cdef size_t k = fit_for_columns(cnp.PyArray_DIM(a, 1))
+    cdef const fn_kernels *kernels = kernels_for(a)
+    cdef cnp.ndarray starts = empty(m + 1, cnp.NPY_INT64)
+    cdef int64_t *start = <int64_t *>cnp.PyArray_DATA(starts)
+    cdef fn_compress_args g = fn_compress_args(cnp.PyArray_DATA(a), k, start + 1, NULL, NULL)
+    start[0] = 0
+    run(kernels.count_nonzeros, &g, m, k)
+    cdef size_t i
+    for i in range(m):
+        start[i + 1] += start[i]
+    cdef cnp.ndarray columns = empty(start[m], cnp.NPY_INT32)
+    cdef cnp.ndarray values = empty(start[m], cnp.PyArray_TYPE(a))
+    g.starts, g.columns, g.values = start, <int32_t *>cnp.PyArray_DATA(columns), cnp.PyArray_DATA(values)
+    run(kernels.compress, &g, m, k)
+    return compressed(starts[:m], starts[1:], columns, values, k)
+
+
+def from_csr(starts, columns, values, columns_in_all):
+    """CompressedRows of (m, columns_in_all) from the three arrays of compressed rows, which are copied.
+
+    `starts` (m + 1) tells where in `columns` and `values` each row begins; columns ascend in every row.
+    """
+    cdef size_t k = fit_for_columns(columns_in_all)
+    data = np.array(floating(values, "values"))
+    begin = np.array(starts, np.int64, ndmin=1)
+    at = np.array(columns, np.int32)
+    ends = begin[1:]
+    if not (begin.ndim == at.ndim == data.ndim == 1 and len(begin) and begin[0] == 0
+            and begin[-1] == len(at) == len(data) and (ends >= begin[:-1]).all()):
+        raise ValueError(
+            f"starts {begin.shape}, columns {at.shape} and values {data.shape} do not fit together: starts "
+            "must ascend from 0 to the length of the other two"
+        )
+    ascending = np.diff(at, append=k) > 0
+    ascending[ends[ends > 0] - 1] = True  # a row's last element, which nothing in the row follows
+    if len(at) and not (at.min() >= 0 and at.max() < k and ascending.all()):
+        raise ValueError(
+            f"columns must lie in [0, {k}) and ascend in every row; call sum_duplicates() on a SciPy matrix"
+        )
+    return compressed(begin[:-1], ends, at, data, k)
+
+
+cdef size_t fit_for_columns(cnp.npy_intp k) except? 0:
+    if not 0 <= k < 2**31:
+        raise ValueError(f"compressed rows have fewer than 2**31 columns, got {k}")
+    return k
+
+
+cdef inline fn_sparse_args sparse_of(CompressedRows rows):
+    cdef fn_sparse_args s
+    memset(&s, 0, sizeof(s))
+    s.product.m, s.product.k = cnp.PyArray_DIM(rows.starts, 0), rows.k
+    s.starts = <const int64_t *>cnp.PyArray_DATA(rows.starts)
+    s.ends = <const int64_t *>cnp.PyArray_DATA(rows.ends)
+    s.columns = <const int32_t *>cnp.PyArray_DATA(rows.columns)
+    s.values = cnp.PyArray_DATA(rows.values)
+    return s
+
+
+cdef CompressedRows transposed(CompressedRows rows):
+    cdef fn_sparse_args s = sparse_of(rows)
+    cdef cnp.npy_intp length = stored(rows)
+    cdef cnp.ndarray starts = empty(rows.k + 2, cnp.NPY_INT64)
+    cdef cnp.ndarray columns = empty(length, cnp.NPY_INT32)
+    cdef cnp.ndarray values = empty(length, cnp.PyArray_TYPE(rows.values))
+    cdef fn_transpose_args g = fn_transpose_args(
+        &s, <int64_t *>cnp.PyArray_DATA(starts), <int32_t *>cnp.PyArray_DATA(columns),
+        cnp.PyArray_DATA(values))
+    run(kernels_for(values).transpose_compressed, &g, 1, length)
+    return compressed(starts[:rows.k], starts[1:rows.k + 1], columns, values, s.product.m)
+
+
+cdef bint is_finite(cnp.ndarray x) except -1:
+    cdef int infinite = 0
+    cdef fn_finite_args g = fn_finite_args(cnp.PyArray_DATA(x), &infinite)
+    run(kernels_for(x).find_infinite, &g, cnp.PyArray_SIZE(x))
+    return not infinite
+
+
+cdef int multiply_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
+    """The product of g with `rows` for its a, or their transpose."""
+    if g.transpose_a:
+        rows = transposed(rows)
+    cdef fn_sparse_args s = sparse_of(rows)
+    cdef const fn_kernels *kernels = kernels_for(rows.values)
+    cdef int workers = thread_limit()
+    cdef size_t work = stored(rows) * g.n
+    s.product = g[0]
+    s.product.parts_across = (g.n + kernels.sparse_strip - 1) // kernels.sparse_strip
+    s.product.parts_down = (g.m + FN_SPARSE_ROWS - 1) // FN_SPARSE_ROWS
+    if work > SMALL and s.product.parts_across * s.product.parts_down < 4 * <size_t>workers:
+        s.product.parts_down = min(g.m, 2 * <size_t>workers)
+    s.product.scratch = take_scratch(kernels.sparse_scratch * workers)
+    cdef PyThreadState *state = PyEval_SaveThread() if work > SMALL else NULL
+    fn_parallel(kernels.sparse_gemm, &s, s.product.parts_down * s.product.parts_across, 1,
+                workers if work > SMALL else 1)
+    if state != NULL:
+        PyEval_RestoreThread(state)
+    give_scratch(s.product.scratch)
+    return 0
