@@ -67,6 +67,7 @@ RIVALS = {"numpy": with_numpy, "lists": with_lists, "python": with_python}
 @pytest.mark.parametrize("op", FASTNN)
 @pytest.mark.parametrize("repeat", range(REPEATS))
 def test_book(op: str, dtype: str, rival: str, repeat: int, stopwatch: Stopwatch) -> None:
+    """The book's measure: x + y, then relu."""
     random = np.random.default_rng(repeat)
     x, y = (random.standard_normal(SHAPE).astype(dtype) for _ in range(2))
     prepare = {**RIVALS, "fastnn": FASTNN[op]}[rival]

@@ -1,4 +1,4 @@
-"""Every kernel against NumPy, and at a small size against pure Python."""
+"""Every kernel against NumPy and PyTorch, and at a small size against pure Python."""
 
 import math
 from collections.abc import Callable
@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from ratios import Group
-from rivals import numpy_kernels, python_lists
+from rivals import installed
 from stopwatch import REPEATS, Stopwatch
+from work import Work, elementwise, product
 
 from fastnn import _kernels
 
 Array = NDArray[Any]
 Inputs = Callable[..., tuple[Any, ...]]
 
-RIVALS = {"numpy": numpy_kernels, "fastnn": _kernels, "lists": python_lists}
+RIVALS = {
+    **installed(numpy="numpy_kernels", torch="torch_kernels", lists="python_lists"),
+    "fastnn": _kernels,
+}
 
 # What each kernel is called with for a size; r draws an array of a given shape. A name is the
 # kernel's, then what tells variants apart.
@@ -57,22 +61,15 @@ UPDATES = {"sgd", "momentum", "adagrad", "rmsprop", "adam"}
 OUTPUTS = dict.fromkeys(UPDATES, ()) | {"softmax_cross_entropy": ("dlogits", "out")}
 
 SMALL = ((20, 100), (32, 32, 32))
-SQUARES = tuple((n, n, n) for n in (256, 512, 1024))
-# m, k, n of each product in an MNIST network of 784, 512 and 10 units: forward, then the gradients.
-PRODUCT_SHAPES = {
-    "matmul": SQUARES,
-    "matmul a.T": ((784, 128, 512), (512, 128, 10)),
-    "matmul b.T": ((128, 512, 784), (128, 10, 512)),
-    "matmul bias": ((128, 512, 10),),
-    "matmul bias relu": ((128, 784, 512),),
-}
+# m, k, n of the layers of an MNIST network; bench_products.py has products alone.
+PRODUCT_SHAPES = {"matmul bias": ((128, 512, 10),), "matmul bias relu": ((128, 784, 512),)}
 MATRIX_SHAPES = ((20, 100), (256, 256), (1000, 1000))
 CLASSES = (128, 10)
 
 
 def shapes(op: str) -> tuple[tuple[int, ...], ...]:
     if op in PRODUCTS:
-        return ((32, 32, 32), *PRODUCT_SHAPES[op])
+        return ((32, 32, 32), *PRODUCT_SHAPES.get(op, ()))
     return (CLASSES, *MATRIX_SHAPES) if op.startswith("softmax") else MATRIX_SHAPES
 
 
@@ -91,9 +88,10 @@ class Case(NamedTuple):
     def group(self) -> Group:
         return Group(self.op, "x".join(map(str, self.shape)), self.dtype)
 
-    @property
-    def flop(self) -> float:
-        return 2.0 * math.prod(self.shape) if self.op in PRODUCTS else 0.0
+    def work(self, *arrays: Any) -> Work:
+        if self.op in PRODUCTS:
+            return product(math.prod(self.shape), *arrays)
+        return elementwise(self.kernel, *arrays)
 
 
 def cases() -> list[Case]:
@@ -107,45 +105,31 @@ def entries() -> list[Any]:
         pytest.param(case, rival, id="-".join((*case.group, rival, str(repeat))))
         for repeat in range(REPEATS)
         for case in cases()
-        for rival in (RIVALS if case.shape in SMALL else ("numpy", "fastnn"))
+        for rival in RIVALS
+        if rival != "lists" or case.shape in SMALL
     ]
 
 
 @pytest.mark.parametrize(("case", "rival"), entries())
 def test_kernel(case: Case, rival: str, stopwatch: Stopwatch) -> None:
+    """Every kernel."""
     inputs = INPUTS[case.op](drawing(case.dtype), *case.shape)
-    expected = getattr(formulas, case.kernel)(*map(in_double, inputs))
+    expected = getattr(formulas, case.kernel)(*map(formulas.in_double, inputs))
     names = OUTPUTS.get(case.kernel, ("out",))
     outputs = {
         name: np.empty(result.shape, case.dtype)
         for name, result in zip(names, expected, strict=False)
     }
-    if rival == "lists":
-        inputs = tuple(map(as_list, inputs))
-        outputs = {name: as_list(out) for name, out in outputs.items()}
+    work = case.work(*inputs, *outputs.values())
+    if hasattr(RIVALS[rival], "converted"):
+        inputs = tuple(map(RIVALS[rival].converted, inputs))
+        outputs = {name: RIVALS[rival].converted(out) for name, out in outputs.items()}
     call = partial(getattr(RIVALS[rival], case.kernel), *inputs, **outputs)
     call()
-    check(list(outputs.values()) or inputs, expected, case)
-    stopwatch.time(case.group, rival, call, flop=case.flop)
+    formulas.check(outputs.values() or inputs, expected, case.dtype, max(case.shape))
+    stopwatch.time(case.group, rival, call, work=work)
 
 
 def drawing(dtype: str) -> Callable[..., Array]:
     random = np.random.default_rng(0)
     return lambda *shape: random.standard_normal(shape).astype(dtype)
-
-
-def in_double(x: Any) -> Any:
-    return x.astype(np.float64) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-
-
-def as_list(x: Any) -> Any:
-    return x.tolist() if isinstance(x, np.ndarray) else x
-
-
-def check(results: Any, expected: formulas.Results, case: Case) -> None:
-    """Rounding errors of sums grow with the square root of the number of terms."""
-    tolerance = 2 * float(np.finfo(case.dtype).eps) * math.sqrt(max(case.shape))
-    for result, wanted in zip(results, expected, strict=False):
-        np.testing.assert_allclose(
-            result, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max()
-        )

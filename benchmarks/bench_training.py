@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import digits
 import numpy as np
 import pytest
+from digits import Data
 from numpy.typing import NDArray
 from ratios import Group
 from rivals.numpy_mnist import Network
@@ -12,22 +14,11 @@ from stopwatch import REPEATS, Stopwatch
 
 import fastnn
 from fastnn import layers, optimizers
-from fastnn.datasets import mnist
 
 Array = NDArray[Any]
 
 BATCH = 128
 RATE = 0.1
-
-
-class Data(NamedTuple):
-    """Images as rows of float32 in [0, 1]."""
-
-    name: str
-    x_train: Array
-    y_train: Array
-    x_test: Array
-    y_test: Array
 
 
 class Trainee(NamedTuple):
@@ -42,16 +33,7 @@ class Trainee(NamedTuple):
 
 @pytest.fixture(scope="module")
 def data() -> Data:
-    try:
-        name, splits = "MNIST", mnist.load_data()
-    except (ImportError, OSError):
-        name, splits = "MNIST sample", mnist.load_sample()
-    (x_train, y_train), (x_test, y_test) = splits
-    return Data(name, as_rows(x_train), y_train, as_rows(x_test), y_test)
-
-
-def as_rows(images: Array) -> Array:
-    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+    return digits.load()
 
 
 @pytest.fixture(scope="module")
@@ -97,5 +79,6 @@ def by_numpy(start: list[Array], data: Data) -> Trainee:
 def test_epoch(
     rival: str, repeat: int, data: Data, trainees: dict[str, Trainee], stopwatch: Stopwatch
 ) -> None:
+    """An epoch of training by `Sequential.fit`."""
     group = Group(f"{data.name} epoch", "784-512-10", "float32")
     stopwatch.time(group, rival, trainees[rival].epoch, rounds=1)

@@ -1,20 +1,25 @@
-"""`pytest --benchmark` runs the benchmarks instead of the tests and ends on a table of ratios."""
+"""`pytest --benchmark` runs the benchmarks instead of the tests and ends on tables of ratios."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rivals
+from limits import Limits, LimitsUnknownError, measured
 from pytest_benchmark.fixture import BenchmarkFixture
-from ratios import Timing, table
-from stopwatch import Stopwatch
+from ratios import Timing, by_title, text
+from roofline import draw
+from stopwatch import Stopwatch, settle
 
 HERE = Path(__file__).parent
 TIMINGS = pytest.StashKey[list[Timing]]()
+LIMITS = pytest.StashKey[Limits | LimitsUnknownError]()
 
 
 class Selection:
@@ -30,8 +35,21 @@ class Selection:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("fastnn").addoption(
+    group = parser.getgroup("fastnn")
+    group.addoption(
         "--benchmark", action="store_true", help="run the benchmarks instead of the tests"
+    )
+    group.addoption(
+        "--benchmark-threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="the threads of fastnn and of its rivals (default: 1)",
+    )
+    group.addoption(
+        "--benchmark-plot",
+        metavar="FILE",
+        help="draw the kernels under the limits of the machine (needs matplotlib)",
     )
 
 
@@ -45,19 +63,38 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used")
         config.stash[TIMINGS] = []
         limit_threads(config)
+        check_plot(config.option.benchmark_plot)
 
 
 def limit_threads(config: pytest.Config) -> None:
-    """Let NumPy's BLAS use one thread, as fastnn does, until the run is over."""
+    """Give fastnn, NumPy's BLAS and PyTorch the same number of threads until the run is over."""
+    threads = config.option.benchmark_threads
     try:
         from threadpoolctl import threadpool_limits
 
-        import fastnn  # noqa: F401  # and so NumPy: only a library that is loaded can be limited
+        import fastnn  # and so NumPy: only a library that is loaded can be limited
+
+        fastnn.set_num_threads(threads)
     except ImportError as error:
         raise pytest.UsageError(
             f"--benchmark: {error}; install what it needs with `pip install -e .[test]`"
         ) from None
-    config.add_cleanup(threadpool_limits(limits=1).restore_original_limits)
+    except ValueError as error:
+        raise pytest.UsageError(f"--benchmark-threads: {error}") from None
+    if torch := rivals.module("torch"):
+        torch.set_num_threads(threads)
+    config.add_cleanup(threadpool_limits(limits=threads).restore_original_limits)
+
+
+def check_plot(file: str | None) -> None:
+    """Before a run of minutes, not after it."""
+    from fastnn.plot import writable
+
+    try:
+        if file:
+            writable(file)
+    except (ImportError, OSError, ValueError) as error:
+        raise pytest.UsageError(f"--benchmark-plot: {error}") from None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -67,11 +104,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
     import fastnn
 
+    threads = config.option.benchmark_threads
+    torch = rivals.module("torch")
     cpu = config.hook.pytest_benchmark_generate_machine_info(config=config)["cpu"]
     return [
         f"processor: {cpu.get('brand_raw') or platform.machine()}",
-        f"fastnn: {fastnn.__version__}, instruction set {fastnn.isa()}, one thread",
+        f"fastnn: {fastnn.__version__}, instruction set {fastnn.isa()}, threads: {threads}",
         f"NumPy: {np.__version__}, {blas()}",
+        f"PyTorch: {torch.__version__}" if torch else "PyTorch: not installed (extra `rivals`)",
         f"Python: {platform.python_version()}",
         *(
             f"WARNING: {name}={os.environ[name]} may slow NumPy down: unset it"
@@ -95,14 +135,41 @@ def blas() -> str:
     )
 
 
+@pytest.fixture(scope="session")
+def limits(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Measured before the first benchmark and after the last."""
+    from fastnn import _kernels
+
+    threads, pool = pytestconfig.option.benchmark_threads, Path(_kernels.__file__)
+    try:
+        pytestconfig.stash[LIMITS] = before = measured(threads, pool)
+    except LimitsUnknownError as error:
+        pytestconfig.stash[LIMITS] = error
+        yield
+    else:
+        yield
+        settle()
+        pytestconfig.stash[LIMITS] = before.better(measured(threads, pool))
+
+
 @pytest.fixture
-def stopwatch(benchmark: BenchmarkFixture, pytestconfig: pytest.Config) -> Stopwatch:
-    return Stopwatch(benchmark, pytestconfig.stash[TIMINGS])
+def stopwatch(
+    request: pytest.FixtureRequest, benchmark: BenchmarkFixture, limits: None
+) -> Stopwatch:
+    config, title = request.config, request.function.__doc__
+    return Stopwatch(benchmark, config.stash[TIMINGS], title, config.option.benchmark_threads)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    lines = table(terminalreporter.config.stash.get(TIMINGS, []))
-    if lines:
-        terminalreporter.section("fastnn and its rivals")
-    for line in lines:
+    config = terminalreporter.config
+    timings, option = config.stash.get(TIMINGS, []), config.option
+    if not timings:
+        return
+    found = config.stash[LIMITS]
+    limits = found if isinstance(found, Limits) else None
+    tables = by_title(timings, limits)
+    terminalreporter.section(f"fastnn and its rivals, threads: {option.benchmark_threads}")
+    for line in (f"Limits of this machine: {found}", *text(tables)):
         terminalreporter.write_line(line)
+    if option.benchmark_plot and limits:
+        draw(option.benchmark_plot, list(chain(*tables.values())), limits)

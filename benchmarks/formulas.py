@@ -3,6 +3,8 @@
 Called with float64 arrays, they are what every rival is checked against.
 """
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -107,3 +109,16 @@ def adam(
     m = beta_1 * momentum + (1 - beta_1) * g
     v = beta_2 * velocity + (1 - beta_2) * g**2
     return w - alpha * m / (np.sqrt(v) + epsilon), m, v
+
+
+def in_double(x: Any) -> Any:
+    return x.astype(np.float64) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+
+
+def check(results: Iterable[Any], expected: Results, dtype: str, longest: int) -> None:
+    """Rounding errors of sums grow with the square root of the number of terms."""
+    tolerance = 2 * float(np.finfo(dtype).eps) * math.sqrt(longest)
+    for result, wanted in zip(results, expected, strict=False):
+        np.testing.assert_allclose(
+            result, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max()
+        )

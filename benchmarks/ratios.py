@@ -1,15 +1,24 @@
-"""The table that a benchmark run ends on: how many times faster fastnn is than its rivals."""
+"""The tables that a benchmark run ends on: fastnn against its rivals and the machine's limits."""
 
 from collections import defaultdict
 from collections.abc import Iterable
-from statistics import median
+from statistics import geometric_mean
 from typing import NamedTuple
 
-HEADINGS = ("", "size", "dtype", "fastnn", "x NumPy", "x Python", "x lists", "GFLOP/s")
+from limits import ARITHMETIC, Limits
+from work import Work
+
+RIVALS = {"numpy": "x NumPy", "torch": "x PyTorch", "python": "x Python", "lists": "x lists"}
+LEGEND = (
+    "limit: what bounds fastnn, multiply-adds (FMA) or copies within the level of memory that the "
+    "arrays fit in; reached: the least time that this allows / fastnn's.",
+    "x NumPy and so on: its time / fastnn's, above 1 where fastnn is faster; Python loops over "
+    "arrays, as the book does, or over lists.",
+)
 
 
 class Group(NamedTuple):
-    """What is computed: one line of the table."""
+    """What is computed: one line of a table."""
 
     op: str
     size: str
@@ -17,86 +26,139 @@ class Group(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """The median time of one rival in one repeat; `flop` are the operations of one call."""
+    """The median time of one rival in one repeat; the title is that of the table it belongs to."""
 
+    title: str
     group: Group
     rival: str
     seconds: float
-    flop: float
+    work: Work
 
 
 class Line(NamedTuple):
-    """Times by rival, each the median over the repeats."""
+    """Times by rival, each the least of the repeats' medians; what bounds them; the least possible.
+
+    Where the limits are not known, `limit` is empty and `least` is 0.
+    """
 
     group: Group
     seconds: dict[str, float]
-    flop: float
+    work: Work
+    limit: str = ""
+    least: float = 0.0
 
     def ratio(self, rival: str) -> float | None:
         """The rival's time divided by fastnn's."""
         return self.seconds[rival] / self.seconds["fastnn"] if rival in self.seconds else None
 
-    def cells(self) -> tuple[str, ...]:
-        fastnn, numpy = self.seconds["fastnn"], self.ratio("numpy")
-        slow = [self.ratio(rival) for rival in ("python", "lists")]
-        return (
-            *self.group,
-            readable(fastnn),
-            "" if numpy is None else f"{numpy:.2f}",
-            *("" if ratio is None else f"{ratio:.0f}" for ratio in slow),
-            f"{self.flop / fastnn / 1e9:.1f}" if self.flop else "",
-        )
+    def reached(self) -> float | None:
+        """The part of its limit at which fastnn computes."""
+        return self.least / self.seconds["fastnn"] if self.limit else None
+
+    def rate(self) -> str:
+        """What is computed in a second, in terms of the limit."""
+        if not self.limit:
+            return ""
+        arithmetic = self.limit == ARITHMETIC
+        amount = self.work.operations if arithmetic else self.work.bytes
+        unit = "GFLOP/s" if arithmetic else "GB/s   "
+        return f"{number(amount / self.seconds['fastnn'] / 1e9)} {unit}"
 
 
-def table(timings: Iterable[Timing]) -> list[str]:
-    """The table's rows, then a sentence on where NumPy comes closest."""
-    lines = summarised(timings)
-    if not lines:
-        return []
-    return [*aligned([HEADINGS, *(line.cells() for line in lines)]), *verdict(lines)]
-
-
-def summarised(timings: Iterable[Timing]) -> list[Line]:
-    """One line for each group in which fastnn was timed, in the order of the first timings."""
-    repeats: defaultdict[Group, defaultdict[str, list[float]]]
-    repeats = defaultdict(lambda: defaultdict(list))
-    flop = {}
+def by_title(timings: Iterable[Timing], limits: Limits | None) -> dict[str, list[Line]]:
+    """The lines of each table."""
+    tables: defaultdict[str, list[Timing]] = defaultdict(list)
     for timing in timings:
-        repeats[timing.group][timing.rival].append(timing.seconds)
-        flop[timing.group] = timing.flop
+        tables[timing.title].append(timing)
+    return {title: summarised(those, limits) for title, those in tables.items()}
+
+
+def summarised(timings: Iterable[Timing], limits: Limits | None) -> list[Line]:
+    """One line for each group in which fastnn was timed, in the order of the first timings.
+
+    What disturbs a repeat (a neighbour, two threads put on one processor) only slows it down, so
+    the fastest one counts, for all alike.
+    """
+    repeats: defaultdict[tuple[Group, Work], defaultdict[str, list[float]]]
+    repeats = defaultdict(lambda: defaultdict(list))
+    for timing in timings:
+        repeats[timing.group, timing.work][timing.rival].append(timing.seconds)
     return [
-        Line(group, {rival: median(times) for rival, times in by_rival.items()}, flop[group])
-        for group, by_rival in repeats.items()
+        Line(
+            group,
+            {rival: min(times) for rival, times in by_rival.items()},
+            work,
+            *(limits.bound(work, group.dtype) if limits and work.bytes else ()),
+        )
+        for (group, work), by_rival in repeats.items()
         if "fastnn" in by_rival
     ]
 
 
-def aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """Rows of cells as text: words to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    words = len(Group._fields)
-    return [
-        "  ".join(
-            cell.ljust(width) if at < words else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+def text(tables: dict[str, list[Line]]) -> list[str]:
+    """For each title its lines, and sentences on them."""
+    written = list(LEGEND)
+    for title, lines in tables.items():
+        if lines:
+            written += ["", title, "", *table(lines), *verdicts(lines)]
+    return written
 
 
-def verdict(lines: list[Line]) -> list[str]:
-    ratios = {line.group: r for line in lines if (r := line.ratio("numpy")) is not None}
-    if not ratios:
-        return []
-    worst = min(ratios, key=lambda group: ratios[group])
-    slower = sum(ratio < 1 for ratio in ratios.values())
-    return [
-        "",
-        "x NumPy, x Python, x lists: their time / fastnn's; Python loops over arrays, as the book "
-        "does, or over lists.",
-        f"fastnn is slower than NumPy in {slower} of {len(ratios)} lines.",
-        f"Worst against NumPy: {' '.join(worst)}, {ratios[worst]:.2f}",
-    ]
+def table(lines: list[Line]) -> list[str]:
+    """Columns that would be empty are left out."""
+    columns = {
+        "": [line.group.op for line in lines],
+        "size": [line.group.size for line in lines],
+        "dtype": [line.group.dtype for line in lines],
+        "limit": [line.limit for line in lines],
+        "fastnn": [readable(line.seconds["fastnn"]) for line in lines],
+        "rate": [line.rate() for line in lines],
+        "reached": [number(line.reached()) for line in lines],
+        **{RIVALS[rival]: [number(line.ratio(rival)) for line in lines] for rival in RIVALS},
+    }
+    return aligned([(name, *cells) for name, cells in columns.items() if any(cells)], words=4)
+
+
+def aligned(columns: list[tuple[str, ...]], words: int) -> list[str]:
+    """Columns as lines of text: the first ones, of words, to the left, numbers to the right."""
+    padded = []
+    for at, column in enumerate(columns):
+        width = max(map(len, column))
+        pad = str.ljust if at < words else str.rjust
+        padded.append([pad(cell, width) for cell in column])
+    return ["  ".join(row).rstrip() for row in zip(*padded, strict=True)]
+
+
+def verdicts(lines: list[Line]) -> list[str]:
+    """For each dtype, and for the limits and each rival, the mean and the worst line."""
+    sentences = []
+    for dtype in dict.fromkeys(line.group.dtype for line in lines):
+        those = [line for line in lines if line.group.dtype == dtype]
+        values = {"reached": [line.reached() for line in those]} | {
+            RIVALS[rival]: [line.ratio(rival) for line in those] for rival in RIVALS
+        }
+        for name, column in values.items():
+            known = [
+                (value, line.group) for value, line in zip(column, those, strict=True) if value
+            ]
+            if len(known) > 1:
+                sentences.append(f"{dtype}, {name}: {verdict(known)}")
+    return ["", *sentences] if sentences else []
+
+
+def verdict(values: list[tuple[float, Group]]) -> str:
+    mean, (worst, where) = geometric_mean(value for value, _ in values), min(values)
+    below = sum(value < 1 for value, _ in values)
+    return (
+        f"geometric mean {number(mean)}, below 1 in {below} of {len(values)} lines, "
+        f"worst {number(worst)}: {where.op} {where.size}"
+    )
+
+
+def number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 def readable(seconds: float) -> str:

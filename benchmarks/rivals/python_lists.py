@@ -4,9 +4,17 @@ from collections.abc import Iterator
 from math import exp as e_to
 from math import log as ln
 from math import sqrt
+from typing import Any
+
+import numpy as np
 
 Row = list[float]
 Matrix = list[Row]
+
+
+def converted(x: Any) -> Any:
+    """An array as a list, other arguments as they are."""
+    return x.tolist() if isinstance(x, np.ndarray) else x
 
 
 def result_like(x: Matrix, out: Matrix | None) -> Matrix:
