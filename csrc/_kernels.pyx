@@ -230,8 +230,8 @@ cdef enum:
     SMALL = 16384
     # A thread takes this many elements at a time: some ten microseconds of work.
     CHUNK = 32768
-    # Bytes before scratch memory that hold its size.
-    SCRATCH_HEAD = 64
+    # Bytes of a cache line.
+    LINE = 64
 
 
 cdef inline int run(fn_kernel *kernel, const void *args, size_t count, size_t elements=1) except -1:
@@ -526,25 +526,30 @@ cdef int multiply(const fn_kernels *kernels, fn_gemm_args *g) except -1:
 # Scratch memory of the last call, kept for the next one: the system would take it back and clear it at
 # every call. Taken and given under the GIL.
 cdef void *spare = NULL
+cdef size_t spare_size = 0
 
 
 cdef void *take_scratch(size_t size) except NULL:
-    global spare
-    cdef size_t *block = <size_t *>spare
+    """Memory that begins with a cache line, where vectors do not straddle two."""
+    global spare, spare_size
+    cdef void *block = spare
+    cdef size_t room = spare_size
     spare = NULL
-    if block == NULL or block[0] < size:
+    if block == NULL or room < size:
         PyMem_RawFree(block)
-        block = <size_t *>PyMem_RawMalloc(size + SCRATCH_HEAD)
+        room = size
+        block = PyMem_RawMalloc(size + 2 * LINE)
         if block == NULL:
             raise MemoryError(f"no memory for the {size} bytes that the kernel works in")
-        block[0] = size
-    return <char *>block + SCRATCH_HEAD
+    cdef void **scratch = <void **>((<size_t>block + 2 * LINE - 1) & ~<size_t>(LINE - 1))
+    scratch[-1], scratch[-2] = block, <void *>room
+    return scratch
 
 
 cdef int give_scratch(void *scratch) except -1:
-    global spare
+    global spare, spare_size
     PyMem_RawFree(spare)
-    spare = <char *>scratch - SCRATCH_HEAD
+    spare, spare_size = (<void **>scratch)[-1], <size_t>(<void **>scratch)[-2]
     return 0
 
 

@@ -27,17 +27,23 @@
 
 #ifndef SPARSE_CHOICES
 #define SPARSE_CHOICES
-enum { SPARSE_PANEL = 36 << 10 };
+enum { SPARSE_PANEL = 44 << 10 };
 #endif
 
 /* Copies a section of a strip of b, padded with zeros to `vectors` vectors. */
-static void NAME(copy_section)(T *to, const int vectors, const T *b, size_t ldb, size_t k, size_t columns)
+INLINE void NAME(copy_section)(T *to, const int vectors, const T *b, size_t ldb, size_t k, size_t columns)
 {
     const size_t width = (size_t)vectors * WIDTH;
-    for (size_t p = 0; p < k; p++, to += width, b += ldb) {
-        memcpy(to, b, columns * sizeof(T));
-        if (columns < width) memset(to + columns, 0, (width - columns) * sizeof(T));
-    }
+    if (columns == width)
+        for (size_t p = 0; p < k; p++, to += width, b += ldb)
+            UNROLL for (int v = 0; v < vectors; v++) NAME(store)(to + v * WIDTH, NAME(load)(b + v * WIDTH));
+    else
+        for (size_t p = 0; p < k; p++, to += width, b += ldb) {
+            size_t j = 0;
+            for (; j + WIDTH <= columns; j += WIDTH) NAME(store)(to + j, NAME(load)(b + j));
+            for (size_t l = j; l < width; l += WIDTH) NAME(store)(to + l, (NAME(vector)){0});
+            NAME(copy_few)(to + j, b + j, columns - j);
+        }
 }
 
 /* The rows [i, i + m) of c over one section [p, p + k) of k, which begins or ends a block of k or not. */
@@ -66,10 +72,16 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
         }
         cursor[r] = at;
         if (ends && t.accumulate && s->starts[i + r] == end) continue; /* nothing to add */
+        T *c = t.c + r * t.ldc;
+        const T *mask = t.mask ? t.mask + r * t.ldc : NULL;
+        if (ends && t.columns == width) {
+            UNROLL for (int v = 0; v < vectors; v++)
+                NAME(finish)(&t, sum[v], c + v * WIDTH, t.bias ? t.bias + v * WIDTH : NULL,
+                             mask ? mask + v * WIDTH : NULL);
+            continue;
+        }
         UNROLL for (int v = 0; v < vectors; v++) NAME(store)(sums + v * WIDTH, sum[v]);
-        if (ends)
-            NAME(finish_row)(&t, sums, t.c + r * t.ldc, t.bias, t.mask ? t.mask + r * t.ldc : NULL,
-                             t.columns);
+        if (ends) NAME(finish_row)(&t, sums, c, t.bias, mask, t.columns);
     }
 }
 

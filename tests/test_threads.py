@@ -47,6 +47,15 @@ def products(rng, dtype):
                     yield _kernels.matmul(left, right, *transposed, **more)
 
 
+def compressed(x, y):
+    """The products of a matrix of which three quarters are zeros, and the matrix again."""
+    rows = _kernels.compress(np.where((x > 0) & (y > 0), x, 0))
+    yield rows.dense()
+    for n in (7, N):
+        yield _kernels.matmul(rows, np.outer(y[0], x[0, :n]))
+        yield _kernels.matmul(rows, y[:, :n], transpose_a=True)
+
+
 # Each kernel on matrices x and y of random numbers.
 KERNELS = {
     "relu": lambda x, y: [_kernels.relu(x)],
@@ -56,6 +65,7 @@ KERNELS = {
     "add": lambda x, y: [_kernels.add(x, y), _kernels.add(x, y[0])],
     "add_grad": lambda x, y: [_kernels.add_grad(x), _kernels.add_grad(x.T)],
     "matmul": lambda x, y: products(np.random.default_rng(0), x.dtype),
+    "compress": compressed,
     "softmax": lambda x, y: [_kernels.softmax(x)],
     "softmax_grad": lambda x, y: [_kernels.softmax_grad(x, y)],
     "softmax_cross_entropy": lambda x, y: cross_entropy(x, np.arange(M) % N, y[:, 0]),
@@ -68,8 +78,9 @@ KERNELS = {
 
 
 def test_every_kernel_is_here():
-    administration = {"isa", "isas", "set_isa", "threads", "set_threads", "os", "processors"}
-    assert KERNELS.keys() == {n for n in vars(_kernels) if n[0] != "_"} - administration
+    levels, threads = {"isa", "isas", "set_isa"}, {"threads", "set_threads", "processors"}
+    others = levels | threads | {"np", "os", "CompressedRows", "from_csr"}
+    assert KERNELS.keys() == {n for n in vars(_kernels) if n[0] != "_"} - others
 
 
 @pytest.mark.parametrize("name", KERNELS)
