@@ -34,10 +34,11 @@
 #undef LANE_ROWS
 #undef LANE_COLUMNS
 #undef SHORT_COLUMNS
+#undef DOT_ROWS
 #undef GEMM_SCRATCH
 #define TILE_COLUMNS (TILE_VECTORS * WIDTH)
 #define TILE_SUMS (TILE_ROWS * TILE_VECTORS)
-#define PANEL_ROWS (960 / (int)sizeof(T)) /* a multiple of TILE_ROWS */
+#define PANEL_ROWS (1152 / (int)sizeof(T)) /* a multiple of TILE_ROWS */
 /* The tile of the short-n path: as many chains as the other tiles have, or nearly so. */
 #define LANE_COLUMNS (LANE_VECTORS == 1 ? 5 : 2)
 #define LANE_ROWS                                                                                  \
@@ -45,6 +46,8 @@
      : TILE_SUMS >= 4 * LANE_COLUMNS * LANE_VECTORS ? 4                                            \
                                                     : TILE_SUMS / (LANE_COLUMNS * LANE_VECTORS))
 #define SHORT_COLUMNS (SHORT_N + LANE_COLUMNS - 1)
+/* And where b has one column only: rows, of which WIDTH is a multiple. */
+#define DOT_ROWS (LANE_VECTORS <= 2 && WIDTH >= 4 ? 4 : WIDTH < 2 ? 1 : 2)
 /* A panel of rows, and then one of columns or all columns of a short b. */
 #define GEMM_SCRATCH                                                                               \
     (sizeof(T) * (FN_BLOCK_MAX + LANES) *                                                          \
@@ -60,6 +63,8 @@ enum {
     AHEAD = 6,               /* steps of k that the copying tile fetches ahead */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
     STORE_COST = 6,          /* of transposing an element of a tile in registers */
+    ROWS_AT_ONCE = 4,        /* rows of b that a single row takes together, */
+    ROW_COLUMNS = 2048,      /* over so many columns */
     SWAP_ROWS = 48           /* rows of a swapped product that are transposed together */
 };
 #endif
@@ -296,10 +301,76 @@ static NAME(target) NAME(target_at)(const fn_gemm_args *g, size_t i, size_t j, s
 static size_t NAME(few_rows)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
 {
     size_t j = 0;
-    if (g->m == 1) ROW_TILE(1)
     if (g->m == 2) ROW_TILE(2)
     if (g->m == 3) ROW_TILE(3)
     if (g->m == 4) ROW_TILE(4)
+    return j;
+}
+
+/* sums += a few elements of a, k_step apart, times as many rows of b, the rows following each other. */
+INLINE void NAME(add_rows_of_b)(const int few, T *sums, const T *a, size_t k_step, const T *b, size_t ldb,
+                                size_t columns)
+{
+    NAME(vector) av[ROWS_AT_ONCE];
+    UNROLL for (int q = 0; q < few; q++) av[q] = NAME(broadcast)(a[q * k_step]);
+    size_t j = 0;
+    for (; j + WIDTH <= columns; j += WIDTH) {
+        NAME(vector) sum = NAME(load)(sums + j);
+        UNROLL for (int q = 0; q < few; q++) sum = VECTOR_FMA(av[q], NAME(load)(b + q * ldb + j), sum);
+        NAME(store)(sums + j, sum);
+    }
+    for (; j < columns; j++)
+        UNROLL for (int q = 0; q < few; q++) sums[j] = FMA(a[q * k_step], b[q * ldb + j], sums[j]);
+}
+
+/* One row: b is read as it lies, from which the machine can foresee what comes next, and sums wait in the
+ * first-level cache. */
+static void NAME(one_row)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
+{
+    T *sums = g->scratch;
+    for (size_t j = 0; j < g->n; j += ROW_COLUMNS) {
+        const size_t columns = g->n - j < ROW_COLUMNS ? g->n - j : ROW_COLUMNS;
+        memset(sums, 0, (columns + WIDTH) * sizeof(T));
+        size_t q = 0;
+        for (; q + ROWS_AT_ONCE <= k; q += ROWS_AT_ONCE)
+            NAME(add_rows_of_b)(ROWS_AT_ONCE, sums, a.data + q * a.k_step, a.k_step, b + q * g->ldb + j,
+                                g->ldb, columns);
+        for (; q < k; q++)
+            NAME(add_rows_of_b)(1, sums, a.data + q * a.k_step, a.k_step, b + q * g->ldb + j, g->ldb, columns);
+        const NAME(target) t = NAME(target_at)(g, 0, j, p, k, columns);
+        NAME(finish_tile)(&t, sums, 1, columns);
+    }
+}
+
+/* One row against rows of b, squares of which are transposed in registers on their way: as many columns as
+ * whole squares cover, whose number is returned. */
+static size_t NAME(row_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
+{
+    enum { SQUARES = 2 };
+    size_t j = 0;
+    for (; j + SQUARES * WIDTH <= g->n; j += SQUARES * WIDTH) {
+        NAME(vector) sum[SQUARES] = {{0}};
+        const T *x = a.data, *from = b + j * g->ldb;
+        size_t left = k;
+        for (; left >= WIDTH; left -= WIDTH, from += WIDTH, x += WIDTH * a.k_step)
+            UNROLL for (int s = 0; s < SQUARES; s++)
+            {
+                NAME(vector) row[WIDTH];
+                UNROLL for (int i = 0; i < WIDTH; i++)
+                    row[i] = NAME(load)(from + (size_t)(s * WIDTH + i) * g->ldb);
+                NAME(transpose)(row);
+                UNROLL for (int i = 0; i < WIDTH; i++)
+                    sum[s] = VECTOR_FMA(NAME(broadcast)(x[i * a.k_step]), row[i], sum[s]);
+            }
+        for (; left > 0; left--, from++, x += a.k_step)
+            for (int s = 0; s < SQUARES; s++) {
+                NAME(vector) row;
+                for (int i = 0; i < WIDTH; i++) row[i] = from[(size_t)(s * WIDTH + i) * g->ldb];
+                sum[s] = VECTOR_FMA(NAME(broadcast)(*x), row, sum[s]);
+            }
+        const NAME(target) t = NAME(target_at)(g, 0, j, p, k, SQUARES * WIDTH);
+        NAME(finish_tile)(&t, (const T *)sum, 1, SQUARES * WIDTH);
+    }
     return j;
 }
 
@@ -356,10 +427,20 @@ static void NAME(gemm_block)(const fn_gemm_args *g, size_t p, size_t k)
     const size_t row_step = g->transpose_a ? 1 : g->lda, k_step = g->transpose_a ? g->lda : 1;
     const NAME(panel) a = {(const T *)g->a + p * k_step, row_step, row_step, k_step};
     T *a_copy = g->scratch, *b_copy = a_copy + (FN_BLOCK_MAX + LANES) * PANEL_ROWS;
-    const size_t start = g->transpose_b || g->swapped ? 0 : NAME(few_rows)(g, a, b, p, k);
+    if (g->m == 1 && !g->transpose_b && !g->swapped) {
+        NAME(one_row)(g, a, b, p, k);
+        return;
+    }
+    size_t start = 0;
+    if (g->transpose_b)
+        start = g->m == 1 ? NAME(row_of_dots)(g, a, b, p, k) : 0;
+    else if (!g->swapped)
+        start = NAME(few_rows)(g, a, b, p, k);
     if (start == g->n) return;
-    for (size_t i = 0; i < g->m; i += PANEL_ROWS) {
-        const size_t rows = g->m - i < PANEL_ROWS ? g->m - i : PANEL_ROWS;
+    const size_t panels = (g->m + PANEL_ROWS - 1) / PANEL_ROWS;
+    const size_t panel_rows = ((g->m + panels - 1) / (panels ? panels : 1) + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    for (size_t i = 0; i < g->m; i += panel_rows) {
+        const size_t rows = g->m - i < panel_rows ? g->m - i : panel_rows;
         NAME(panel) panel = a;
         panel.data += i * row_step;
         panel = NAME(copy_if_better)(a_copy, g, panel, rows, k);
@@ -386,39 +467,146 @@ static void NAME(gemm_block)(const fn_gemm_args *g, size_t p, size_t k)
     }
 }
 
-/* LANES steps of k of a tile of dot products. */
-INLINE void NAME(lane_step)(const int rows, NAME(vector) sum[LANE_ROWS][LANE_COLUMNS][LANE_VECTORS],
-                            const T *a, size_t lda, const T *b, size_t ldb)
+/* LANES steps of k of a tile of dot products; only lanes that `kept` has bits of count, if it is given. */
+INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum, const T *a, size_t lda,
+                            const T *b, size_t ldb, const NAME(mask) *kept)
 {
     UNROLL for (int v = 0; v < LANE_VECTORS; v++)
     {
-        NAME(vector) bv[LANE_COLUMNS];
-        UNROLL for (int j = 0; j < LANE_COLUMNS; j++)
-            bv[j] = NAME(load)(b + (size_t)j * ldb + v * WIDTH);
+        NAME(vector) bv[SHORT_N];
+        UNROLL for (int j = 0; j < columns; j++) bv[j] = NAME(load)(b + (size_t)j * ldb + v * WIDTH);
         UNROLL for (int i = 0; i < rows; i++)
         {
             NAME(vector) av = NAME(load)(a + (size_t)i * lda + v * WIDTH);
+            if (kept) av = (NAME(vector))((NAME(mask))av & kept[v]);
             IN_REGISTER(av);
-            UNROLL for (int j = 0; j < LANE_COLUMNS; j++) sum[i][j][v] = VECTOR_FMA(av, bv[j], sum[i][j][v]);
+            UNROLL for (int j = 0; j < columns; j++)
+            {
+                NAME(vector) *to = &sum[(i * columns + j) * LANE_VECTORS + v];
+                *to = VECTOR_FMA(av, bv[j], *to);
+            }
         }
     }
 }
 
-/* Dot products of `rows` rows of a with LANE_COLUMNS columns of b, which lie as rows padded with zeros: the
- * folded lanes of row i and column j go to folded[i * SHORT_COLUMNS + j]. */
-INLINE void NAME(lane_tile)(const int rows, size_t k, const T *a, size_t lda, const T *b, size_t ldb,
-                            NAME(vector) *folded)
+/* Dot products of `rows` rows of a with `columns` columns of b, which lie as rows padded with zeros: the
+ * folded lanes of row i and column j go to folded[i * row_step + j]. Reads whole LANES of a. */
+INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T *a, size_t lda, const T *b,
+                            size_t ldb, const NAME(mask) *last, NAME(vector) *folded, size_t row_step)
 {
-    NAME(vector) sum[LANE_ROWS][LANE_COLUMNS][LANE_VECTORS] = {{{{0}}}};
-    for (; k >= LANES; k -= LANES, a += LANES, b += LANES) NAME(lane_step)(rows, sum, a, lda, b, ldb);
-    if (k) {
-        T tail[LANE_ROWS][LANES] = {{0}};
-        for (int i = 0; i < rows; i++) memcpy(tail[i], a + i * lda, k * sizeof(T));
-        NAME(lane_step)(rows, sum, tail[0], LANES, b, ldb);
-    }
+    NAME(vector) sum[TILE_SUMS + LANE_VECTORS];
+    UNROLL for (int i = 0; i < rows * columns * LANE_VECTORS; i++) sum[i] = (NAME(vector)){0};
+    for (; k >= LANES; k -= LANES, a += LANES, b += LANES)
+        NAME(lane_step)(rows, columns, sum, a, lda, b, ldb, NULL);
+    if (k) NAME(lane_step)(rows, columns, sum, a, lda, b, ldb, last);
     UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int j = 0; j < LANE_COLUMNS; j++)
-            folded[i * SHORT_COLUMNS + j] = NAME(fold)(sum[i][j]);
+        UNROLL for (int j = 0; j < columns; j++)
+            folded[i * row_step + j] = NAME(fold)(sum + (i * columns + j) * LANE_VECTORS);
+}
+
+/* Functions of their own, for the compiler to find registers for one tile at a time. */
+#undef LANE_TILE
+#define LANE_TILE(name, rows, columns)                                                             \
+    static __attribute__((noinline)) void NAME(name)(                                              \
+        size_t k, const T *a, size_t lda, const T *b, size_t ldb, const NAME(mask) *last,          \
+        NAME(vector) *folded, size_t row_step)                                                     \
+    {                                                                                              \
+        NAME(lane_tile)(rows, columns, k, a, lda, b, ldb, last, folded, row_step);                 \
+    }
+LANE_TILE(lane_rows, LANE_ROWS, LANE_COLUMNS)
+LANE_TILE(lane_row, 1, LANE_COLUMNS)
+LANE_TILE(dots_of_rows, DOT_ROWS, 1)
+LANE_TILE(dots_of_row, 1, 1)
+
+/* The lanes of the last, incomplete step of k. */
+INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
+{
+    UINT bits[LANES];
+    for (size_t l = 0; l < LANES; l++) bits[l] = l < k % LANES ? ~(UINT)0 : 0;
+    memcpy(kept, bits, sizeof bits);
+}
+
+/* LANE_ROWS rows or one of a short product over a block of k: `columns` holds those of b as rows of length
+ * ldt. */
+static void NAME(short_rows)(int rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
+                             size_t lda, const T *columns, size_t ldt, const NAME(mask) *last,
+                             NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS])
+{
+    const NAME(target) t = NAME(target_at)(g, i, 0, p, k, g->n);
+    for (size_t j = 0; j < g->n; j += LANE_COLUMNS)
+        (rows == LANE_ROWS ? NAME(lane_rows) : NAME(lane_row))(k, a, lda, columns + j * ldt, ldt, last,
+                                                               &folded[0][j], SHORT_COLUMNS);
+    T sums[LANE_ROWS * SHORT_N];
+    for (int r = 0; r < rows; r++)
+        for (size_t j = 0; j < g->n; j += WIDTH)
+            NAME(store)(sums + r * SHORT_N + j, NAME(sums_of)(&folded[r][j]));
+    NAME(finish_tile)(&t, sums, rows, SHORT_N);
+}
+
+/* The same where b has one column: sums of WIDTH rows make one vector. */
+static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
+                           size_t lda, const T *column, const NAME(mask) *last)
+{
+    NAME(vector) folded[WIDTH];
+    size_t r = 0;
+    for (; r + DOT_ROWS <= rows; r += DOT_ROWS)
+        NAME(dots_of_rows)(k, a + r * lda, lda, column, 0, last, folded + r, 1);
+    for (; r < rows; r++) NAME(dots_of_row)(k, a + r * lda, lda, column, 0, last, folded + r, 1);
+    for (; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
+    T sums[WIDTH];
+    NAME(store)(sums, NAME(sums_of)(folded));
+    const NAME(target) t = NAME(target_at)(g, i, 0, p, k, 1);
+    if (g->ldc == 1 && !t.mask && !t.bias)
+        NAME(finish_row)(&t, sums, t.c, NULL, NULL, rows);
+    else
+        for (size_t s = 0; s < rows; s++)
+            NAME(finish_row)(&t, sums + s, t.c + s * t.ldc, t.bias, t.mask ? t.mask + s * t.ldc : NULL, 1);
+}
+
+/* A short product of at most LANES steps of k, of which each lane holds one: rows of b times elements of a,
+ * added in the order of the tree. */
+INLINE NAME(vector) NAME(product)(const T *a, const T *b, int l)
+{
+    return VECTOR_FMA(NAME(broadcast)(a[l]), NAME(load)(b + l * SHORT_N), (NAME(vector)){0});
+}
+
+static void NAME(shallow_block)(const fn_gemm_args *g)
+{
+    const T *a = g->a, *b = g->b;
+    T *rows = g->scratch;
+    memset(rows, 0, LANES * SHORT_N * sizeof(T));
+    for (size_t p = 0; p < g->k; p++)
+        for (size_t j = 0; j < g->n; j++)
+            rows[p * SHORT_N + j] = g->transpose_b ? b[j * g->ldb + p] : b[p * g->ldb + j];
+    NAME(target) t = NAME(target_at)(g, 0, 0, 0, g->k, g->n);
+    for (size_t i = 0; i < g->m; i++, a += g->lda) {
+        T padded[LANES] = {0}, sums[SHORT_N];
+        if (g->k < LANES)
+            for (size_t p = 0; p < g->k; p++) padded[p] = a[p];
+        const T *x = g->k < LANES ? padded : a;
+        for (size_t j = 0; j < g->n; j += WIDTH) {
+            NAME(vector) sum[2];
+            UNROLL for (int l = 0; l < 2; l++)
+            {
+                NAME(vector) part[2];
+                UNROLL for (int q = 0; q < 2; q++)
+                {
+                    NAME(vector) quarter[2];
+                    UNROLL for (int e = 0; e < 2; e++)
+                    {
+                        const int at = l + 2 * q + 4 * e;
+                        quarter[e] = NAME(product)(x, rows + j, at) + NAME(product)(x, rows + j, at + 8);
+                    }
+                    part[q] = quarter[0] + quarter[1];
+                }
+                sum[l] = part[0] + part[1];
+            }
+            NAME(store)(sums + j, sum[0] + sum[1]);
+        }
+        NAME(finish_row)(&t, sums, t.c, t.bias, t.mask, g->n);
+        t.c += g->ldc;
+        if (t.mask) t.mask += g->ldc;
+    }
 }
 
 static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
@@ -426,27 +614,34 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
     const T *a = (const T *)g->a + p;
     const T *b = (const T *)g->b + (g->transpose_b ? p : p * g->ldb);
     const size_t ldt = (k + LANES - 1) / LANES * LANES;
-    T *columns = g->scratch;
+    T *columns = g->scratch, *a_copy = columns + (FN_BLOCK_MAX + LANES) * SHORT_COLUMNS;
     memset(columns, 0, (g->n + LANE_COLUMNS - 1) * ldt * sizeof(T));
     if (g->transpose_b)
         for (size_t j = 0; j < g->n; j++) memcpy(columns + j * ldt, b + j * g->ldb, k * sizeof(T));
     else
         NAME(copy_transposed)(columns, ldt, b, g->ldb, g->n, k);
+    NAME(mask) last[LANE_VECTORS];
+    NAME(last_lanes)(last, k);
     NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS] = {{{0}}};
-    for (size_t i = 0; i < g->m; i += LANE_ROWS, a += LANE_ROWS * g->lda) {
-        const size_t rows = g->m - i < LANE_ROWS ? g->m - i : LANE_ROWS;
-        const NAME(target) t = NAME(target_at)(g, i, 0, p, k, g->n);
-        for (size_t j = 0; j < g->n; j += LANE_COLUMNS)
-            if (rows == LANE_ROWS)
-                NAME(lane_tile)(LANE_ROWS, k, a, g->lda, columns + j * ldt, ldt, &folded[0][j]);
-            else
-                for (size_t r = 0; r < rows; r++)
-                    NAME(lane_tile)(1, k, a + r * g->lda, g->lda, columns + j * ldt, ldt, &folded[r][j]);
-        T sums[LANE_ROWS * SHORT_N];
-        for (size_t r = 0; r < rows; r++)
-            for (size_t j = 0; j < g->n; j += WIDTH)
-                NAME(store)(sums + r * SHORT_N + j, NAME(sums_of)(&folded[r][j]));
-        NAME(finish_tile)(&t, sums, rows, SHORT_N);
+    const size_t step = g->n == 1 ? WIDTH : LANE_ROWS;
+    for (size_t i = 0; i < g->m; i += step, a += step * g->lda) {
+        const size_t rows = g->m - i < step ? g->m - i : step;
+        const T *from = a;
+        size_t lda = g->lda;
+        /* Whole lanes must not be read beyond the end of a. */
+        if (ldt > k && (g->m - i - rows) * lda < ldt - k) {
+            for (size_t r = 0; r < rows; r++) memcpy(a_copy + r * ldt, a + r * lda, k * sizeof(T));
+            from = a_copy;
+            lda = ldt;
+        }
+        if (g->n == 1)
+            NAME(dot_rows)(rows, g, i, p, k, from, lda, columns, last);
+        else if (rows == LANE_ROWS)
+            NAME(short_rows)(LANE_ROWS, g, i, p, k, from, lda, columns, ldt, last, folded);
+        else
+            for (size_t r = 0; r < rows; r++)
+                NAME(short_rows)(1, g, i + r, p, k, from + r * lda, lda, columns, ldt, last,
+                                 folded);
     }
 }
 
@@ -489,7 +684,8 @@ static fn_gemm_args NAME(gemm_part)(const fn_gemm_args *g, size_t unit, int work
 static fn_gemm_args NAME(swap)(const fn_gemm_args *g)
 {
     fn_gemm_args swapped = *g;
-    swapped.swapped = 1;
+    /* The transpose of one dense column is a row. */
+    swapped.swapped = g->n > 1 || g->ldc > 1 || g->bias;
     swapped.a = g->b;
     swapped.lda = g->ldb;
     swapped.transpose_a = !g->transpose_b;
@@ -512,7 +708,9 @@ KERNEL(gemm)
         size_t p = 0;
         do {
             const size_t k = g.k - p < length ? g.k - p : length;
-            if (is_short)
+            if (is_short && g.k <= LANES && g.n > 1)
+                NAME(shallow_block)(&g);
+            else if (is_short)
                 NAME(short_block)(&g, p, k);
             else
                 NAME(gemm_block)(&g, p, k);
