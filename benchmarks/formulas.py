@@ -26,6 +26,22 @@ def log(x: Array) -> Results:
     return (np.log(x),)
 
 
+def tanh(x: Array) -> Results:
+    return (np.tanh(x),)
+
+
+def tanh_grad(dy: Array, y: Array) -> Results:
+    return (dy * (1 - y**2),)
+
+
+def sigmoid(x: Array) -> Results:
+    return (1 / (1 + np.exp(-x)),)
+
+
+def sigmoid_grad(dy: Array, y: Array) -> Results:
+    return (dy * y * (1 - y),)
+
+
 def relu_grad(dy: Array, y: Array) -> Results:
     return (np.where(y > 0, dy, 0),)
 

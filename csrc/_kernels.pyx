@@ -115,10 +115,15 @@ cdef extern from "fastnn.h":
         fn_kernel *relu
         fn_kernel *exp
         fn_kernel *log
+        fn_kernel *tanh
+        fn_kernel *sigmoid
         fn_kernel *relu_grad
+        fn_kernel *tanh_grad
+        fn_kernel *sigmoid_grad
         fn_kernel *add
         fn_kernel *add_rows
         fn_kernel *add_grad
+        fn_kernel *add_groups
         fn_kernel *softmax
         fn_kernel *softmax_grad
         fn_kernel *softmax_cross_entropy
@@ -144,6 +149,7 @@ cdef extern from "fastnn.h":
 
     const fn_level *const *fn_levels
     const int FN_MAX_THREADS
+    const size_t FN_GROUP
 
     void fn_parallel(fn_kernel *, const void *, size_t, size_t, int) noexcept nogil
     int fn_threads() noexcept nogil
@@ -350,8 +356,17 @@ def log(x, out=None):
     return unary(level.f32.log, level.f64.log, x, out)
 
 
-def relu_grad(dy, y, out=None):
-    """The gradient of relu's input: dy where relu's output y is positive, else 0."""
+def tanh(x, out=None):
+    """The hyperbolic tangent; x of any shape."""
+    return unary(level.f32.tanh, level.f64.tanh, x, out)
+
+
+def sigmoid(x, out=None):
+    """1 / (1 + exp(-x)); x of any shape."""
+    return unary(level.f32.sigmoid, level.f64.sigmoid, x, out)
+
+
+cdef cnp.ndarray gradient(fn_kernel *f32, fn_kernel *f64, object dy, object y, object out):
     cdef cnp.ndarray b = floating(y, "y")
     cdef cnp.ndarray a = same_shape(dy, "dy", b, "y")
     cdef cnp.ndarray dx = output_like(out, b)
@@ -360,8 +375,23 @@ def relu_grad(dy, y, out=None):
         apart(dx, "out", b, "y", True)
     cdef fn_binary_args g = fn_binary_args(
         cnp.PyArray_DATA(dx), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b))
-    run(kernels_for(b).relu_grad, &g, cnp.PyArray_SIZE(b))
+    run(f32 if cnp.PyArray_TYPE(b) == cnp.NPY_FLOAT else f64, &g, cnp.PyArray_SIZE(b))
     return dx
+
+
+def relu_grad(dy, y, out=None):
+    """The gradient of relu's input: dy where relu's output y is positive, else 0."""
+    return gradient(level.f32.relu_grad, level.f64.relu_grad, dy, y, out)
+
+
+def tanh_grad(dy, y, out=None):
+    """The gradient of tanh's input, from its output y: dy * (1 - y^2)."""
+    return gradient(level.f32.tanh_grad, level.f64.tanh_grad, dy, y, out)
+
+
+def sigmoid_grad(dy, y, out=None):
+    """The gradient of sigmoid's input, from its output y: dy * y * (1 - y)."""
+    return gradient(level.f32.sigmoid_grad, level.f64.sigmoid_grad, dy, y, out)
 
 
 def add(x, b, out=None):
@@ -398,10 +428,25 @@ def add_grad(dy, out=None):
     cdef cnp.ndarray db = output(out, 1, last, a, "out")
     if out is not None:
         apart(db, "out", a, "dy", False)
-    cdef size_t n = last[0]
-    cdef fn_rows_args g = rows_of(db, a, None, n)
-    run(kernels_for(a).add_grad, &g, n, g.m)
+    cdef fn_rows_args g = rows_of(db, a, None, last[0])
+    cdef size_t groups = (g.m + FN_GROUP - 1) // FN_GROUP
+    if groups > 1:
+        g.y = PyMem_RawMalloc(groups * g.n * cnp.PyArray_ITEMSIZE(a))
+        if g.y == NULL:
+            raise MemoryError(f"no memory for the sums of {groups} groups of rows")
+    run(kernels_for(a).add_grad, &g, groups, FN_GROUP * g.n)
+    if groups == 0:
+        memset(g.y, 0, cnp.PyArray_NBYTES(db))
+    elif groups > 1:
+        add_groups(db, g.y, groups)
+        PyMem_RawFree(g.y)
     return db
+
+
+cdef int add_groups(cnp.ndarray db, void *sums, size_t groups) except -1:
+    cdef fn_rows_args g = fn_rows_args(cnp.PyArray_DATA(db), sums, NULL, groups, cnp.PyArray_SIZE(db))
+    run(kernels_for(db).add_groups, &g, g.n, groups)
+    return 0
 
 
 cdef inline fn_rows_args rows_of(cnp.ndarray y, cnp.ndarray a, cnp.ndarray b, size_t n):

@@ -37,6 +37,9 @@ typedef struct fn_rows_args {
     size_t m, n;
 } fn_rows_args;
 
+/* The rows whose sums `add_grad` makes a row of; `add_groups` adds those up. */
+enum { FN_GROUP = 64 };
+
 /* loss (m), dlogits (m x n) and dloss (m, taken as ones) may be NULL; units are rows. */
 typedef struct fn_cross_entropy_args {
     void *loss, *dlogits;
@@ -118,9 +121,11 @@ typedef struct fn_finite_args {
 } fn_finite_args;
 
 typedef struct fn_kernels {
-    fn_kernel *relu, *exp, *log;           /* elementwise.h: fn_unary_args */
-    fn_kernel *relu_grad, *add;            /* fn_binary_args; relu_grad: dx, dy, relu's y */
-    fn_kernel *add_rows, *add_grad;        /* fn_rows_args; the units of add_grad are columns */
+    fn_kernel *relu, *exp, *log, *tanh, *sigmoid; /* elementwise.h: fn_unary_args */
+    fn_kernel *add;                               /* fn_binary_args */
+    fn_kernel *relu_grad, *tanh_grad, *sigmoid_grad; /* fn_binary_args: dx, dy, the op's output */
+    fn_kernel *add_rows;                   /* fn_rows_args */
+    fn_kernel *add_grad, *add_groups;      /* columns.h: fn_rows_args; units are groups, columns */
     fn_kernel *softmax, *softmax_grad;     /* softmax.h: fn_rows_args; softmax_grad: dx, dy, y */
     fn_kernel *softmax_cross_entropy;      /* fn_cross_entropy_args */
     fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */

@@ -11,6 +11,10 @@
 #define FMA_f64 __builtin_fma
 #define VECTOR_FMA_f32(a, b, c) vfmaq_f32(c, a, b)
 #define VECTOR_FMA_f64(a, b, c) vfmaq_f64(c, a, b)
+#define VECTOR_MAX_f32(a, b) select_f32((mask_f32)((a) > (b)), a, b)
+#define VECTOR_MAX_f64(a, b) select_f64((mask_f64)((a) > (b)), a, b)
+#define VECTOR_MIN_f32(a, b) select_f32((mask_f32)((a) < (b)), a, b)
+#define VECTOR_MIN_f64(a, b) select_f64((mask_f64)((a) < (b)), a, b)
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
 #define SPARSE_VECTORS 28

@@ -20,6 +20,10 @@
 #define FMA_f64 __builtin_fma
 #define VECTOR_FMA_f32 _mm256_fmadd_ps
 #define VECTOR_FMA_f64 _mm256_fmadd_pd
+#define VECTOR_MAX_f32 _mm256_max_ps
+#define VECTOR_MAX_f64 _mm256_max_pd
+#define VECTOR_MIN_f32 _mm256_min_ps
+#define VECTOR_MIN_f64 _mm256_min_pd
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 #define SPARSE_VECTORS 13

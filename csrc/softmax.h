@@ -11,32 +11,42 @@
 
 INLINE T NAME(row_max)(const T *x, size_t n)
 {
-    NAME(vector) max[LANE_VECTORS];
+    NAME(vector) max[LANE_VECTORS], last[LANE_VECTORS];
     UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = NAME(broadcast)(-(T)INFINITY);
-    for (; n >= LANES; n -= LANES, x += LANES)
+    for (; n > LANES; n -= LANES, x += LANES)
         UNROLL for (int v = 0; v < LANE_VECTORS; v++)
-            max[v] = NAME(larger)(max[v], NAME(load)(x + v * WIDTH));
-    T lane[2 * LANES];
-    memcpy(lane, max, sizeof max);
-    memcpy(lane + LANES, x, n * sizeof(T));
-    T row = lane[0];
-    for (size_t l = 1; l < LANES + n; l++) row = lane[l] > row ? lane[l] : row;
-    return row;
+            max[v] = VECTOR_MAX(NAME(load)(x + v * WIDTH), max[v]);
+    NAME(load_lanes)(last, x, n, -(T)INFINITY);
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = VECTOR_MAX(last[v], max[v]);
+    UNROLL for (int s = LANE_VECTORS / 2; s > 0; s /= 2)
+        UNROLL for (int v = 0; v < s; v++) max[v] = VECTOR_MAX(max[v + s], max[v]);
+    T lane[WIDTH];
+    NAME(store)(lane, max[0]);
+    UNROLL for (int s = WIDTH / 2; s > 0; s /= 2)
+        UNROLL for (int l = 0; l < s; l++) lane[l] = lane[l + s] > lane[l] ? lane[l + s] : lane[l];
+    return lane[0];
 }
 
-/* e = exp(x - max) where e is not NULL; returns the sum of the exponentials. */
+/* e = exp(x - max) where e is not NULL; returns the sum of the exponentials. Those of the minus infinities
+ * that fill up the last lanes are 0. */
 INLINE T NAME(exp_sum)(T *e, const T *x, T max, size_t n)
 {
-    enum { CHUNK = 16 * LANES };
-    T unused[CHUNK];
-    NAME(vector) lanes[LANE_VECTORS] = {{0}};
-    for (size_t j = 0; j < n; j += CHUNK) {
-        const size_t width = n - j < CHUNK ? n - j : CHUNK;
-        T *to = e ? e + j : unused;
-        INDEPENDENT for (size_t l = 0; l < width; l++) to[l] = NAME(exp_of)(x[j + l] - max);
-        NAME(add_to_lanes)(lanes, to, width);
+    NAME(vector) sum[LANE_VECTORS] = {{0}}, last[LANE_VECTORS];
+    for (; n > LANES; n -= LANES, x += LANES) {
+        UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
+            const NAME(vector) power = NAME(exp_of)(NAME(load)(x + v * WIDTH) - max);
+            sum[v] += power;
+            if (e) NAME(store)(e + v * WIDTH, power);
+        }
+        if (e) e += LANES;
     }
-    return NAME(lane_sum)(lanes);
+    NAME(load_lanes)(last, x, n, -(T)INFINITY);
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
+        last[v] = NAME(exp_of)(last[v] - max);
+        sum[v] += last[v];
+    }
+    if (e) NAME(store_lanes)(e, last, n);
+    return NAME(lane_sum)(sum);
 }
 
 KERNEL(softmax)
@@ -53,15 +63,14 @@ KERNEL(softmax)
 
 INLINE T NAME(dot)(const T *x, const T *y, size_t n)
 {
-    enum { CHUNK = 16 * LANES };
-    NAME(vector) lanes[LANE_VECTORS] = {{0}};
-    for (size_t j = 0; j < n; j += CHUNK) {
-        const size_t width = n - j < CHUNK ? n - j : CHUNK;
-        T products[CHUNK];
-        for (size_t l = 0; l < width; l++) products[l] = x[j + l] * y[j + l];
-        NAME(add_to_lanes)(lanes, products, width);
-    }
-    return NAME(lane_sum)(lanes);
+    NAME(vector) sum[LANE_VECTORS] = {{0}}, a[LANE_VECTORS], b[LANE_VECTORS];
+    for (; n > LANES; n -= LANES, x += LANES, y += LANES)
+        UNROLL for (int v = 0; v < LANE_VECTORS; v++)
+            sum[v] = VECTOR_FMA(NAME(load)(x + v * WIDTH), NAME(load)(y + v * WIDTH), sum[v]);
+    NAME(load_lanes)(a, x, n, 0);
+    NAME(load_lanes)(b, y, n, 0);
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) sum[v] = VECTOR_FMA(a[v], b[v], sum[v]);
+    return NAME(lane_sum)(sum);
 }
 
 /* dx = y * (dy - sum(dy * y)), dx being g->y, dy g->a and y g->b */
@@ -89,7 +98,7 @@ KERNEL(softmax_cross_entropy)
         const size_t label = g->labels[i];
         const T at_label = x[label];
         const T sum = NAME(exp_sum)(dx, x, max, n);
-        if (g->loss) ((T *)g->loss)[i] = NAME(log_of)(sum) - (at_label - max);
+        if (g->loss) ((T *)g->loss)[i] = NAME(log_of)(NAME(broadcast)(sum))[0] - (at_label - max);
         if (dx) {
             const T scale = g->dloss ? ((const T *)g->dloss)[i] : 1;
             const T probability = dx[label] / sum;

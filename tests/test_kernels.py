@@ -46,6 +46,28 @@ def test_add(shape, dtype, isa, rng):
     assert (np.abs(_kernels.add_grad(x) - sums) <= tolerance(dtype, shape[0]) * bound).all()
 
 
+@pytest.mark.parametrize("m", [1, 15, 16, 17, 63, 64, 65, 200])
+def test_the_sums_of_columns_depend_on_their_own_column_alone(m, dtype, isa, rng):
+    """A column's sum has the same bits in a matrix of any width."""
+    x = draw(rng, (m, 1500), dtype)
+    whole = _kernels.add_grad(x)
+    for n in (1, 2, 10, 31, 32, 33, 100):
+        np.testing.assert_array_equal(_kernels.add_grad(x[:, :n]), whole[:n])
+
+
+def test_the_sums_of_columns_are_in_the_order_that_is_promised(dtype, isa, rng):
+    """Groups of 64 rows, in them sixteen lanes of four rows; every addition is rounded."""
+    x = draw(rng, (151, 3), dtype)
+    total = np.zeros(3, dtype)
+    for start in range(0, 151, 64):
+        group = np.zeros(3, dtype)
+        for lane in range(16):
+            rows = x[start : start + 64][lane::16]
+            group += np.add.accumulate(rows, dtype=dtype)[-1] if len(rows) else dtype(0)
+        total += group
+    np.testing.assert_array_equal(_kernels.add_grad(x), total)
+
+
 def test_add_axes(dtype, isa, rng):
     x, b = draw(rng, (2, 3, 4, 5), dtype), draw(rng, (4, 5), dtype)
     np.testing.assert_array_equal(_kernels.add(x, b), x + b)
@@ -80,6 +102,60 @@ def test_log(dtype, isa, rng):
     x = np.array([1, 0, -0.0, -1, np.inf, -np.inf, np.nan], dtype)
     expected = [0, -np.inf, -np.inf, np.nan, np.inf, np.nan, np.nan]
     np.testing.assert_array_equal(_kernels.log(x), expected)
+
+
+def finite(dtype):
+    """Magnitudes from the smallest subnormal number to the largest number, each with both signs."""
+    info = np.finfo(dtype)
+    exponents = np.linspace(np.log2(info.smallest_subnormal), info.maxexp - 0.1, 5000)
+    sizes = np.exp2(exponents.astype(np.longdouble)).astype(dtype)
+    return np.concatenate([sizes, -sizes])
+
+
+def test_tanh(dtype, isa, rng):
+    """3 units in the last place, for tiny numbers too."""
+    x = np.concatenate([rng.uniform(-20, 20, 100_000), rng.uniform(-1, 1, 100_000)]).astype(dtype)
+    x = np.concatenate([x, finite(dtype)])
+    exact = np.tanh(x.astype(np.longdouble))
+    assert ulps(_kernels.tanh(x), exact, dtype).max() <= 3
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan], dtype)
+    y = _kernels.tanh(x)
+    np.testing.assert_array_equal(y, [0, -0.0, 1, -1, np.nan])
+    np.testing.assert_array_equal(np.signbit(y[:4]), [False, True, False, True])
+    tiny = np.finfo(dtype).smallest_subnormal
+    np.testing.assert_array_equal(_kernels.tanh(np.array([tiny, -3 * tiny])), [tiny, -3 * tiny])
+
+
+def test_sigmoid(dtype, isa, rng):
+    """3 units in the last place, far into the negative too; 0 and 1 at the ends."""
+    limit = 87 if dtype is np.float32 else 708
+    x = np.concatenate([rng.uniform(-limit, 100, 100_000), rng.uniform(-1, 1, 100_000)])
+    x = np.concatenate([x.astype(dtype), finite(dtype)])
+    x = x[x > -limit]
+    exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    assert ulps(_kernels.sigmoid(x), exact, dtype).max() <= 3
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan, -1e30], dtype)
+    np.testing.assert_array_equal(_kernels.sigmoid(x), [0.5, 0.5, 1, 0, np.nan, 0])
+    # Subnormal results have fewer digits.
+    x = np.array([-95, -103] if dtype is np.float32 else [-720, -744], dtype)
+    exact = (1 / (1 + np.exp(-x.astype(np.longdouble)))).astype(dtype)
+    assert (np.abs(_kernels.sigmoid(x) - exact) <= np.finfo(dtype).smallest_subnormal).all()
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_gradients_from_outputs(shape, dtype, isa, rng):
+    dy, x = draw(rng, shape, dtype), draw(rng, shape, dtype)
+    y = np.asarray(np.tanh(x))
+    exact = dy.astype(float) * (1 - y.astype(float) ** 2)
+    np.testing.assert_allclose(_kernels.tanh_grad(dy, y), exact, tolerance(dtype), tolerance(dtype))
+    p = np.asarray(np.abs(y))
+    exact = dy.astype(float) * p * (1 - p.astype(float))
+    np.testing.assert_allclose(
+        _kernels.sigmoid_grad(dy, p), exact, tolerance(dtype), tolerance(dtype)
+    )
+    ends = np.array([0, 1, -1, np.nan], dtype)
+    np.testing.assert_array_equal(_kernels.tanh_grad(ends**0, ends), [1, 0, 0, np.nan])
+    np.testing.assert_array_equal(_kernels.sigmoid_grad(ends**0, ends), [0, 0, -2, np.nan])
 
 
 def operand(rng, rows, columns, transposed, dtype):
@@ -247,7 +323,7 @@ def test_softmax_is_stable(dtype, isa):
     np.testing.assert_allclose(loss, [2e4, 2e4 + np.log(2)], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kernel", [_kernels.softmax, _kernels.exp])
+@pytest.mark.parametrize("kernel", [_kernels.softmax, _kernels.exp, _kernels.tanh, _kernels.log])
 def test_rows_stand_alone(kernel, dtype, isa, rng):
     x = draw(rng, (50, 21), dtype)
     np.testing.assert_array_equal(kernel(x)[7:8], kernel(x[7:8].copy()))
@@ -320,7 +396,9 @@ def test_levels_agree_bit_for_bit(dtype, rng):
         products = [_kernels.matmul(x, b) for b in (narrow, wide)]
         products += [_kernels.matmul(x, b, transpose_a=True) for b in (g, g[:, :10])]
         loss = _kernels.softmax_cross_entropy(x, np.arange(37))
-        rows = [_kernels.softmax(x), _kernels.add_grad(x), _kernels.exp(x), _kernels.log(x), loss]
+        rows = [_kernels.softmax(x), _kernels.softmax_grad(g, x), _kernels.add_grad(x), loss]
+        rows += [f(x) for f in (_kernels.exp, _kernels.log, _kernels.tanh, _kernels.sigmoid)]
+        rows += [_kernels.tanh_grad(g, x), _kernels.sigmoid_grad(g, x)]
         return [a.tobytes() for a in (w, v, *products, *rows)]
 
     before = _kernels.isa()

@@ -52,6 +52,31 @@ def log(x: Array, out: Array | None = None) -> Array:
     return np.log(x, out=out)
 
 
+def tanh(x: Array, out: Array | None = None) -> Array:
+    return np.tanh(x, out=out)
+
+
+def tanh_grad(dy: Array, y: Array, out: Array | None = None) -> Array:
+    dx = np.square(y, out=out)
+    np.subtract(1.0, dx, out=dx)
+    dx *= dy
+    return dx
+
+
+def sigmoid(x: Array, out: Array | None = None) -> Array:
+    y = np.negative(x, out=out)
+    np.exp(y, out=y)
+    y += 1.0
+    return np.reciprocal(y, out=y)
+
+
+def sigmoid_grad(dy: Array, y: Array, out: Array | None = None) -> Array:
+    dx = np.subtract(1.0, y, out=out)
+    dx *= y
+    dx *= dy
+    return dx
+
+
 def relu_grad(dy: Array, y: Array, out: Array | None = None) -> Array:
     positive = np.greater(y, 0.0, out=workspace(y.shape, np.dtype(bool)))
     return np.multiply(dy, positive, out=out)
