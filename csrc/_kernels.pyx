@@ -21,7 +21,7 @@ cimport numpy as cnp
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastnn import processors
@@ -60,6 +60,25 @@ cdef extern from "fastnn.h":
         const int64_t *labels
         const void *dloss
         size_t n
+
+    ctypedef struct fn_dropout_args:
+        void *y
+        const void *x
+        double scale
+        uint64_t key, counter
+        uint32_t threshold
+
+    ctypedef enum fn_type:
+        FN_UINT8, FN_INT8, FN_UINT16, FN_INT16, FN_UINT32, FN_INT32, FN_UINT64, FN_INT64
+        FN_FLOAT16, FN_FLOAT32, FN_FLOAT64
+
+    ctypedef struct fn_gather_args:
+        void *y
+        const void *x
+        const int64_t *rows
+        size_t n, itemsize
+        fn_type type
+        double scale
 
     ctypedef struct fn_update_args:
         void *w
@@ -127,6 +146,8 @@ cdef extern from "fastnn.h":
         fn_kernel *softmax
         fn_kernel *softmax_grad
         fn_kernel *softmax_cross_entropy
+        fn_kernel *dropout
+        fn_kernel *gather
         fn_kernel *sgd
         fn_kernel *momentum
         fn_kernel *adagrad
@@ -431,15 +452,13 @@ def add_grad(dy, out=None):
     cdef fn_rows_args g = rows_of(db, a, None, last[0])
     cdef size_t groups = (g.m + FN_GROUP - 1) // FN_GROUP
     if groups > 1:
-        g.y = PyMem_RawMalloc(groups * g.n * cnp.PyArray_ITEMSIZE(a))
-        if g.y == NULL:
-            raise MemoryError(f"no memory for the sums of {groups} groups of rows")
+        g.y = take_scratch(groups * g.n * cnp.PyArray_ITEMSIZE(a))
     run(kernels_for(a).add_grad, &g, groups, FN_GROUP * g.n)
     if groups == 0:
         memset(g.y, 0, cnp.PyArray_NBYTES(db))
     elif groups > 1:
         add_groups(db, g.y, groups)
-        PyMem_RawFree(g.y)
+        give_scratch(g.y)
     return db
 
 
@@ -700,6 +719,101 @@ def softmax_cross_entropy(logits, labels, dlogits=None, dloss=None, out=None):
         <const int64_t *>cnp.PyArray_DATA(classes), scale_data, n)
     run(kernels_for(x).softmax_cross_entropy, &g, m, n)
     return loss
+
+
+def dropout(x, double rate, key, counter, out=None):
+    """x / (1 - rate), but 0 for a share `rate` of the elements, chosen at random; x of any shape.
+
+    Which ones depends on `key` and `counter` (integers from 0 to 2^64 - 1) and on the place of the
+    element in x alone; so with the same two, dropout of the output's gradient is the input's gradient.
+    """
+    cdef cnp.ndarray a = floating(x, "x")
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate is {rate}; it must be from 0 to 1")
+    cdef fn_dropout_args g
+    g.key, g.counter = word(key, "key"), word(counter, "counter")
+    cdef cnp.ndarray y = output_like(out, a)
+    if out is not None:
+        apart(y, "out", a, "x", True)
+    g.y, g.x = cnp.PyArray_DATA(y), cnp.PyArray_DATA(a)
+    if rate == 1:
+        memset(g.y, 0, cnp.PyArray_NBYTES(y))
+        return y
+    g.scale, g.threshold = 1 / (1 - rate), <uint32_t>(rate * 4294967296.0)
+    run(kernels_for(a).dropout, &g, cnp.PyArray_SIZE(a))
+    return y
+
+
+cdef uint64_t word(object value, str name) except? 0:
+    try:
+        return PyNumber_Index(value)
+    except OverflowError:
+        raise ValueError(f"{name} is {value}; it must be from 0 to 2^64 - 1") from None
+
+
+cdef fn_type storage_type(cnp.ndarray x) except *:
+    """The type of the elements of x, bool being stored as 0 and 1 in bytes."""
+    cdef str kind = x.dtype.kind
+    cdef int size = cnp.PyArray_ITEMSIZE(x)
+    if kind == "b":
+        return FN_UINT8
+    if kind == "u":
+        return {1: FN_UINT8, 2: FN_UINT16, 4: FN_UINT32, 8: FN_UINT64}[size]
+    if kind == "i":
+        return {1: FN_INT8, 2: FN_INT16, 4: FN_INT32, 8: FN_INT64}[size]
+    if kind == "f" and size <= 8:
+        return {2: FN_FLOAT16, 4: FN_FLOAT32, 8: FN_FLOAT64}[size]
+    raise TypeError(f"x is {x.dtype}; it must be bool, an integer type, float16, float32 or float64")
+
+
+cdef int check_rows(const int64_t *rows, size_t count, int64_t m) except -1:
+    cdef size_t i
+    for i in range(count):
+        if not 0 <= rows[i] < m:
+            raise ValueError(f"rows[{i}] is {rows[i]}; the {m} rows of x are numbered from 0 to {m - 1}")
+    return 0
+
+
+def gather(x, rows, out, double scale=1.0):
+    """The rows x[rows[i]] (int64) in out[i], converted to the dtype of `out` and multiplied by `scale`.
+
+    x (m, ...) holds bool, integers, float16, float32 or float64 and must be C-contiguous: it is read in
+    place, however large it is.
+    """
+    if not isinstance(x, cnp.ndarray) or not isinstance(rows, cnp.ndarray):
+        raise TypeError("x and rows must be NumPy arrays; use np.asarray")
+    cdef cnp.ndarray a = x
+    cdef cnp.ndarray chosen = rows
+    if cnp.PyArray_TYPE(chosen) != cnp.NPY_INT64 or cnp.PyArray_NDIM(chosen) != 1:
+        raise TypeError(f"rows is {rows.dtype} of shape {rows.shape}; it must be int64 of one axis")
+    if cnp.PyArray_NDIM(a) == 0:
+        raise ValueError("x must have at least one axis, got shape ()")
+    readable(a, "x")
+    readable(chosen, "rows")
+    cdef cnp.ndarray y = floating(out, "out")
+    writable(out, "out")
+    expected = (chosen.shape[0], *x.shape[1:])
+    if out.shape != expected:
+        raise ValueError(f"out has shape {out.shape}; the result has shape {expected}")
+    apart(y, "out", a, "x", False)
+    apart(y, "out", chosen, "rows", False)
+    cdef size_t count = cnp.PyArray_SIZE(chosen)
+    cdef fn_gather_args g = fn_gather_args(
+        cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), <const int64_t *>cnp.PyArray_DATA(chosen),
+        0, cnp.PyArray_ITEMSIZE(a), storage_type(a), scale)
+    check_rows(g.rows, count, cnp.PyArray_DIM(a, 0))
+    if count:
+        g.n = cnp.PyArray_SIZE(y) // count
+        run(kernels_for(y).gather, &g, count, g.n + (g.n == 0))
+    return out
+
+
+cdef int readable(cnp.ndarray a, str name) except -1:
+    if not (cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_ISBEHAVED_RO(a)):
+        raise ValueError(
+            f"{name} must be aligned, C-contiguous and in native byte order; use np.ascontiguousarray"
+        )
+    return 0
 
 
 cdef cnp.ndarray variable(object w):

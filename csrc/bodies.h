@@ -9,6 +9,8 @@
 #include "elementwise.h"
 #include "columns.h"
 #include "softmax.h"
+#include "philox.h"
+#include "gather.h"
 #include "optimizer.h"
 #include "gemm.h"
 #include "sparse.h"
@@ -29,6 +31,8 @@ static const fn_kernels NAME(kernels) = {
     .softmax = NAME(softmax),
     .softmax_grad = NAME(softmax_grad),
     .softmax_cross_entropy = NAME(softmax_cross_entropy),
+    .dropout = NAME(dropout),
+    .gather = NAME(gather),
     .sgd = NAME(sgd),
     .momentum = NAME(momentum),
     .adagrad = NAME(adagrad),

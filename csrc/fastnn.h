@@ -49,6 +49,30 @@ typedef struct fn_cross_entropy_args {
     size_t n;
 } fn_cross_entropy_args;
 
+/* y = x * scale where the element's random word is at least `threshold`, else 0. */
+typedef struct fn_dropout_args {
+    void *y;
+    const void *x;
+    double scale;
+    uint64_t key, counter;
+    uint32_t threshold;
+} fn_dropout_args;
+
+/* y (units x n) = the chosen rows of x, n elements of `itemsize` bytes each, times scale. */
+typedef enum fn_type {
+    FN_UINT8, FN_INT8, FN_UINT16, FN_INT16, FN_UINT32, FN_INT32, FN_UINT64, FN_INT64,
+    FN_FLOAT16, FN_FLOAT32, FN_FLOAT64
+} fn_type;
+
+typedef struct fn_gather_args {
+    void *y;
+    const void *x;
+    const int64_t *rows;
+    size_t n, itemsize;
+    fn_type type;
+    double scale;
+} fn_gather_args;
+
 /* A variable w, its gradient g and the optimizer's slots, element by element. */
 typedef struct fn_update_args {
     void *w, *slot[2];
@@ -128,6 +152,8 @@ typedef struct fn_kernels {
     fn_kernel *add_grad, *add_groups;      /* columns.h: fn_rows_args; units are groups, columns */
     fn_kernel *softmax, *softmax_grad;     /* softmax.h: fn_rows_args; softmax_grad: dx, dy, y */
     fn_kernel *softmax_cross_entropy;      /* fn_cross_entropy_args */
+    fn_kernel *dropout;                    /* philox.h: fn_dropout_args */
+    fn_kernel *gather;                     /* gather.h: fn_gather_args; units are rows */
     fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */
     fn_kernel *gemm;                       /* gemm.h: fn_gemm_args */
     fn_kernel *sparse_gemm, *expand;       /* sparse.h: fn_sparse_args; expand: c (m x k) is a */

@@ -15,6 +15,7 @@
 #define VECTOR_MAX_f64(a, b) select_f64((mask_f64)((a) > (b)), a, b)
 #define VECTOR_MIN_f32(a, b) select_f32((mask_f32)((a) < (b)), a, b)
 #define VECTOR_MIN_f64(a, b) select_f64((mask_f64)((a) < (b)), a, b)
+#define MULTIPLY_WORDS(a, b) (((a)&0xffffffffu) * ((b)&0xffffffffu))
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
 #define SPARSE_VECTORS 28

@@ -24,6 +24,7 @@
 #define VECTOR_MAX_f64 _mm256_max_pd
 #define VECTOR_MIN_f32 _mm256_min_ps
 #define VECTOR_MIN_f64 _mm256_min_pd
+#define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 #define SPARSE_VECTORS 13

@@ -29,6 +29,7 @@
 #define VECTOR_MAX_f64 _mm512_max_pd
 #define VECTOR_MIN_f32 _mm512_min_ps
 #define VECTOR_MIN_f64 _mm512_min_pd
+#define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
 #define SPARSE_VECTORS 28

@@ -158,6 +158,107 @@ def test_gradients_from_outputs(shape, dtype, isa, rng):
     np.testing.assert_array_equal(_kernels.sigmoid_grad(ends**0, ends), [0, 0, -2, np.nan])
 
 
+def philox(counter, key):
+    """Philox4x32 with ten rounds: four words from a counter of four words and a key of two."""
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [q >> 32 ^ c[1] ^ k[0], q % 2**32, p >> 32 ^ c[3] ^ k[1], p % 2**32]
+        k = [(k[0] + 0x9E3779B9) % 2**32, (k[1] + 0xBB67AE85) % 2**32]
+    return c
+
+
+PUBLISHED = [
+    ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+    ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+    (
+        [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+        [0xA4093822, 0x299F31D0],
+        [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "words"), PUBLISHED)
+def test_philox_is_the_published_function(counter, key, words):
+    assert philox(counter, key) == words
+
+
+def words_of(n, key, counter):
+    """The random words of n elements: element 64 g + 16 w + l has word w of counter 16 g + l."""
+    high = [counter % 2**32, counter >> 32]
+    halves = [key % 2**32, key >> 32]
+    blocks = [philox([i, 0, *high], halves) for i in range(-(-n // 64) * 16)]
+    return np.array(blocks).reshape(-1, 16, 4).transpose(0, 2, 1).reshape(-1)[:n]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (63,), (3, 65), (1000,)])
+@pytest.mark.parametrize(("key", "counter"), [(0, 0), (2**64 - 1, 1), (0xA4093822299F31D0, 2**40)])
+def test_dropout(shape, key, counter, dtype, isa, rng):
+    x = draw(rng, shape, dtype)
+    words = words_of(x.size, key, counter).reshape(shape)
+    for rate in (0.0, 0.1, 0.5, 0.999):
+        y = _kernels.dropout(x, rate, key, counter)
+        np.testing.assert_allclose(y, np.where(words >= rate * 2**32, x / (1 - rate), 0), 1e-6)
+    np.testing.assert_array_equal(_kernels.dropout(x, 1.0, key, counter), np.zeros(shape, dtype))
+
+
+def test_dropout_compares_whole_words(dtype, isa):
+    """The first word for key and counter 0 is 0x6627e8d5: a rate just above drops the element."""
+    one = np.ones(1, dtype)
+    assert _kernels.dropout(one, 0x6627E8D5 / 2**32, 0, 0) != 0
+    assert _kernels.dropout(one, 0x6627E8D6 / 2**32, 0, 0) == 0
+
+
+def test_dropout_does_not_depend_on_threads(dtype, isa, rng):
+    x = draw(rng, (1000, 101), dtype)
+    before = _kernels.threads()
+    found = []
+    for threads in (1, 2, 7):
+        _kernels.set_threads(threads)
+        found.append(_kernels.dropout(x, 0.3, 5, 6))
+    _kernels.set_threads(before)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    kept = words_of(2**15 + 100, 5, 6) >= 0.3 * 2**32
+    np.testing.assert_array_equal(found[0].reshape(-1)[: 2**15 + 100] != 0, kept)
+    assert abs((found[0] == 0).mean() - 0.3) < 0.01
+
+
+def test_a_dropped_nan_is_gone(dtype, isa):
+    x = np.full(200, np.nan, dtype)
+    dropped = words_of(200, 1, 2) < 2**31
+    y = _kernels.dropout(x, 0.5, 1, 2)
+    np.testing.assert_array_equal(y, np.where(dropped, 0, np.nan))
+
+
+STORED = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
+
+
+@pytest.mark.parametrize("stored", STORED)
+@pytest.mark.parametrize("shape", [(5,), (5, 0), (5, 1), (5, 33), (5, 3, 7), (5, 1500)])
+def test_gather(stored, shape, dtype, isa, rng):
+    if stored.startswith("f"):
+        x = (rng.standard_normal(shape) * 100).astype(stored)
+    else:
+        x = rng.integers(0, 2**63, shape).astype(stored)
+    rows = np.array([4, 0, 4, 2, 1, 3, 3])
+    out = np.full((7, *shape[1:]), np.nan, dtype)
+    assert _kernels.gather(x, rows, out) is out
+    np.testing.assert_array_equal(out, x[rows].astype(dtype))
+    _kernels.gather(x, rows, out, 1 / 255)
+    np.testing.assert_array_equal(out, x[rows].astype(dtype) * dtype(1 / 255))
+    _kernels.gather(x, rows[:0], out[:0])
+
+
+def test_gather_of_every_float16(dtype, isa):
+    x = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(256, 256)
+    out = np.empty(x.shape, dtype)
+    _kernels.gather(x, np.arange(256), out)
+    np.testing.assert_array_equal(out, x.astype(dtype))
+    np.testing.assert_array_equal(np.signbit(out), np.signbit(x))
+
+
 def operand(rng, rows, columns, transposed, dtype):
     """op(x), of shape (rows, columns), and x."""
     x = draw(rng, (columns, rows) if transposed else (rows, columns), dtype)
@@ -399,6 +500,7 @@ def test_levels_agree_bit_for_bit(dtype, rng):
         rows = [_kernels.softmax(x), _kernels.softmax_grad(g, x), _kernels.add_grad(x), loss]
         rows += [f(x) for f in (_kernels.exp, _kernels.log, _kernels.tanh, _kernels.sigmoid)]
         rows += [_kernels.tanh_grad(g, x), _kernels.sigmoid_grad(g, x)]
+        rows += [_kernels.dropout(x, 0.5, 1, 2)]
         return [a.tobytes() for a in (w, v, *products, *rows)]
 
     before = _kernels.isa()
