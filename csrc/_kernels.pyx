@@ -662,15 +662,17 @@ def softmax_grad(dy, y, out=None):
 
 cdef cnp.ndarray class_labels(object labels, size_t m, size_t n):
     """`labels` as m contiguous int64, each in [0, n)."""
-    if not isinstance(labels, cnp.ndarray) or labels.dtype.kind not in "iu":
+    if not isinstance(labels, cnp.ndarray) or not cnp.PyArray_ISINTEGER(labels):
         raise TypeError("labels must be a NumPy array of integers")
-    if labels.shape != (m,):
+    cdef cnp.ndarray a = labels
+    if cnp.PyArray_NDIM(a) != 1 or <size_t>cnp.PyArray_DIM(a, 0) != m:
         raise ValueError(f"labels has shape {labels.shape}; logits has {m} rows: ({m},) is needed")
-    if labels.dtype.kind == "u" and m and labels.max() >= n:
+    if cnp.PyArray_ISUNSIGNED(a) and m and labels.max() >= n:
         raise label_error(labels, labels >= n, n)
-    cdef cnp.ndarray a = cnp.PyArray_FROM_OTF(
-        labels, cnp.NPY_INT64,
-        cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED | cnp.NPY_ARRAY_FORCECAST)
+    if not (cnp.PyArray_TYPE(a) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(a)):
+        a = cnp.PyArray_FROM_OTF(
+            labels, cnp.NPY_INT64,
+            cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED | cnp.NPY_ARRAY_FORCECAST)
     cdef const int64_t *label = <const int64_t *>cnp.PyArray_DATA(a)
     cdef size_t i
     for i in range(m):
@@ -751,19 +753,28 @@ cdef uint64_t word(object value, str name) except? 0:
         raise ValueError(f"{name} is {value}; it must be from 0 to 2^64 - 1") from None
 
 
-cdef fn_type storage_type(cnp.ndarray x) except *:
+cdef int storage_type(cnp.ndarray x) except -1:
     """The type of the elements of x, bool being stored as 0 and 1 in bytes."""
-    cdef str kind = x.dtype.kind
-    cdef int size = cnp.PyArray_ITEMSIZE(x)
-    if kind == "b":
+    cdef int number = cnp.PyArray_TYPE(x)
+    if number == cnp.NPY_BOOL or number == cnp.NPY_UINT8:
         return FN_UINT8
-    if kind == "u":
-        return {1: FN_UINT8, 2: FN_UINT16, 4: FN_UINT32, 8: FN_UINT64}[size]
-    if kind == "i":
-        return {1: FN_INT8, 2: FN_INT16, 4: FN_INT32, 8: FN_INT64}[size]
-    if kind == "f" and size <= 8:
-        return {2: FN_FLOAT16, 4: FN_FLOAT32, 8: FN_FLOAT64}[size]
-    raise TypeError(f"x is {x.dtype}; it must be bool, an integer type, float16, float32 or float64")
+    if number == cnp.NPY_FLOAT:
+        return FN_FLOAT32
+    if number == cnp.NPY_DOUBLE:
+        return FN_FLOAT64
+    if cnp.PyArray_ISFLOAT(x) and cnp.PyArray_ITEMSIZE(x) == 2:
+        return FN_FLOAT16
+    if not cnp.PyArray_ISINTEGER(x):
+        raise TypeError(f"x is {x.dtype}; it must be bool, an integer type, float16, float32 or float64")
+    cdef bint unsigned = cnp.PyArray_ISUNSIGNED(x)
+    cdef int size = cnp.PyArray_ITEMSIZE(x)
+    if size == 1:
+        return FN_UINT8 if unsigned else FN_INT8
+    if size == 2:
+        return FN_UINT16 if unsigned else FN_INT16
+    if size == 4:
+        return FN_UINT32 if unsigned else FN_INT32
+    return FN_UINT64 if unsigned else FN_INT64
 
 
 cdef int check_rows(const int64_t *rows, size_t count, int64_t m) except -1:
@@ -792,15 +803,17 @@ def gather(x, rows, out, double scale=1.0):
     readable(chosen, "rows")
     cdef cnp.ndarray y = floating(out, "out")
     writable(out, "out")
-    expected = (chosen.shape[0], *x.shape[1:])
-    if out.shape != expected:
+    cdef int axes = cnp.PyArray_NDIM(a)
+    if not (cnp.PyArray_NDIM(y) == axes and cnp.PyArray_DIM(y, 0) == cnp.PyArray_DIM(chosen, 0)
+            and cnp.PyArray_CompareLists(cnp.PyArray_DIMS(y) + 1, cnp.PyArray_DIMS(a) + 1, axes - 1)):
+        expected = (len(rows), *x.shape[1:])
         raise ValueError(f"out has shape {out.shape}; the result has shape {expected}")
     apart(y, "out", a, "x", False)
     apart(y, "out", chosen, "rows", False)
     cdef size_t count = cnp.PyArray_SIZE(chosen)
     cdef fn_gather_args g = fn_gather_args(
         cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), <const int64_t *>cnp.PyArray_DATA(chosen),
-        0, cnp.PyArray_ITEMSIZE(a), storage_type(a), scale)
+        0, cnp.PyArray_ITEMSIZE(a), <fn_type>storage_type(a), scale)
     check_rows(g.rows, count, cnp.PyArray_DIM(a, 0))
     if count:
         g.n = cnp.PyArray_SIZE(y) // count

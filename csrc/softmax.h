@@ -9,14 +9,9 @@
  * whole row; the maximum itself may pass a NaN by.
  */
 
-INLINE T NAME(row_max)(const T *x, size_t n)
+/* The largest of the lanes and of `last`. */
+INLINE T NAME(lane_max)(NAME(vector) max[LANE_VECTORS], const NAME(vector) last[LANE_VECTORS])
 {
-    NAME(vector) max[LANE_VECTORS], last[LANE_VECTORS];
-    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = NAME(broadcast)(-(T)INFINITY);
-    for (; n > LANES; n -= LANES, x += LANES)
-        UNROLL for (int v = 0; v < LANE_VECTORS; v++)
-            max[v] = VECTOR_MAX(NAME(load)(x + v * WIDTH), max[v]);
-    NAME(load_lanes)(last, x, n, -(T)INFINITY);
     UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = VECTOR_MAX(last[v], max[v]);
     UNROLL for (int s = LANE_VECTORS / 2; s > 0; s /= 2)
         UNROLL for (int v = 0; v < s; v++) max[v] = VECTOR_MAX(max[v + s], max[v]);
@@ -27,25 +22,29 @@ INLINE T NAME(row_max)(const T *x, size_t n)
     return lane[0];
 }
 
-/* e = exp(x - max) where e is not NULL; returns the sum of the exponentials. Those of the minus infinities
- * that fill up the last lanes are 0. */
-INLINE T NAME(exp_sum)(T *e, const T *x, T max, size_t n)
+/* e = exp(x - max) where e is not NULL; returns the sum of these and stores the maximum. Whole lanes are
+ * followed by the last, filled up with minus infinities, whose exponentials are 0. */
+INLINE T NAME(exp_sum)(T *e, T *row_max, const T *x, size_t n)
 {
-    NAME(vector) sum[LANE_VECTORS] = {{0}}, last[LANE_VECTORS];
-    for (; n > LANES; n -= LANES, x += LANES) {
+    const size_t whole = n ? (n - 1) / LANES * LANES : 0;
+    NAME(vector) max[LANE_VECTORS], last[LANE_VECTORS], sum[LANE_VECTORS] = {{0}};
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = NAME(broadcast)(-(T)INFINITY);
+    NAME(load_lanes)(last, x + whole, n - whole, -(T)INFINITY);
+    for (size_t j = 0; j < whole; j += LANES)
+        UNROLL for (int v = 0; v < LANE_VECTORS; v++)
+            max[v] = VECTOR_MAX(NAME(load)(x + j + v * WIDTH), max[v]);
+    *row_max = NAME(lane_max)(max, last);
+    for (size_t j = 0; j < whole; j += LANES)
         UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
-            const NAME(vector) power = NAME(exp_of)(NAME(load)(x + v * WIDTH) - max);
+            const NAME(vector) power = NAME(exp_of)(NAME(load)(x + j + v * WIDTH) - *row_max);
             sum[v] += power;
-            if (e) NAME(store)(e + v * WIDTH, power);
+            if (e) NAME(store)(e + j + v * WIDTH, power);
         }
-        if (e) e += LANES;
-    }
-    NAME(load_lanes)(last, x, n, -(T)INFINITY);
     UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
-        last[v] = NAME(exp_of)(last[v] - max);
+        last[v] = NAME(exp_of)(last[v] - *row_max);
         sum[v] += last[v];
     }
-    if (e) NAME(store_lanes)(e, last, n);
+    if (e) NAME(store_lanes)(e + whole, last, n - whole);
     return NAME(lane_sum)(sum);
 }
 
@@ -54,9 +53,8 @@ KERNEL(softmax)
     const fn_rows_args *g = args;
     const size_t n = g->n;
     for (size_t i = begin; i < end; i++) {
-        const T *x = (const T *)g->a + i * n;
-        T *y = (T *)g->y + i * n;
-        const T sum = NAME(exp_sum)(y, x, NAME(row_max)(x, n), n);
+        T *y = (T *)g->y + i * n, max;
+        const T sum = NAME(exp_sum)(y, &max, (const T *)g->a + i * n, n);
         INDEPENDENT for (size_t j = 0; j < n; j++) y[j] /= sum;
     }
 }
@@ -94,10 +92,10 @@ KERNEL(softmax_cross_entropy)
     for (size_t i = begin; i < end; i++) {
         const T *x = (const T *)g->logits + i * n;
         T *dx = g->dlogits ? (T *)g->dlogits + i * n : NULL;
-        const T max = NAME(row_max)(x, n);
         const size_t label = g->labels[i];
         const T at_label = x[label];
-        const T sum = NAME(exp_sum)(dx, x, max, n);
+        T max;
+        const T sum = NAME(exp_sum)(dx, &max, x, n);
         if (g->loss) ((T *)g->loss)[i] = NAME(log_of)(NAME(broadcast)(sum))[0] - (at_label - max);
         if (dx) {
             const T scale = g->dloss ? ((const T *)g->dloss)[i] : 1;

@@ -42,13 +42,23 @@ INLINE void NAME(copy_few)(T *to, const T *from, size_t n)
         }
 }
 
-/* The first n elements of x, then `rest`: all of the last, short piece of a row. */
+/* For levels without such an instruction: the elements of x where the mask's bits are set, which are the
+ * first ones. */
+__attribute__((unused)) INLINE NAME(vector) NAME(load_first)(const T *x, NAME(mask) mask)
+{
+    T few[WIDTH] = {0};
+    UNROLL for (int l = 0; l < WIDTH; l++)
+        if (mask[l]) few[l] = x[l];
+    return NAME(load)(few);
+}
+
+/* The first n < WIDTH elements of x, then `rest`: all of the last, short piece of a row. */
 INLINE NAME(vector) NAME(load_few)(const T *x, size_t n, T rest)
 {
-    T padded[WIDTH];
-    NAME(store)(padded, NAME(broadcast)(rest));
-    NAME(copy_few)(padded, x, n);
-    return NAME(load)(padded);
+    NAME(mask) first;
+    UNROLL for (int l = 0; l < WIDTH; l++) first[l] = l;
+    first = (NAME(mask))(first < (UINT)n);
+    return NAME(select)(first, MASKED_LOAD(x, first), NAME(broadcast)(rest));
 }
 
 INLINE void NAME(store_few)(T *y, NAME(vector) v, size_t n)
