@@ -2,6 +2,9 @@
  * result) while it is in the first-level cache. Subtracting the maximum first keeps every exponential in
  * [0, 1] and one of them at 1, so nothing overflows and the logarithm is never taken of 0.
  *
+ * Dividing by the sum would take as long as the exponentials; a product with its reciprocal, which lies
+ * between 1 / n and 1, costs half a unit in the last place and no range.
+ *
  * A row's sums run in LANES fixed lanes, column j in lane j mod LANES, joined in a fixed tree: the same
  * bits on every level.
  *
@@ -33,15 +36,15 @@ INLINE T NAME(exp_sum)(T *e, T *row_max, const T *x, size_t n)
     for (size_t j = 0; j < whole; j += LANES)
         UNROLL for (int v = 0; v < LANE_VECTORS; v++)
             max[v] = VECTOR_MAX(NAME(load)(x + j + v * WIDTH), max[v]);
-    *row_max = NAME(lane_max)(max, last);
+    const T largest = *row_max = NAME(lane_max)(max, last);
     for (size_t j = 0; j < whole; j += LANES)
         UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
-            const NAME(vector) power = NAME(exp_of)(NAME(load)(x + j + v * WIDTH) - *row_max);
+            const NAME(vector) power = NAME(exp_of)(NAME(load)(x + j + v * WIDTH) - largest);
             sum[v] += power;
             if (e) NAME(store)(e + j + v * WIDTH, power);
         }
     UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
-        last[v] = NAME(exp_of)(last[v] - *row_max);
+        last[v] = NAME(exp_of)(last[v] - largest);
         sum[v] += last[v];
     }
     if (e) NAME(store_lanes)(e + whole, last, n - whole);
@@ -54,8 +57,8 @@ KERNEL(softmax)
     const size_t n = g->n;
     for (size_t i = begin; i < end; i++) {
         T *y = (T *)g->y + i * n, max;
-        const T sum = NAME(exp_sum)(y, &max, (const T *)g->a + i * n, n);
-        INDEPENDENT for (size_t j = 0; j < n; j++) y[j] /= sum;
+        const T factor = 1 / NAME(exp_sum)(y, &max, (const T *)g->a + i * n, n);
+        INDEPENDENT for (size_t j = 0; j < n; j++) y[j] *= factor;
     }
 }
 
@@ -99,8 +102,8 @@ KERNEL(softmax_cross_entropy)
         if (g->loss) ((T *)g->loss)[i] = NAME(log_of)(NAME(broadcast)(sum))[0] - (at_label - max);
         if (dx) {
             const T scale = g->dloss ? ((const T *)g->dloss)[i] : 1;
-            const T probability = dx[label] / sum;
-            INDEPENDENT for (size_t j = 0; j < n; j++) dx[j] = dx[j] / sum * scale;
+            const T probability = dx[label] / sum, factor = scale / sum;
+            INDEPENDENT for (size_t j = 0; j < n; j++) dx[j] *= factor;
             dx[label] = (probability - 1) * scale;
         }
     }
