@@ -41,6 +41,10 @@ MATRICES: dict[str, Inputs] = {
     "softmax": lambda r, m, n: (r(m, n),),
     "softmax_grad": lambda r, m, n: (r(m, n), np.abs(r(m, n)) / n),
     "softmax_cross_entropy": lambda r, m, n: (r(m, n), np.arange(m) % n),
+    "gather uint8": lambda r, m, n: (
+        np.abs(50 * r(m, n)).astype(np.uint8),
+        np.random.default_rng(1).permutation(m),
+    ),
     "sgd": lambda r, m, n: (r(m, n), r(m, n), 0.01),
     "momentum": lambda r, m, n: (r(m, n), r(m, n), r(m, n), 0.01, 0.9),
     "momentum nesterov": lambda r, m, n: (r(m, n), r(m, n), r(m, n), 0.01, 0.9, True),

@@ -82,6 +82,10 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> Results:
     return p - onehot, -np.log((p * onehot).sum(axis=1))
 
 
+def gather(x: Array, rows: Array) -> Results:
+    return (x[rows],)
+
+
 def sgd(w: Array, g: Array, learning_rate: float) -> Results:
     return (w - learning_rate * g,)
 

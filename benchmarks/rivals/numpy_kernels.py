@@ -141,6 +141,13 @@ def softmax_cross_entropy(
     return loss
 
 
+def gather(x: Array, rows: Array, out: Array) -> Array:
+    # Only in this mode does take write to `out` without a copy between.
+    chosen = np.take(x, rows, axis=0, out=workspace(out.shape, x.dtype), mode="clip")
+    np.copyto(out, chosen)
+    return out
+
+
 def sgd(w: Array, g: Array, learning_rate: float) -> None:
     w -= np.multiply(g, learning_rate, out=workspace(w.shape, w.dtype))
 

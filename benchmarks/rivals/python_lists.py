@@ -176,6 +176,13 @@ def softmax_cross_entropy(
     return loss
 
 
+def gather(x: list[list[int]], rows: list[int], out: Matrix) -> Matrix:
+    for i, row in enumerate(rows):
+        for j, value in enumerate(x[row]):
+            out[i][j] = float(value)
+    return out
+
+
 def sgd(w: Matrix, g: Matrix, learning_rate: float) -> None:
     for i, j in positions(w):
         w[i][j] -= learning_rate * g[i][j]
