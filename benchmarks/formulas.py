@@ -26,6 +26,22 @@ def log(x: Array) -> Results:
     return (np.log(x),)
 
 
+def tanh(x: Array) -> Results:
+    return (np.tanh(x),)
+
+
+def tanh_grad(dy: Array, y: Array) -> Results:
+    return (dy * (1 - y**2),)
+
+
+def sigmoid(x: Array) -> Results:
+    return (1 / (1 + np.exp(-x)),)
+
+
+def sigmoid_grad(dy: Array, y: Array) -> Results:
+    return (dy * y * (1 - y),)
+
+
 def relu_grad(dy: Array, y: Array) -> Results:
     return (np.where(y > 0, dy, 0),)
 
@@ -64,6 +80,10 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> Results:
     (p,) = softmax(logits)
     onehot = np.eye(logits.shape[1])[labels]
     return p - onehot, -np.log((p * onehot).sum(axis=1))
+
+
+def gather(x: Array, rows: Array) -> Results:
+    return (x[rows],)
 
 
 def sgd(w: Array, g: Array, learning_rate: float) -> Results:

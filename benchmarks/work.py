@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 OPERATIONS = {
     "exp": 31,
     "log": 25,
+    "tanh": 28,
+    "tanh_grad": 3,
+    "sigmoid": 33,
+    "sigmoid_grad": 3,
     "softmax": 35,
     "softmax_grad": 4,
     "softmax_cross_entropy": 36,

@@ -21,7 +21,7 @@ cimport numpy as cnp
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastnn import processors
@@ -60,6 +60,25 @@ cdef extern from "fastnn.h":
         const int64_t *labels
         const void *dloss
         size_t n
+
+    ctypedef struct fn_dropout_args:
+        void *y
+        const void *x
+        double scale
+        uint64_t key, counter
+        uint32_t threshold
+
+    ctypedef enum fn_type:
+        FN_UINT8, FN_INT8, FN_UINT16, FN_INT16, FN_UINT32, FN_INT32, FN_UINT64, FN_INT64
+        FN_FLOAT16, FN_FLOAT32, FN_FLOAT64
+
+    ctypedef struct fn_gather_args:
+        void *y
+        const void *x
+        const int64_t *rows
+        size_t n, itemsize
+        fn_type type
+        double scale
 
     ctypedef struct fn_update_args:
         void *w
@@ -115,13 +134,20 @@ cdef extern from "fastnn.h":
         fn_kernel *relu
         fn_kernel *exp
         fn_kernel *log
+        fn_kernel *tanh
+        fn_kernel *sigmoid
         fn_kernel *relu_grad
+        fn_kernel *tanh_grad
+        fn_kernel *sigmoid_grad
         fn_kernel *add
         fn_kernel *add_rows
         fn_kernel *add_grad
+        fn_kernel *add_groups
         fn_kernel *softmax
         fn_kernel *softmax_grad
         fn_kernel *softmax_cross_entropy
+        fn_kernel *dropout
+        fn_kernel *gather
         fn_kernel *sgd
         fn_kernel *momentum
         fn_kernel *adagrad
@@ -144,6 +170,7 @@ cdef extern from "fastnn.h":
 
     const fn_level *const *fn_levels
     const int FN_MAX_THREADS
+    const size_t FN_GROUP
 
     void fn_parallel(fn_kernel *, const void *, size_t, size_t, int) noexcept nogil
     int fn_threads() noexcept nogil
@@ -350,8 +377,17 @@ def log(x, out=None):
     return unary(level.f32.log, level.f64.log, x, out)
 
 
-def relu_grad(dy, y, out=None):
-    """The gradient of relu's input: dy where relu's output y is positive, else 0."""
+def tanh(x, out=None):
+    """The hyperbolic tangent; x of any shape."""
+    return unary(level.f32.tanh, level.f64.tanh, x, out)
+
+
+def sigmoid(x, out=None):
+    """1 / (1 + exp(-x)); x of any shape."""
+    return unary(level.f32.sigmoid, level.f64.sigmoid, x, out)
+
+
+cdef cnp.ndarray gradient(fn_kernel *f32, fn_kernel *f64, object dy, object y, object out):
     cdef cnp.ndarray b = floating(y, "y")
     cdef cnp.ndarray a = same_shape(dy, "dy", b, "y")
     cdef cnp.ndarray dx = output_like(out, b)
@@ -360,8 +396,23 @@ def relu_grad(dy, y, out=None):
         apart(dx, "out", b, "y", True)
     cdef fn_binary_args g = fn_binary_args(
         cnp.PyArray_DATA(dx), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b))
-    run(kernels_for(b).relu_grad, &g, cnp.PyArray_SIZE(b))
+    run(f32 if cnp.PyArray_TYPE(b) == cnp.NPY_FLOAT else f64, &g, cnp.PyArray_SIZE(b))
     return dx
+
+
+def relu_grad(dy, y, out=None):
+    """The gradient of relu's input: dy where relu's output y is positive, else 0."""
+    return gradient(level.f32.relu_grad, level.f64.relu_grad, dy, y, out)
+
+
+def tanh_grad(dy, y, out=None):
+    """The gradient of tanh's input, from its output y: dy * (1 - y^2)."""
+    return gradient(level.f32.tanh_grad, level.f64.tanh_grad, dy, y, out)
+
+
+def sigmoid_grad(dy, y, out=None):
+    """The gradient of sigmoid's input, from its output y: dy * y * (1 - y)."""
+    return gradient(level.f32.sigmoid_grad, level.f64.sigmoid_grad, dy, y, out)
 
 
 def add(x, b, out=None):
@@ -398,10 +449,23 @@ def add_grad(dy, out=None):
     cdef cnp.ndarray db = output(out, 1, last, a, "out")
     if out is not None:
         apart(db, "out", a, "dy", False)
-    cdef size_t n = last[0]
-    cdef fn_rows_args g = rows_of(db, a, None, n)
-    run(kernels_for(a).add_grad, &g, n, g.m)
+    cdef fn_rows_args g = rows_of(db, a, None, last[0])
+    cdef size_t groups = (g.m + FN_GROUP - 1) // FN_GROUP
+    if groups > 1:
+        g.y = take_scratch(groups * g.n * cnp.PyArray_ITEMSIZE(a))
+    run(kernels_for(a).add_grad, &g, groups, FN_GROUP * g.n)
+    if groups == 0:
+        memset(g.y, 0, cnp.PyArray_NBYTES(db))
+    elif groups > 1:
+        add_groups(db, g.y, groups)
+        give_scratch(g.y)
     return db
+
+
+cdef int add_groups(cnp.ndarray db, void *sums, size_t groups) except -1:
+    cdef fn_rows_args g = fn_rows_args(cnp.PyArray_DATA(db), sums, NULL, groups, cnp.PyArray_SIZE(db))
+    run(kernels_for(db).add_groups, &g, g.n, groups)
+    return 0
 
 
 cdef inline fn_rows_args rows_of(cnp.ndarray y, cnp.ndarray a, cnp.ndarray b, size_t n):
@@ -598,15 +662,17 @@ def softmax_grad(dy, y, out=None):
 
 cdef cnp.ndarray class_labels(object labels, size_t m, size_t n):
     """`labels` as m contiguous int64, each in [0, n)."""
-    if not isinstance(labels, cnp.ndarray) or labels.dtype.kind not in "iu":
+    if not isinstance(labels, cnp.ndarray) or not cnp.PyArray_ISINTEGER(labels):
         raise TypeError("labels must be a NumPy array of integers")
-    if labels.shape != (m,):
+    cdef cnp.ndarray a = labels
+    if cnp.PyArray_NDIM(a) != 1 or <size_t>cnp.PyArray_DIM(a, 0) != m:
         raise ValueError(f"labels has shape {labels.shape}; logits has {m} rows: ({m},) is needed")
-    if labels.dtype.kind == "u" and m and labels.max() >= n:
+    if cnp.PyArray_ISUNSIGNED(a) and m and labels.max() >= n:
         raise label_error(labels, labels >= n, n)
-    cdef cnp.ndarray a = cnp.PyArray_FROM_OTF(
-        labels, cnp.NPY_INT64,
-        cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED | cnp.NPY_ARRAY_FORCECAST)
+    if not (cnp.PyArray_TYPE(a) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(a)):
+        a = cnp.PyArray_FROM_OTF(
+            labels, cnp.NPY_INT64,
+            cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED | cnp.NPY_ARRAY_FORCECAST)
     cdef const int64_t *label = <const int64_t *>cnp.PyArray_DATA(a)
     cdef size_t i
     for i in range(m):
@@ -655,6 +721,112 @@ def softmax_cross_entropy(logits, labels, dlogits=None, dloss=None, out=None):
         <const int64_t *>cnp.PyArray_DATA(classes), scale_data, n)
     run(kernels_for(x).softmax_cross_entropy, &g, m, n)
     return loss
+
+
+def dropout(x, double rate, key, counter, out=None):
+    """x / (1 - rate), but 0 for a share `rate` of the elements, chosen at random; x of any shape.
+
+    Which ones depends on `key` and `counter` (integers from 0 to 2^64 - 1) and on the place of the
+    element in x alone; so with the same two, dropout of the output's gradient is the input's gradient.
+    """
+    cdef cnp.ndarray a = floating(x, "x")
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate is {rate}; it must be from 0 to 1")
+    cdef fn_dropout_args g
+    g.key, g.counter = word(key, "key"), word(counter, "counter")
+    cdef cnp.ndarray y = output_like(out, a)
+    if out is not None:
+        apart(y, "out", a, "x", True)
+    g.y, g.x = cnp.PyArray_DATA(y), cnp.PyArray_DATA(a)
+    if rate == 1:
+        memset(g.y, 0, cnp.PyArray_NBYTES(y))
+        return y
+    g.scale, g.threshold = 1 / (1 - rate), <uint32_t>(rate * 4294967296.0)
+    run(kernels_for(a).dropout, &g, cnp.PyArray_SIZE(a))
+    return y
+
+
+cdef uint64_t word(object value, str name) except? 0:
+    try:
+        return PyNumber_Index(value)
+    except OverflowError:
+        raise ValueError(f"{name} is {value}; it must be from 0 to 2^64 - 1") from None
+
+
+cdef int storage_type(cnp.ndarray x) except -1:
+    """The type of the elements of x, bool being stored as 0 and 1 in bytes."""
+    cdef int number = cnp.PyArray_TYPE(x)
+    if number == cnp.NPY_BOOL or number == cnp.NPY_UINT8:
+        return FN_UINT8
+    if number == cnp.NPY_FLOAT:
+        return FN_FLOAT32
+    if number == cnp.NPY_DOUBLE:
+        return FN_FLOAT64
+    if cnp.PyArray_ISFLOAT(x) and cnp.PyArray_ITEMSIZE(x) == 2:
+        return FN_FLOAT16
+    if not cnp.PyArray_ISINTEGER(x):
+        raise TypeError(f"x is {x.dtype}; it must be bool, an integer type, float16, float32 or float64")
+    cdef bint unsigned = cnp.PyArray_ISUNSIGNED(x)
+    cdef int size = cnp.PyArray_ITEMSIZE(x)
+    if size == 1:
+        return FN_UINT8 if unsigned else FN_INT8
+    if size == 2:
+        return FN_UINT16 if unsigned else FN_INT16
+    if size == 4:
+        return FN_UINT32 if unsigned else FN_INT32
+    return FN_UINT64 if unsigned else FN_INT64
+
+
+cdef int check_rows(const int64_t *rows, size_t count, int64_t m) except -1:
+    cdef size_t i
+    for i in range(count):
+        if not 0 <= rows[i] < m:
+            raise ValueError(f"rows[{i}] is {rows[i]}; the {m} rows of x are numbered from 0 to {m - 1}")
+    return 0
+
+
+def gather(x, rows, out, double scale=1.0):
+    """The rows x[rows[i]] (int64) in out[i], converted to the dtype of `out` and multiplied by `scale`.
+
+    x (m, ...) holds bool, integers, float16, float32 or float64 and must be C-contiguous: it is read in
+    place, however large it is.
+    """
+    if not isinstance(x, cnp.ndarray) or not isinstance(rows, cnp.ndarray):
+        raise TypeError("x and rows must be NumPy arrays; use np.asarray")
+    cdef cnp.ndarray a = x
+    cdef cnp.ndarray chosen = rows
+    if cnp.PyArray_TYPE(chosen) != cnp.NPY_INT64 or cnp.PyArray_NDIM(chosen) != 1:
+        raise TypeError(f"rows is {rows.dtype} of shape {rows.shape}; it must be int64 of one axis")
+    if cnp.PyArray_NDIM(a) == 0:
+        raise ValueError("x must have at least one axis, got shape ()")
+    readable(a, "x")
+    readable(chosen, "rows")
+    cdef cnp.ndarray y = floating(out, "out")
+    writable(out, "out")
+    cdef int axes = cnp.PyArray_NDIM(a)
+    if not (cnp.PyArray_NDIM(y) == axes and cnp.PyArray_DIM(y, 0) == cnp.PyArray_DIM(chosen, 0)
+            and cnp.PyArray_CompareLists(cnp.PyArray_DIMS(y) + 1, cnp.PyArray_DIMS(a) + 1, axes - 1)):
+        expected = (len(rows), *x.shape[1:])
+        raise ValueError(f"out has shape {out.shape}; the result has shape {expected}")
+    apart(y, "out", a, "x", False)
+    apart(y, "out", chosen, "rows", False)
+    cdef size_t count = cnp.PyArray_SIZE(chosen)
+    cdef fn_gather_args g = fn_gather_args(
+        cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), <const int64_t *>cnp.PyArray_DATA(chosen),
+        0, cnp.PyArray_ITEMSIZE(a), <fn_type>storage_type(a), scale)
+    check_rows(g.rows, count, cnp.PyArray_DIM(a, 0))
+    if count:
+        g.n = cnp.PyArray_SIZE(y) // count
+        run(kernels_for(y).gather, &g, count, g.n + (g.n == 0))
+    return out
+
+
+cdef int readable(cnp.ndarray a, str name) except -1:
+    if not (cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_ISBEHAVED_RO(a)):
+        raise ValueError(
+            f"{name} must be aligned, C-contiguous and in native byte order; use np.ascontiguousarray"
+        )
+    return 0
 
 
 cdef cnp.ndarray variable(object w):

@@ -1,12 +1,16 @@
 /* Every kernel body for one type, and the table of them: included by level.h with T, T_BITS, UINT,
- * SUFFIX, FMA, VECTOR_FMA and SQRT set. NAME(relu) is relu_f32 or relu_f64. */
+ * SUFFIX, FMA, VECTOR_FMA, VECTOR_MAX, VECTOR_MIN and SQRT set. NAME(relu) is relu_f32 or relu_f64.
+ * VECTOR_MAX(a, b) is a where it is larger than b, else b, so that a NaN in b stays; VECTOR_MIN likewise. */
 #undef NAME
 #define NAME(name) PASTE(name, SUFFIX)
 
 #include "vector.h"
 #include "exponential.h"
 #include "elementwise.h"
+#include "columns.h"
 #include "softmax.h"
+#include "philox.h"
+#include "gather.h"
 #include "optimizer.h"
 #include "gemm.h"
 #include "sparse.h"
@@ -15,13 +19,20 @@ static const fn_kernels NAME(kernels) = {
     .relu = NAME(relu),
     .exp = NAME(exp),
     .log = NAME(log),
+    .tanh = NAME(tanh),
+    .sigmoid = NAME(sigmoid),
     .relu_grad = NAME(relu_grad),
+    .tanh_grad = NAME(tanh_grad),
+    .sigmoid_grad = NAME(sigmoid_grad),
     .add = NAME(add),
     .add_rows = NAME(add_rows),
     .add_grad = NAME(add_grad),
+    .add_groups = NAME(add_groups),
     .softmax = NAME(softmax),
     .softmax_grad = NAME(softmax_grad),
     .softmax_cross_entropy = NAME(softmax_cross_entropy),
+    .dropout = NAME(dropout),
+    .gather = NAME(gather),
     .sgd = NAME(sgd),
     .momentum = NAME(momentum),
     .adagrad = NAME(adagrad),

@@ -37,6 +37,9 @@ typedef struct fn_rows_args {
     size_t m, n;
 } fn_rows_args;
 
+/* The rows whose sums `add_grad` makes a row of; `add_groups` adds those up. */
+enum { FN_GROUP = 64 };
+
 /* loss (m), dlogits (m x n) and dloss (m, taken as ones) may be NULL; units are rows. */
 typedef struct fn_cross_entropy_args {
     void *loss, *dlogits;
@@ -45,6 +48,30 @@ typedef struct fn_cross_entropy_args {
     const void *dloss;
     size_t n;
 } fn_cross_entropy_args;
+
+/* y = x * scale where the element's random word is at least `threshold`, else 0. */
+typedef struct fn_dropout_args {
+    void *y;
+    const void *x;
+    double scale;
+    uint64_t key, counter;
+    uint32_t threshold;
+} fn_dropout_args;
+
+/* y (units x n) = the chosen rows of x, n elements of `itemsize` bytes each, times scale. */
+typedef enum fn_type {
+    FN_UINT8, FN_INT8, FN_UINT16, FN_INT16, FN_UINT32, FN_INT32, FN_UINT64, FN_INT64,
+    FN_FLOAT16, FN_FLOAT32, FN_FLOAT64
+} fn_type;
+
+typedef struct fn_gather_args {
+    void *y;
+    const void *x;
+    const int64_t *rows;
+    size_t n, itemsize;
+    fn_type type;
+    double scale;
+} fn_gather_args;
 
 /* A variable w, its gradient g and the optimizer's slots, element by element. */
 typedef struct fn_update_args {
@@ -118,11 +145,15 @@ typedef struct fn_finite_args {
 } fn_finite_args;
 
 typedef struct fn_kernels {
-    fn_kernel *relu, *exp, *log;           /* elementwise.h: fn_unary_args */
-    fn_kernel *relu_grad, *add;            /* fn_binary_args; relu_grad: dx, dy, relu's y */
-    fn_kernel *add_rows, *add_grad;        /* fn_rows_args; the units of add_grad are columns */
+    fn_kernel *relu, *exp, *log, *tanh, *sigmoid; /* elementwise.h: fn_unary_args */
+    fn_kernel *add;                               /* fn_binary_args */
+    fn_kernel *relu_grad, *tanh_grad, *sigmoid_grad; /* fn_binary_args: dx, dy, the op's output */
+    fn_kernel *add_rows;                   /* fn_rows_args */
+    fn_kernel *add_grad, *add_groups;      /* columns.h: fn_rows_args; units are groups, columns */
     fn_kernel *softmax, *softmax_grad;     /* softmax.h: fn_rows_args; softmax_grad: dx, dy, y */
     fn_kernel *softmax_cross_entropy;      /* fn_cross_entropy_args */
+    fn_kernel *dropout;                    /* philox.h: fn_dropout_args */
+    fn_kernel *gather;                     /* gather.h: fn_gather_args; units are rows */
     fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */
     fn_kernel *gemm;                       /* gemm.h: fn_gemm_args */
     fn_kernel *sparse_gemm, *expand;       /* sparse.h: fn_sparse_args; expand: c (m x k) is a */

@@ -11,6 +11,13 @@
 #define FMA_f64 __builtin_fma
 #define VECTOR_FMA_f32(a, b, c) vfmaq_f32(c, a, b)
 #define VECTOR_FMA_f64(a, b, c) vfmaq_f64(c, a, b)
+#define VECTOR_MAX_f32(a, b) select_f32((mask_f32)((a) > (b)), a, b)
+#define VECTOR_MAX_f64(a, b) select_f64((mask_f64)((a) > (b)), a, b)
+#define VECTOR_MIN_f32(a, b) select_f32((mask_f32)((a) < (b)), a, b)
+#define VECTOR_MIN_f64(a, b) select_f64((mask_f64)((a) < (b)), a, b)
+#define MASKED_LOAD_f32 load_first_f32
+#define MASKED_LOAD_f64 load_first_f64
+#define MULTIPLY_WORDS(a, b) (((a)&0xffffffffu) * ((b)&0xffffffffu))
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
 #define SPARSE_VECTORS 28

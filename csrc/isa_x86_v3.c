@@ -20,6 +20,13 @@
 #define FMA_f64 __builtin_fma
 #define VECTOR_FMA_f32 _mm256_fmadd_ps
 #define VECTOR_FMA_f64 _mm256_fmadd_pd
+#define VECTOR_MAX_f32 _mm256_max_ps
+#define VECTOR_MAX_f64 _mm256_max_pd
+#define VECTOR_MIN_f32 _mm256_min_ps
+#define VECTOR_MIN_f64 _mm256_min_pd
+#define MASKED_LOAD_f32(x, mask) _mm256_maskload_ps(x, (__m256i)(mask))
+#define MASKED_LOAD_f64(x, mask) _mm256_maskload_pd(x, (__m256i)(mask))
+#define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 #define SPARSE_VECTORS 13

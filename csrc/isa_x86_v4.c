@@ -25,6 +25,13 @@
 #define FMA_f64 __builtin_fma
 #define VECTOR_FMA_f32 _mm512_fmadd_ps
 #define VECTOR_FMA_f64 _mm512_fmadd_pd
+#define VECTOR_MAX_f32 _mm512_max_ps
+#define VECTOR_MAX_f64 _mm512_max_pd
+#define VECTOR_MIN_f32 _mm512_min_ps
+#define VECTOR_MIN_f64 _mm512_min_pd
+#define MASKED_LOAD_f32(x, mask) _mm512_maskz_loadu_ps(_mm512_movepi32_mask((__m512i)(mask)), x)
+#define MASKED_LOAD_f64(x, mask) _mm512_maskz_loadu_pd(_mm512_movepi64_mask((__m512i)(mask)), x)
+#define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
 #define SPARSE_VECTORS 28

@@ -7,6 +7,9 @@
 #define SUFFIX f32
 #define FMA FMA_f32
 #define VECTOR_FMA VECTOR_FMA_f32
+#define VECTOR_MAX VECTOR_MAX_f32
+#define VECTOR_MIN VECTOR_MIN_f32
+#define MASKED_LOAD MASKED_LOAD_f32
 #define SQRT __builtin_sqrtf
 #include "bodies.h"
 #undef T
@@ -15,6 +18,9 @@
 #undef SUFFIX
 #undef FMA
 #undef VECTOR_FMA
+#undef VECTOR_MAX
+#undef VECTOR_MIN
+#undef MASKED_LOAD
 #undef SQRT
 
 #define T double
@@ -23,6 +29,9 @@
 #define SUFFIX f64
 #define FMA FMA_f64
 #define VECTOR_FMA VECTOR_FMA_f64
+#define VECTOR_MAX VECTOR_MAX_f64
+#define VECTOR_MIN VECTOR_MIN_f64
+#define MASKED_LOAD MASKED_LOAD_f64
 #define SQRT __builtin_sqrt
 #include "bodies.h"
 

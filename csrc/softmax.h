@@ -2,6 +2,9 @@
  * result) while it is in the first-level cache. Subtracting the maximum first keeps every exponential in
  * [0, 1] and one of them at 1, so nothing overflows and the logarithm is never taken of 0.
  *
+ * Dividing by the sum would take as long as the exponentials; a product with its reciprocal, which lies
+ * between 1 / n and 1, costs half a unit in the last place and no range.
+ *
  * A row's sums run in LANES fixed lanes, column j in lane j mod LANES, joined in a fixed tree: the same
  * bits on every level.
  *
@@ -9,34 +12,43 @@
  * whole row; the maximum itself may pass a NaN by.
  */
 
-INLINE T NAME(row_max)(const T *x, size_t n)
+/* The largest of the lanes and of `last`. */
+INLINE T NAME(lane_max)(NAME(vector) max[LANE_VECTORS], const NAME(vector) last[LANE_VECTORS])
 {
-    NAME(vector) max[LANE_VECTORS];
-    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = NAME(broadcast)(-(T)INFINITY);
-    for (; n >= LANES; n -= LANES, x += LANES)
-        UNROLL for (int v = 0; v < LANE_VECTORS; v++)
-            max[v] = NAME(larger)(max[v], NAME(load)(x + v * WIDTH));
-    T lane[2 * LANES];
-    memcpy(lane, max, sizeof max);
-    memcpy(lane + LANES, x, n * sizeof(T));
-    T row = lane[0];
-    for (size_t l = 1; l < LANES + n; l++) row = lane[l] > row ? lane[l] : row;
-    return row;
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = VECTOR_MAX(last[v], max[v]);
+    UNROLL for (int s = LANE_VECTORS / 2; s > 0; s /= 2)
+        UNROLL for (int v = 0; v < s; v++) max[v] = VECTOR_MAX(max[v + s], max[v]);
+    T lane[WIDTH];
+    NAME(store)(lane, max[0]);
+    UNROLL for (int s = WIDTH / 2; s > 0; s /= 2)
+        UNROLL for (int l = 0; l < s; l++) lane[l] = lane[l + s] > lane[l] ? lane[l + s] : lane[l];
+    return lane[0];
 }
 
-/* e = exp(x - max) where e is not NULL; returns the sum of the exponentials. */
-INLINE T NAME(exp_sum)(T *e, const T *x, T max, size_t n)
+/* e = exp(x - max) where e is not NULL; returns the sum of these and stores the maximum. Whole lanes are
+ * followed by the last, filled up with minus infinities, whose exponentials are 0. */
+INLINE T NAME(exp_sum)(T *e, T *row_max, const T *x, size_t n)
 {
-    enum { CHUNK = 16 * LANES };
-    T unused[CHUNK];
-    NAME(vector) lanes[LANE_VECTORS] = {{0}};
-    for (size_t j = 0; j < n; j += CHUNK) {
-        const size_t width = n - j < CHUNK ? n - j : CHUNK;
-        T *to = e ? e + j : unused;
-        INDEPENDENT for (size_t l = 0; l < width; l++) to[l] = NAME(exp_of)(x[j + l] - max);
-        NAME(add_to_lanes)(lanes, to, width);
+    const size_t whole = n ? (n - 1) / LANES * LANES : 0;
+    NAME(vector) max[LANE_VECTORS], last[LANE_VECTORS], sum[LANE_VECTORS] = {{0}};
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = NAME(broadcast)(-(T)INFINITY);
+    NAME(load_lanes)(last, x + whole, n - whole, -(T)INFINITY);
+    for (size_t j = 0; j < whole; j += LANES)
+        UNROLL for (int v = 0; v < LANE_VECTORS; v++)
+            max[v] = VECTOR_MAX(NAME(load)(x + j + v * WIDTH), max[v]);
+    const T largest = *row_max = NAME(lane_max)(max, last);
+    for (size_t j = 0; j < whole; j += LANES)
+        UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
+            const NAME(vector) power = NAME(exp_of)(NAME(load)(x + j + v * WIDTH) - largest);
+            sum[v] += power;
+            if (e) NAME(store)(e + j + v * WIDTH, power);
+        }
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
+        last[v] = NAME(exp_of)(last[v] - largest);
+        sum[v] += last[v];
     }
-    return NAME(lane_sum)(lanes);
+    if (e) NAME(store_lanes)(e + whole, last, n - whole);
+    return NAME(lane_sum)(sum);
 }
 
 KERNEL(softmax)
@@ -44,24 +56,22 @@ KERNEL(softmax)
     const fn_rows_args *g = args;
     const size_t n = g->n;
     for (size_t i = begin; i < end; i++) {
-        const T *x = (const T *)g->a + i * n;
-        T *y = (T *)g->y + i * n;
-        const T sum = NAME(exp_sum)(y, x, NAME(row_max)(x, n), n);
-        INDEPENDENT for (size_t j = 0; j < n; j++) y[j] /= sum;
+        T *y = (T *)g->y + i * n, max;
+        const T factor = 1 / NAME(exp_sum)(y, &max, (const T *)g->a + i * n, n);
+        INDEPENDENT for (size_t j = 0; j < n; j++) y[j] *= factor;
     }
 }
 
 INLINE T NAME(dot)(const T *x, const T *y, size_t n)
 {
-    enum { CHUNK = 16 * LANES };
-    NAME(vector) lanes[LANE_VECTORS] = {{0}};
-    for (size_t j = 0; j < n; j += CHUNK) {
-        const size_t width = n - j < CHUNK ? n - j : CHUNK;
-        T products[CHUNK];
-        for (size_t l = 0; l < width; l++) products[l] = x[j + l] * y[j + l];
-        NAME(add_to_lanes)(lanes, products, width);
-    }
-    return NAME(lane_sum)(lanes);
+    NAME(vector) sum[LANE_VECTORS] = {{0}}, a[LANE_VECTORS], b[LANE_VECTORS];
+    for (; n > LANES; n -= LANES, x += LANES, y += LANES)
+        UNROLL for (int v = 0; v < LANE_VECTORS; v++)
+            sum[v] = VECTOR_FMA(NAME(load)(x + v * WIDTH), NAME(load)(y + v * WIDTH), sum[v]);
+    NAME(load_lanes)(a, x, n, 0);
+    NAME(load_lanes)(b, y, n, 0);
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) sum[v] = VECTOR_FMA(a[v], b[v], sum[v]);
+    return NAME(lane_sum)(sum);
 }
 
 /* dx = y * (dy - sum(dy * y)), dx being g->y, dy g->a and y g->b */
@@ -85,15 +95,15 @@ KERNEL(softmax_cross_entropy)
     for (size_t i = begin; i < end; i++) {
         const T *x = (const T *)g->logits + i * n;
         T *dx = g->dlogits ? (T *)g->dlogits + i * n : NULL;
-        const T max = NAME(row_max)(x, n);
         const size_t label = g->labels[i];
         const T at_label = x[label];
-        const T sum = NAME(exp_sum)(dx, x, max, n);
-        if (g->loss) ((T *)g->loss)[i] = NAME(log_of)(sum) - (at_label - max);
+        T max;
+        const T sum = NAME(exp_sum)(dx, &max, x, n);
+        if (g->loss) ((T *)g->loss)[i] = NAME(log_of)(NAME(broadcast)(sum))[0] - (at_label - max);
         if (dx) {
             const T scale = g->dloss ? ((const T *)g->dloss)[i] : 1;
-            const T probability = dx[label] / sum;
-            INDEPENDENT for (size_t j = 0; j < n; j++) dx[j] = dx[j] / sum * scale;
+            const T probability = dx[label] / sum, factor = scale / sum;
+            INDEPENDENT for (size_t j = 0; j < n; j++) dx[j] *= factor;
             dx[label] = (probability - 1) * scale;
         }
     }

@@ -20,16 +20,15 @@ INLINE NAME(vector) NAME(broadcast)(T x)
     return x - (NAME(vector)){0}; /* and not 0 + x, which loses the sign of -0 */
 }
 
-/* b where it is larger than a, else a. */
-INLINE NAME(vector) NAME(larger)(NAME(vector) a, NAME(vector) b)
-{
-    const NAME(mask) take_b = (NAME(mask))(b > a);
-    return (NAME(vector))((take_b & (NAME(mask))b) | (~take_b & (NAME(mask))a));
-}
-
 INLINE void NAME(store)(T *p, NAME(vector) v)
 {
     memcpy(p, &v, sizeof v);
+}
+
+/* Elements of a where the mask's bits are set, else of b. */
+INLINE NAME(vector) NAME(select)(NAME(mask) mask, NAME(vector) a, NAME(vector) b)
+{
+    return (NAME(vector))((mask & (NAME(mask))a) | (~mask & (NAME(mask))b));
 }
 
 /* Copies n < WIDTH elements, in pieces of constant size. */
@@ -41,6 +40,32 @@ INLINE void NAME(copy_few)(T *to, const T *from, size_t n)
             to += s;
             from += s;
         }
+}
+
+/* For levels without such an instruction: the elements of x where the mask's bits are set, which are the
+ * first ones. */
+__attribute__((unused)) INLINE NAME(vector) NAME(load_first)(const T *x, NAME(mask) mask)
+{
+    T few[WIDTH] = {0};
+    UNROLL for (int l = 0; l < WIDTH; l++)
+        if (mask[l]) few[l] = x[l];
+    return NAME(load)(few);
+}
+
+/* The first n < WIDTH elements of x, then `rest`: all of the last, short piece of a row. */
+INLINE NAME(vector) NAME(load_few)(const T *x, size_t n, T rest)
+{
+    NAME(mask) first;
+    UNROLL for (int l = 0; l < WIDTH; l++) first[l] = l;
+    first = (NAME(mask))(first < (UINT)n);
+    return NAME(select)(first, MASKED_LOAD(x, first), NAME(broadcast)(rest));
+}
+
+INLINE void NAME(store_few)(T *y, NAME(vector) v, size_t n)
+{
+    T all[WIDTH];
+    NAME(store)(all, v);
+    NAME(copy_few)(y, all, n);
 }
 
 /* Exchanges blocks of h elements: u gets the even blocks of both, those of u first in each pair, and v the
@@ -120,12 +145,24 @@ INLINE T NAME(lane_sum)(const NAME(vector) lanes[LANE_VECTORS])
     return lane[0];
 }
 
-/* Adds n elements of x to the lanes, element j to lane j % LANES. */
-INLINE void NAME(add_to_lanes)(NAME(vector) lanes[LANE_VECTORS], const T *x, size_t n)
+/* The n <= LANES elements at the end of a row, one in each lane, and `rest` in the others. */
+INLINE void NAME(load_lanes)(NAME(vector) lanes[LANE_VECTORS], const T *x, size_t n, T rest)
 {
-    for (; n >= LANES; n -= LANES, x += LANES)
-        UNROLL for (int v = 0; v < LANE_VECTORS; v++) lanes[v] += NAME(load)(x + v * WIDTH);
-    T tail[LANES] = {0};
-    memcpy(tail, x, n * sizeof(T));
-    UNROLL for (int v = 0; v < LANE_VECTORS; v++) lanes[v] += NAME(load)(tail + v * WIDTH);
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
+        const size_t before = v * WIDTH;
+        lanes[v] = n >= before + WIDTH ? NAME(load)(x + before)
+                                       : NAME(load_few)(x + before, n > before ? n - before : 0, rest);
+    }
+}
+
+/* Stores the first n <= LANES lanes. */
+INLINE void NAME(store_lanes)(T *y, const NAME(vector) lanes[LANE_VECTORS], size_t n)
+{
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
+        const size_t before = v * WIDTH;
+        if (n >= before + WIDTH)
+            NAME(store)(y + before, lanes[v]);
+        else if (n > before)
+            NAME(store_few)(y + before, lanes[v], n - before);
+    }
 }

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fastnn import _kernels
 
 X = np.ones((3, 4), np.float32)
+ROWS = np.array([2, 0, 1])
 
 
 def test_isa_can_be_forced(isa):
@@ -39,6 +41,14 @@ WRONG_TYPE = {
     "mixed gradient": lambda: _kernels.sgd(X.copy(), X.astype(float), 0.1),
     "list variable": lambda: _kernels.sgd([1.0], X, 0.1),
     "list slot": lambda: _kernels.adagrad(X.copy(), [1.0], X, 0.1, 1e-7),
+    "dropout key": lambda: _kernels.dropout(X, 0.5, 1.5, 0),
+    "gather list": lambda: _kernels.gather([1.0], ROWS, X),
+    "gather list of rows": lambda: _kernels.gather(X, [0, 1], X.copy()),
+    "gather rows": lambda: _kernels.gather(X, ROWS.astype(np.int32), X.copy()),
+    "gather rows of two axes": lambda: _kernels.gather(X, ROWS[None], X.copy()),
+    "gather complex": lambda: _kernels.gather(X.astype(complex), ROWS, X.copy()),
+    "gather longdouble": lambda: _kernels.gather(X.astype(np.longdouble), ROWS, X.copy()),
+    "gather out": lambda: _kernels.gather(X, ROWS, X.astype(int)),
     "rate": lambda: _kernels.sgd(X.copy(), X, "fast"),
 }
 
@@ -82,6 +92,28 @@ WRONG_VALUE = {
         r"labels\[0\] is 0",
     ),
     "logits axes": (lambda: _kernels.softmax_cross_entropy(X[0], np.zeros(4, int)), "two axes"),
+    "dropout rate": (lambda: _kernels.dropout(X, 1.5, 0, 0), "rate is 1.5; it must be from 0 to 1"),
+    "dropout nan": (lambda: _kernels.dropout(X, np.nan, 0, 0), "rate is nan"),
+    "dropout key": (lambda: _kernels.dropout(X, 0.5, 2**64, 0), "key is 18446744073709551616"),
+    "dropout counter": (
+        lambda: _kernels.dropout(X, 0.5, 0, -1),
+        "counter is -1; it must be from 0",
+    ),
+    "gather number": (lambda: _kernels.gather(np.array(1.0), ROWS, X.copy()), "at least one axis"),
+    "gather high": (
+        lambda: _kernels.gather(X, ROWS + 1, X.copy()),
+        r"rows\[0\] is 3; the 3 rows of x are numbered from 0 to 2",
+    ),
+    "gather negative": (lambda: _kernels.gather(X, ROWS - 1, X.copy()), r"rows\[1\] is -1"),
+    "gather out shape": (
+        lambda: _kernels.gather(X, ROWS, np.empty((3, 5), np.float32)),
+        r"out has shape \(3, 5\); the result has shape \(3, 4\)",
+    ),
+    "gather layout": (lambda: _kernels.gather(X.T, ROWS, X.T.copy()), "x must be aligned, C-cont"),
+    "gather rows layout": (
+        lambda: _kernels.gather(X, np.arange(6)[::2], X.copy()),
+        "rows must be aligned",
+    ),
     "gradient shape": (lambda: _kernels.sgd(X.copy(), X[0], 0.1), r"g has shape \(4,\)"),
     "slot shape": (lambda: _kernels.adagrad(X.copy(), X[0].copy(), X, 0.1, 1.0), "accumulator"),
 }
@@ -150,6 +182,7 @@ def test_an_output_must_be_fit_to_write_into(layout):
     for call in (
         lambda: _kernels.relu(X, out=bad),
         lambda: _kernels.matmul(np.ones((3, 3), np.float32), X, out=bad),
+        lambda: _kernels.gather(X, ROWS, bad),
         lambda: _kernels.sgd(bad, X, 0.1),
         lambda: _kernels.adagrad(X.copy(), bad, X, 0.1, 1e-7),
     ):
@@ -168,7 +201,9 @@ def test_out_receives_the_result(rng):
 def test_in_place(dtype, isa, rng):
     """Elementwise kernels and softmax may write over their input."""
     x = rng.standard_normal((5, 33)).astype(dtype)
-    for kernel in (_kernels.relu, _kernels.exp, _kernels.softmax):
+    dropout = partial(_kernels.dropout, rate=0.5, key=1, counter=2)
+    one_input = (_kernels.relu, _kernels.exp, _kernels.log, _kernels.tanh, _kernels.sigmoid)
+    for kernel in (*one_input, _kernels.softmax, dropout):
         expected, y = kernel(x), x.copy()
         kernel(y, out=y)
         np.testing.assert_array_equal(y, expected)
@@ -218,6 +253,11 @@ OVERLAPS = {
     ),
     "loss over labels": lambda: _kernels.softmax_cross_entropy(
         np.ones((4, 4)), LABELS[:4], out=LABELS.view(np.float64)[:4]
+    ),
+    "dropout": lambda: _kernels.dropout(MEMORY[:50], 0.5, 0, 0, out=MEMORY[1:51]),
+    "gather": lambda: _kernels.gather(MEMORY[:90].reshape(9, 10), ROWS, MEMORY[70:].reshape(3, 10)),
+    "gather over rows": lambda: _kernels.gather(
+        np.ones((1, 1)), LABELS[:4], LABELS[:4].view(np.float64).reshape(4, 1)
     ),
     "sgd": lambda: _kernels.sgd(MEMORY[:50], MEMORY[10:60], 0.1),
     "sgd, same": lambda: _kernels.sgd(MEMORY, MEMORY, 0.1),

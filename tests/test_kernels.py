@@ -46,6 +46,28 @@ def test_add(shape, dtype, isa, rng):
     assert (np.abs(_kernels.add_grad(x) - sums) <= tolerance(dtype, shape[0]) * bound).all()
 
 
+@pytest.mark.parametrize("m", [1, 15, 16, 17, 63, 64, 65, 200])
+def test_the_sums_of_columns_depend_on_their_own_column_alone(m, dtype, isa, rng):
+    """A column's sum has the same bits in a matrix of any width."""
+    x = draw(rng, (m, 1500), dtype)
+    whole = _kernels.add_grad(x)
+    for n in (1, 2, 10, 31, 32, 33, 100):
+        np.testing.assert_array_equal(_kernels.add_grad(x[:, :n]), whole[:n])
+
+
+def test_the_sums_of_columns_are_in_the_order_that_is_promised(dtype, isa, rng):
+    """Groups of 64 rows, in them sixteen lanes of four rows; every addition is rounded."""
+    x = draw(rng, (151, 3), dtype)
+    total = np.zeros(3, dtype)
+    for start in range(0, 151, 64):
+        group = np.zeros(3, dtype)
+        for lane in range(16):
+            rows = x[start : start + 64][lane::16]
+            group += np.add.accumulate(rows, dtype=dtype)[-1] if len(rows) else dtype(0)
+        total += group
+    np.testing.assert_array_equal(_kernels.add_grad(x), total)
+
+
 def test_add_axes(dtype, isa, rng):
     x, b = draw(rng, (2, 3, 4, 5), dtype), draw(rng, (4, 5), dtype)
     np.testing.assert_array_equal(_kernels.add(x, b), x + b)
@@ -80,6 +102,153 @@ def test_log(dtype, isa, rng):
     x = np.array([1, 0, -0.0, -1, np.inf, -np.inf, np.nan], dtype)
     expected = [0, -np.inf, -np.inf, np.nan, np.inf, np.nan, np.nan]
     np.testing.assert_array_equal(_kernels.log(x), expected)
+
+
+def finite(dtype):
+    """Magnitudes from the smallest subnormal number to the largest number, each with both signs."""
+    info = np.finfo(dtype)
+    exponents = np.linspace(np.log2(info.smallest_subnormal), info.maxexp - 0.1, 5000)
+    sizes = np.exp2(exponents.astype(np.longdouble)).astype(dtype)
+    return np.concatenate([sizes, -sizes])
+
+
+def test_tanh(dtype, isa, rng):
+    """3 units in the last place, for tiny numbers too."""
+    x = np.concatenate([rng.uniform(-20, 20, 100_000), rng.uniform(-1, 1, 100_000)]).astype(dtype)
+    x = np.concatenate([x, finite(dtype)])
+    exact = np.tanh(x.astype(np.longdouble))
+    assert ulps(_kernels.tanh(x), exact, dtype).max() <= 3
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan], dtype)
+    y = _kernels.tanh(x)
+    np.testing.assert_array_equal(y, [0, -0.0, 1, -1, np.nan])
+    np.testing.assert_array_equal(np.signbit(y[:4]), [False, True, False, True])
+    tiny = np.finfo(dtype).smallest_subnormal
+    np.testing.assert_array_equal(_kernels.tanh(np.array([tiny, -3 * tiny])), [tiny, -3 * tiny])
+
+
+def test_sigmoid(dtype, isa, rng):
+    """3 units in the last place, far into the negative too; 0 and 1 at the ends."""
+    limit = 87 if dtype is np.float32 else 708
+    x = np.concatenate([rng.uniform(-limit, 100, 100_000), rng.uniform(-1, 1, 100_000)])
+    x = np.concatenate([x.astype(dtype), finite(dtype)])
+    x = x[x > -limit]
+    exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    assert ulps(_kernels.sigmoid(x), exact, dtype).max() <= 3
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan, -1e30], dtype)
+    np.testing.assert_array_equal(_kernels.sigmoid(x), [0.5, 0.5, 1, 0, np.nan, 0])
+    # Subnormal results have fewer digits.
+    x = np.array([-95, -103] if dtype is np.float32 else [-720, -744], dtype)
+    exact = (1 / (1 + np.exp(-x.astype(np.longdouble)))).astype(dtype)
+    assert (np.abs(_kernels.sigmoid(x) - exact) <= np.finfo(dtype).smallest_subnormal).all()
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_gradients_from_outputs(shape, dtype, isa, rng):
+    dy, x = draw(rng, shape, dtype), draw(rng, shape, dtype)
+    y = np.asarray(np.tanh(x))
+    exact = dy.astype(float) * (1 - y.astype(float) ** 2)
+    np.testing.assert_allclose(_kernels.tanh_grad(dy, y), exact, tolerance(dtype), tolerance(dtype))
+    p = np.asarray(np.abs(y))
+    exact = dy.astype(float) * p * (1 - p.astype(float))
+    np.testing.assert_allclose(
+        _kernels.sigmoid_grad(dy, p), exact, tolerance(dtype), tolerance(dtype)
+    )
+    ends = np.array([0, 1, -1, np.nan], dtype)
+    np.testing.assert_array_equal(_kernels.tanh_grad(ends**0, ends), [1, 0, 0, np.nan])
+    np.testing.assert_array_equal(_kernels.sigmoid_grad(ends**0, ends), [0, 0, -2, np.nan])
+
+
+def philox(counter, key):
+    """Philox4x32 with ten rounds: four words from a counter of four words and a key of two."""
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [q >> 32 ^ c[1] ^ k[0], q % 2**32, p >> 32 ^ c[3] ^ k[1], p % 2**32]
+        k = [(k[0] + 0x9E3779B9) % 2**32, (k[1] + 0xBB67AE85) % 2**32]
+    return c
+
+
+PUBLISHED = [
+    ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+    ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+    (
+        [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+        [0xA4093822, 0x299F31D0],
+        [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "words"), PUBLISHED)
+def test_philox_is_the_published_function(counter, key, words):
+    assert philox(counter, key) == words
+
+
+def words_of(n, key, counter):
+    """The random words of n elements: element 64 g + 16 w + l has word w of counter 16 g + l."""
+    high = [counter % 2**32, counter >> 32]
+    halves = [key % 2**32, key >> 32]
+    blocks = [philox([i, 0, *high], halves) for i in range(-(-n // 64) * 16)]
+    return np.array(blocks).reshape(-1, 16, 4).transpose(0, 2, 1).reshape(-1)[:n]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (63,), (3, 65), (1000,)])
+@pytest.mark.parametrize(("key", "counter"), [(0, 0), (2**64 - 1, 1), (0xA4093822299F31D0, 2**40)])
+def test_dropout(shape, key, counter, dtype, isa, rng):
+    x = draw(rng, shape, dtype)
+    words = words_of(x.size, key, counter).reshape(shape)
+    for rate in (0.0, 0.1, 0.5, 0.999):
+        y = _kernels.dropout(x, rate, key, counter)
+        np.testing.assert_allclose(y, np.where(words >= rate * 2**32, x / (1 - rate), 0), 1e-6)
+    np.testing.assert_array_equal(_kernels.dropout(x, 1.0, key, counter), np.zeros(shape, dtype))
+
+
+def test_dropout_compares_whole_words(dtype, isa):
+    """The first word for key and counter 0 is 0x6627e8d5: a rate just above drops the element."""
+    one = np.ones(1, dtype)
+    assert _kernels.dropout(one, 0x6627E8D5 / 2**32, 0, 0) != 0
+    assert _kernels.dropout(one, 0x6627E8D6 / 2**32, 0, 0) == 0
+
+
+def test_dropout_of_many(dtype, isa):
+    """More elements than a thread takes at a time."""
+    y = _kernels.dropout(np.ones(40_000, dtype), 0.3, 5, 6)
+    np.testing.assert_array_equal(y != 0, words_of(40_000, 5, 6) >= 0.3 * 2**32)
+    assert abs((y == 0).mean() - 0.3) < 0.01
+
+
+def test_a_dropped_nan_is_gone(dtype, isa):
+    x = np.full(200, np.nan, dtype)
+    dropped = words_of(200, 1, 2) < 2**31
+    y = _kernels.dropout(x, 0.5, 1, 2)
+    np.testing.assert_array_equal(y, np.where(dropped, 0, np.nan))
+
+
+STORED = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
+
+
+@pytest.mark.parametrize("stored", STORED)
+@pytest.mark.parametrize("shape", [(5,), (5, 0), (5, 1), (5, 33), (5, 3, 7), (5, 1500)])
+def test_gather(stored, shape, dtype, isa, rng):
+    if stored.startswith("f"):
+        x = (rng.standard_normal(shape) * 100).astype(stored)
+    else:
+        x = rng.integers(0, 2**63, shape).astype(stored)
+    rows = np.array([4, 0, 4, 2, 1, 3, 3])
+    out = np.full((7, *shape[1:]), np.nan, dtype)
+    assert _kernels.gather(x, rows, out) is out
+    np.testing.assert_array_equal(out, x[rows].astype(dtype))
+    _kernels.gather(x, rows, out, 1 / 255)
+    np.testing.assert_array_equal(out, x[rows].astype(dtype) * dtype(1 / 255))
+    _kernels.gather(x, rows[:0], out[:0])
+
+
+def test_gather_of_every_float16(dtype, isa):
+    x = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(256, 256)
+    out = np.empty(x.shape, dtype)
+    _kernels.gather(x, np.arange(256), out)
+    np.testing.assert_array_equal(out, x.astype(dtype))
+    np.testing.assert_array_equal(np.signbit(out), np.signbit(x))
 
 
 def operand(rng, rows, columns, transposed, dtype):
@@ -247,7 +416,7 @@ def test_softmax_is_stable(dtype, isa):
     np.testing.assert_allclose(loss, [2e4, 2e4 + np.log(2)], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kernel", [_kernels.softmax, _kernels.exp])
+@pytest.mark.parametrize("kernel", [_kernels.softmax, _kernels.exp, _kernels.tanh, _kernels.log])
 def test_rows_stand_alone(kernel, dtype, isa, rng):
     x = draw(rng, (50, 21), dtype)
     np.testing.assert_array_equal(kernel(x)[7:8], kernel(x[7:8].copy()))
@@ -320,7 +489,10 @@ def test_levels_agree_bit_for_bit(dtype, rng):
         products = [_kernels.matmul(x, b) for b in (narrow, wide)]
         products += [_kernels.matmul(x, b, transpose_a=True) for b in (g, g[:, :10])]
         loss = _kernels.softmax_cross_entropy(x, np.arange(37))
-        rows = [_kernels.softmax(x), _kernels.add_grad(x), _kernels.exp(x), _kernels.log(x), loss]
+        rows = [_kernels.softmax(x), _kernels.softmax_grad(g, x), _kernels.add_grad(x), loss]
+        rows += [f(x) for f in (_kernels.exp, _kernels.log, _kernels.tanh, _kernels.sigmoid)]
+        rows += [_kernels.tanh_grad(g, x), _kernels.sigmoid_grad(g, x)]
+        rows += [_kernels.dropout(x, 0.5, 1, 2)]
         return [a.tobytes() for a in (w, v, *products, *rows)]
 
     before = _kernels.isa()

@@ -52,6 +52,31 @@ def log(x: Array, out: Array | None = None) -> Array:
     return np.log(x, out=out)
 
 
+def tanh(x: Array, out: Array | None = None) -> Array:
+    return np.tanh(x, out=out)
+
+
+def tanh_grad(dy: Array, y: Array, out: Array | None = None) -> Array:
+    dx = np.square(y, out=out)
+    np.subtract(1.0, dx, out=dx)
+    dx *= dy
+    return dx
+
+
+def sigmoid(x: Array, out: Array | None = None) -> Array:
+    y = np.negative(x, out=out)
+    np.exp(y, out=y)
+    y += 1.0
+    return np.reciprocal(y, out=y)
+
+
+def sigmoid_grad(dy: Array, y: Array, out: Array | None = None) -> Array:
+    dx = np.subtract(1.0, y, out=out)
+    dx *= y
+    dx *= dy
+    return dx
+
+
 def relu_grad(dy: Array, y: Array, out: Array | None = None) -> Array:
     positive = np.greater(y, 0.0, out=workspace(y.shape, np.dtype(bool)))
     return np.multiply(dy, positive, out=out)
@@ -114,6 +139,13 @@ def softmax_cross_entropy(
         if dloss is not None:
             p *= dloss[:, np.newaxis]
     return loss
+
+
+def gather(x: Array, rows: Array, out: Array) -> Array:
+    # Only in this mode does take write to `out` without a copy between.
+    chosen = np.take(x, rows, axis=0, out=workspace(out.shape, x.dtype), mode="clip")
+    np.copyto(out, chosen)
+    return out
 
 
 def sgd(w: Array, g: Array, learning_rate: float) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from math import exp as e_to
 from math import log as ln
 from math import sqrt
+from math import tanh as tangent
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,38 @@ def log(x: Matrix, out: Matrix | None = None) -> Matrix:
         for j, value in enumerate(row):
             y[i][j] = ln(value)
     return y
+
+
+def tanh(x: Matrix, out: Matrix | None = None) -> Matrix:
+    y = result_like(x, out)
+    for i, row in enumerate(x):
+        for j, value in enumerate(row):
+            y[i][j] = tangent(value)
+    return y
+
+
+def tanh_grad(dy: Matrix, y: Matrix, out: Matrix | None = None) -> Matrix:
+    dx = result_like(y, out)
+    for i, row in enumerate(dy):
+        for j, value in enumerate(row):
+            dx[i][j] = value * (1.0 - y[i][j] ** 2)
+    return dx
+
+
+def sigmoid(x: Matrix, out: Matrix | None = None) -> Matrix:
+    y = result_like(x, out)
+    for i, row in enumerate(x):
+        for j, value in enumerate(row):
+            y[i][j] = 1.0 / (1.0 + e_to(-value))
+    return y
+
+
+def sigmoid_grad(dy: Matrix, y: Matrix, out: Matrix | None = None) -> Matrix:
+    dx = result_like(y, out)
+    for i, row in enumerate(dy):
+        for j, value in enumerate(row):
+            dx[i][j] = value * y[i][j] * (1.0 - y[i][j])
+    return dx
 
 
 def relu_grad(dy: Matrix, y: Matrix, out: Matrix | None = None) -> Matrix:
@@ -141,6 +174,13 @@ def softmax_cross_entropy(
             for j in range(len(p[i])):
                 p[i][j] *= dloss[i]
     return loss
+
+
+def gather(x: list[list[int]], rows: list[int], out: Matrix) -> Matrix:
+    for i, row in enumerate(rows):
+        for j, value in enumerate(x[row]):
+            out[i][j] = float(value)
+    return out
 
 
 def sgd(w: Matrix, g: Matrix, learning_rate: float) -> None:

@@ -245,22 +245,44 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 @primitive
 def _tanh(x: Array) -> Array:
-    return np.tanh(x)
+    return _kernels.tanh(x)
 
 
 @_tanh.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
-    return (dy * (1 - square(call.output)),)
+    return (_tanh_grad(dy, call.output),)
+
+
+@primitive
+def _tanh_grad(dy: Array, y: Array) -> Array:
+    return _kernels.tanh_grad(dy, y)
+
+
+@_tanh_grad.gradient
+def _(call: Call, d: Tensor) -> Gradients:
+    dy, y = call.inputs
+    return lambda: _tanh_grad(d, y), lambda: d * dy * (-2 * y)
 
 
 @primitive
 def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + _kernels.exp(np.negative(x)))
+    return _kernels.sigmoid(x)
 
 
 @_sigmoid.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
-    return (dy * (call.output * (1 - call.output)),)
+    return (_sigmoid_grad(dy, call.output),)
+
+
+@primitive
+def _sigmoid_grad(dy: Array, y: Array) -> Array:
+    return _kernels.sigmoid_grad(dy, y)
+
+
+@_sigmoid_grad.gradient
+def _(call: Call, d: Tensor) -> Gradients:
+    dy, y = call.inputs
+    return lambda: _sigmoid_grad(d, y), lambda: d * dy * (1 - 2 * y)
 
 
 @primitive
