@@ -19,7 +19,7 @@
 enum { STREAM = 8, COMPUTE = 2 };
 #endif
 
-INLINE NAME(vector) NAME(relu_of)(NAME(vector) x, __attribute__((unused)) NAME(vector) same)
+INLINE NAME(vector) NAME(relu_of)(NAME(vector) x)
 {
     return (NAME(vector))(~(NAME(mask))(x < 0) & (NAME(mask))x);
 }
@@ -60,16 +60,9 @@ INLINE void NAME(map)(NAME(vector) (*f)(NAME(vector), NAME(vector)), const int v
     if (n) NAME(store_few)(y, f(NAME(load_few)(a, n, 0), NAME(load_few)(b, n, 0)), n);
 }
 
-KERNEL(relu)
-{
-    const fn_unary_args *g = args;
-    const T *x = (const T *)g->x + begin;
-    NAME(map)(NAME(relu_of), STREAM, (T *)g->y + begin, x, x, end - begin);
-}
-
 #undef UNARY
 #undef BINARY
-#define UNARY(name)                                                                                \
+#define UNARY(name, vectors)                                                                                \
     INLINE NAME(vector)                                                                            \
         NAME(name##_first)(NAME(vector) x, __attribute__((unused)) NAME(vector) same)              \
     {                                                                                              \
@@ -79,7 +72,7 @@ KERNEL(relu)
     {                                                                                              \
         const fn_unary_args *g = args;                                                             \
         const T *x = (const T *)g->x + begin;                                                      \
-        NAME(map)(NAME(name##_first), COMPUTE, (T *)g->y + begin, x, x, end - begin);              \
+        NAME(map)(NAME(name##_first), vectors, (T *)g->y + begin, x, x, end - begin);              \
     }
 #define BINARY(name)                                                                               \
     KERNEL(name)                                                                                   \
@@ -89,10 +82,11 @@ KERNEL(relu)
                   (const T *)g->b + begin, end - begin);                                           \
     }
 
-UNARY(exp)
-UNARY(log)
-UNARY(tanh)
-UNARY(sigmoid)
+UNARY(relu, STREAM)
+UNARY(exp, COMPUTE)
+UNARY(log, COMPUTE)
+UNARY(tanh, COMPUTE)
+UNARY(sigmoid, COMPUTE)
 BINARY(add)
 /* b is the op's output: relu's is positive exactly where the input was. */
 BINARY(relu_grad)

@@ -86,44 +86,36 @@ typedef struct NAME(panel) {
     size_t tile_step, row_step, k_step;
 } NAME(panel);
 
-/* Stores a vector of sums at c; bias and mask, where they are not NULL, are what belongs there. */
-INLINE void NAME(finish)(const NAME(target) *t, NAME(vector) sum, T *c, const T *bias, const T *mask)
+/* Stores the first n elements of a vector of sums at c; bias and mask, where they are not NULL, are what
+ * belongs there. */
+INLINE void NAME(finish)(const NAME(target) *t, NAME(vector) sum, T *c, const T *bias, const T *mask, size_t n)
 {
-    NAME(vector) x = (t->first ? (NAME(vector)){0} : NAME(load)(c)) + sum;
+    const int held = !t->first || t->accumulate;
+    const NAME(vector) before = held ? NAME(load_left)(c, n) : (NAME(vector)){0};
+    NAME(vector) x = (t->first ? (NAME(vector)){0} : before) + sum;
     if (t->accumulate)
-        x = VECTOR_FMA(NAME(broadcast)(t->alpha), x, NAME(load)(c));
+        x = VECTOR_FMA(NAME(broadcast)(t->alpha), x, before);
     else if (!t->plain) {
         x *= NAME(broadcast)(t->alpha);
-        if (bias) x += NAME(load)(bias);
-        if (t->relu) x = NAME(relu_of)(x, x);
-        if (mask) x = NAME(relu_grad_of)(x, NAME(load)(mask));
+        if (bias) x += NAME(load_left)(bias, n);
+        if (t->relu) x = NAME(relu_of)(x);
+        if (mask) x = NAME(relu_grad_of)(x, NAME(load_left)(mask, n));
     }
-    NAME(store)(c, x);
-}
-
-/* Copies n < WIDTH elements into a vector's room. */
-INLINE const T *NAME(hold)(T room[WIDTH], const T *from, size_t n)
-{
-    NAME(store)(room, (NAME(vector)){0});
-    NAME(copy_few)(room, from, n);
-    return room;
+    if (n < WIDTH)
+        NAME(store_few)(c, x, n);
+    else
+        NAME(store)(c, x);
 }
 
 /* Stores n elements of a row of sums, which fill whole vectors. */
 INLINE void NAME(finish_row)(const NAME(target) *t, const T *sums, T *c, const T *bias, const T *mask,
                              size_t n)
 {
-    for (; n >= WIDTH; n -= WIDTH, sums += WIDTH, c += WIDTH) {
-        NAME(finish)(t, NAME(load)(sums), c, bias, mask);
-        if (bias) bias += WIDTH;
-        if (mask) mask += WIDTH;
-    }
-    if (!n) return;
-    T out[WIDTH], held[2][WIDTH];
-    if (!t->first || t->accumulate) NAME(hold)(out, c, n);
-    NAME(finish)(t, NAME(load)(sums), out, bias ? NAME(hold)(held[0], bias, n) : NULL,
-                 mask ? NAME(hold)(held[1], mask, n) : NULL);
-    NAME(copy_few)(c, out, n);
+    size_t j = 0;
+    for (; j + WIDTH <= n; j += WIDTH)
+        NAME(finish)(t, NAME(load)(sums + j), c + j, bias ? bias + j : NULL, mask ? mask + j : NULL, WIDTH);
+    if (j < n)
+        NAME(finish)(t, NAME(load)(sums + j), c + j, bias ? bias + j : NULL, mask ? mask + j : NULL, n - j);
 }
 
 /* Stores a tile, whose rows of sums lie `width` apart. */
@@ -241,9 +233,9 @@ static void NAME(copy_transposed)(T *to, size_t width, const T *x, size_t ldx, s
 /* Copies the rows of a tile's columns that are too few for a tile, zero-padded. */
 static void NAME(copy_narrow)(T *to, const T *b, size_t ldb, size_t k, size_t columns)
 {
-    memset(to, 0, k * TILE_COLUMNS * sizeof(T));
     for (size_t p = 0; p < k; p++, to += TILE_COLUMNS, b += ldb)
-        for (size_t j = 0; j < columns; j++) to[j] = b[j];
+        UNROLL for (size_t j = 0; j < TILE_COLUMNS; j += WIDTH)
+            NAME(store)(to + j, NAME(load_left)(b + j, columns > j ? columns - j : 0));
 }
 
 /* Copies a panel of rows, which are columns in memory, over a block of k, tile by tile. */
@@ -386,7 +378,7 @@ static void NAME(finish_square)(const NAME(target) *target, const T *sums, size_
     if (rows == WIDTH && columns >= WIDTH)
         UNROLL for (int s = 0; s < WIDTH; s++)
         {
-            NAME(finish)(&t, square[s], c, t.bias, mask);
+            NAME(finish)(&t, square[s], c, t.bias, mask, WIDTH);
             c += t.ldc;
             if (mask) mask += t.ldc;
         }
@@ -467,7 +459,7 @@ static void NAME(gemm_block)(const fn_gemm_args *g, size_t p, size_t k)
     }
 }
 
-/* LANES steps of k of a tile of dot products; only lanes that `kept` has bits of count, if it is given. */
+/* LANES steps of k of a tile of dot products, or those that `kept` has bits of. */
 INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum, const T *a, size_t lda,
                             const T *b, size_t ldb, const NAME(mask) *kept)
 {
@@ -477,8 +469,12 @@ INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum
         UNROLL for (int j = 0; j < columns; j++) bv[j] = NAME(load)(b + (size_t)j * ldb + v * WIDTH);
         UNROLL for (int i = 0; i < rows; i++)
         {
-            NAME(vector) av = NAME(load)(a + (size_t)i * lda + v * WIDTH);
-            if (kept) av = (NAME(vector))((NAME(mask))av & kept[v]);
+            const T *at = a + (size_t)i * lda + v * WIDTH;
+            NAME(vector) av;
+            if (kept)
+                av = (NAME(vector))MASKED_LOAD(at, kept[v]);
+            else
+                av = NAME(load)(at);
             IN_REGISTER(av);
             UNROLL for (int j = 0; j < columns; j++)
             {
@@ -490,7 +486,7 @@ INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum
 }
 
 /* Dot products of `rows` rows of a with `columns` columns of b, which lie as rows padded with zeros: the
- * folded lanes of row i and column j go to folded[i * row_step + j]. Reads whole LANES of a. */
+ * folded lanes of row i and column j go to folded[i * row_step + j]. */
 INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T *a, size_t lda, const T *b,
                             size_t ldb, const NAME(mask) *last, NAME(vector) *folded, size_t row_step)
 {
@@ -529,12 +525,12 @@ INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
 /* LANE_ROWS rows or one of a short product over a block of k: `columns` holds those of b as rows of length
  * ldt. */
 static void NAME(short_rows)(int rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
-                             size_t lda, const T *columns, size_t ldt, const NAME(mask) *last,
+                             const T *columns, size_t ldt, const NAME(mask) *last,
                              NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS])
 {
     const NAME(target) t = NAME(target_at)(g, i, 0, p, k, g->n);
     for (size_t j = 0; j < g->n; j += LANE_COLUMNS)
-        (rows == LANE_ROWS ? NAME(lane_rows) : NAME(lane_row))(k, a, lda, columns + j * ldt, ldt, last,
+        (rows == LANE_ROWS ? NAME(lane_rows) : NAME(lane_row))(k, a, g->lda, columns + j * ldt, ldt, last,
                                                                &folded[0][j], SHORT_COLUMNS);
     T sums[LANE_ROWS * SHORT_N];
     for (int r = 0; r < rows; r++)
@@ -545,13 +541,13 @@ static void NAME(short_rows)(int rows, const fn_gemm_args *g, size_t i, size_t p
 
 /* The same where b has one column: sums of WIDTH rows make one vector. */
 static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
-                           size_t lda, const T *column, const NAME(mask) *last)
+                           const T *column, const NAME(mask) *last)
 {
     NAME(vector) folded[WIDTH];
     size_t r = 0;
     for (; r + DOT_ROWS <= rows; r += DOT_ROWS)
-        NAME(dots_of_rows)(k, a + r * lda, lda, column, 0, last, folded + r, 1);
-    for (; r < rows; r++) NAME(dots_of_row)(k, a + r * lda, lda, column, 0, last, folded + r, 1);
+        NAME(dots_of_rows)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
+    for (; r < rows; r++) NAME(dots_of_row)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
     for (; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
     T sums[WIDTH];
     NAME(store)(sums, NAME(sums_of)(folded));
@@ -565,25 +561,26 @@ static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t 
 
 /* A short product of at most LANES steps of k, of which each lane holds one: rows of b times elements of a,
  * added in the order of the tree. */
-INLINE NAME(vector) NAME(product)(const T *a, const T *b, int l)
+INLINE NAME(vector) NAME(product)(const T *a, const T *b, size_t k, size_t l)
 {
-    return VECTOR_FMA(NAME(broadcast)(a[l]), NAME(load)(b + l * SHORT_N), (NAME(vector)){0});
+    NAME(vector) x = {0};
+    if (l < k) x = VECTOR_FMA(NAME(broadcast)(a[l]), NAME(load)(b + l * SHORT_N), x);
+    return x;
 }
 
 static void NAME(shallow_block)(const fn_gemm_args *g)
 {
     const T *a = g->a, *b = g->b;
+    const size_t k = g->k;
     T *rows = g->scratch;
-    memset(rows, 0, LANES * SHORT_N * sizeof(T));
-    for (size_t p = 0; p < g->k; p++)
-        for (size_t j = 0; j < g->n; j++)
-            rows[p * SHORT_N + j] = g->transpose_b ? b[j * g->ldb + p] : b[p * g->ldb + j];
-    NAME(target) t = NAME(target_at)(g, 0, 0, 0, g->k, g->n);
+    if (g->transpose_b)
+        NAME(copy_transposed)(rows, SHORT_N, b, g->ldb, k, g->n);
+    else
+        for (size_t p = 0; p < k; p++)
+            for (size_t j = 0; j < g->n; j += WIDTH)
+                NAME(store)(rows + p * SHORT_N + j, NAME(load_left)(b + p * g->ldb + j, g->n - j));
+    NAME(target) t = NAME(target_at)(g, 0, 0, 0, k, g->n);
     for (size_t i = 0; i < g->m; i++, a += g->lda) {
-        T padded[LANES] = {0}, sums[SHORT_N];
-        if (g->k < LANES)
-            for (size_t p = 0; p < g->k; p++) padded[p] = a[p];
-        const T *x = g->k < LANES ? padded : a;
         for (size_t j = 0; j < g->n; j += WIDTH) {
             NAME(vector) sum[2];
             UNROLL for (int l = 0; l < 2; l++)
@@ -595,15 +592,16 @@ static void NAME(shallow_block)(const fn_gemm_args *g)
                     UNROLL for (int e = 0; e < 2; e++)
                     {
                         const int at = l + 2 * q + 4 * e;
-                        quarter[e] = NAME(product)(x, rows + j, at) + NAME(product)(x, rows + j, at + 8);
+                        quarter[e] = NAME(product)(a, rows + j, k, at) + NAME(product)(a, rows + j, k, at + 8);
                     }
                     part[q] = quarter[0] + quarter[1];
                 }
                 sum[l] = part[0] + part[1];
             }
-            NAME(store)(sums + j, sum[0] + sum[1]);
+            const size_t left = g->n - j;
+            NAME(finish)(&t, sum[0] + sum[1], t.c + j, t.bias ? t.bias + j : NULL,
+                         t.mask ? t.mask + j : NULL, left < WIDTH ? left : WIDTH);
         }
-        NAME(finish_row)(&t, sums, t.c, t.bias, t.mask, g->n);
         t.c += g->ldc;
         if (t.mask) t.mask += g->ldc;
     }
@@ -614,7 +612,7 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
     const T *a = (const T *)g->a + p;
     const T *b = (const T *)g->b + (g->transpose_b ? p : p * g->ldb);
     const size_t ldt = (k + LANES - 1) / LANES * LANES;
-    T *columns = g->scratch, *a_copy = columns + (FN_BLOCK_MAX + LANES) * SHORT_COLUMNS;
+    T *columns = g->scratch;
     memset(columns, 0, (g->n + LANE_COLUMNS - 1) * ldt * sizeof(T));
     if (g->transpose_b)
         for (size_t j = 0; j < g->n; j++) memcpy(columns + j * ldt, b + j * g->ldb, k * sizeof(T));
@@ -626,22 +624,13 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
     const size_t step = g->n == 1 ? WIDTH : LANE_ROWS;
     for (size_t i = 0; i < g->m; i += step, a += step * g->lda) {
         const size_t rows = g->m - i < step ? g->m - i : step;
-        const T *from = a;
-        size_t lda = g->lda;
-        /* Whole lanes must not be read beyond the end of a. */
-        if (ldt > k && (g->m - i - rows) * lda < ldt - k) {
-            for (size_t r = 0; r < rows; r++) memcpy(a_copy + r * ldt, a + r * lda, k * sizeof(T));
-            from = a_copy;
-            lda = ldt;
-        }
         if (g->n == 1)
-            NAME(dot_rows)(rows, g, i, p, k, from, lda, columns, last);
+            NAME(dot_rows)(rows, g, i, p, k, a, columns, last);
         else if (rows == LANE_ROWS)
-            NAME(short_rows)(LANE_ROWS, g, i, p, k, from, lda, columns, ldt, last, folded);
+            NAME(short_rows)(LANE_ROWS, g, i, p, k, a, columns, ldt, last, folded);
         else
             for (size_t r = 0; r < rows; r++)
-                NAME(short_rows)(1, g, i + r, p, k, from + r * lda, lda, columns, ldt, last,
-                                 folded);
+                NAME(short_rows)(1, g, i + r, p, k, a + r * g->lda, columns, ldt, last, folded);
     }
 }
 

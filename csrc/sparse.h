@@ -38,12 +38,9 @@ INLINE void NAME(copy_section)(T *to, const int vectors, const T *b, size_t ldb,
         for (size_t p = 0; p < k; p++, to += width, b += ldb)
             UNROLL for (int v = 0; v < vectors; v++) NAME(store)(to + v * WIDTH, NAME(load)(b + v * WIDTH));
     else
-        for (size_t p = 0; p < k; p++, to += width, b += ldb) {
-            size_t j = 0;
-            for (; j + WIDTH <= columns; j += WIDTH) NAME(store)(to + j, NAME(load)(b + j));
-            for (size_t l = j; l < width; l += WIDTH) NAME(store)(to + l, (NAME(vector)){0});
-            NAME(copy_few)(to + j, b + j, columns - j);
-        }
+        for (size_t p = 0; p < k; p++, to += width, b += ldb)
+            for (size_t j = 0; j < width; j += WIDTH)
+                NAME(store)(to + j, NAME(load_left)(b + j, columns > j ? columns - j : 0));
 }
 
 /* The rows [i, i + m) of c over one section [p, p + k) of k, which begins or ends a block of k or not. */
@@ -77,7 +74,7 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
         if (ends && t.columns == width) {
             UNROLL for (int v = 0; v < vectors; v++)
                 NAME(finish)(&t, sum[v], c + v * WIDTH, t.bias ? t.bias + v * WIDTH : NULL,
-                             mask ? mask + v * WIDTH : NULL);
+                             mask ? mask + v * WIDTH : NULL, WIDTH);
             continue;
         }
         UNROLL for (int v = 0; v < vectors; v++) NAME(store)(sums + v * WIDTH, sum[v]);

@@ -61,6 +61,12 @@ INLINE NAME(vector) NAME(load_few)(const T *x, size_t n, T rest)
     return NAME(select)(first, MASKED_LOAD(x, first), NAME(broadcast)(rest));
 }
 
+/* What there is of a vector where n elements are left: at least as many, a few or none. */
+INLINE NAME(vector) NAME(load_left)(const T *x, size_t n)
+{
+    return n < WIDTH ? NAME(load_few)(x, n, 0) : NAME(load)(x);
+}
+
 INLINE void NAME(store_few)(T *y, NAME(vector) v, size_t n)
 {
     T all[WIDTH];
