@@ -60,7 +60,7 @@ enum {
     COPY_PANEL = 192,        /* from so many columns on, rows that are columns in memory are copied */
     COPY_ROWS = 128,         /* from so many on, rows that lie badly: */
     BAD_DISTANCE = 4096,     /* a multiple of so many bytes apart */
-    AHEAD = 6,               /* steps of k that the copying tile fetches ahead */
+    AHEAD = 24,              /* steps of k that the copying tile fetches ahead */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
     STORE_COST = 6,          /* of transposing an element of a tile in registers */
     ROWS_AT_ONCE = 4,        /* rows of b that a single row takes together, */
@@ -476,6 +476,8 @@ INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum
             else
                 av = NAME(load)(at);
             IN_REGISTER(av);
+            /* Each of a's elements is used once here: what counts is how soon the next rows come. */
+            if (columns == 1 && v * VECTOR_BYTES % 64 == 0) __builtin_prefetch(at + (size_t)rows * lda);
             UNROLL for (int j = 0; j < columns; j++)
             {
                 NAME(vector) *to = &sum[(i * columns + j) * LANE_VECTORS + v];
@@ -592,9 +594,11 @@ static void NAME(shallow_block)(const fn_gemm_args *g)
                     UNROLL for (int e = 0; e < 2; e++)
                     {
                         const int at = l + 2 * q + 4 * e;
-                        quarter[e] = NAME(product)(a, rows + j, k, at) + NAME(product)(a, rows + j, k, at + 8);
+                        quarter[e] = NAME(product)(a, rows + j, k, at);
+                        if (k > 8) quarter[e] += NAME(product)(a, rows + j, k, at + 8);
                     }
-                    part[q] = quarter[0] + quarter[1];
+                    part[q] = quarter[0];
+                    if (k > 4) part[q] += quarter[1];
                 }
                 sum[l] = part[0] + part[1];
             }
@@ -647,7 +651,8 @@ static int NAME(is_swapped)(const fn_gemm_args *g)
 /* The first of `length` rows or columns of part `unit` of `parts`, which differ by one tile at most. */
 static size_t NAME(part_start)(size_t length, size_t unit, size_t parts, size_t tile)
 {
-    const size_t start = (length + tile - 1) / tile * unit / parts * tile;
+    const size_t tiles = (length + tile - 1) / tile;
+    const size_t start = (parts == 1 ? tiles * unit : tiles * unit / parts) * tile;
     return start < length ? start : length;
 }
 
