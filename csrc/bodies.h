@@ -13,6 +13,8 @@
 #include "gather.h"
 #include "optimizer.h"
 #include "gemm.h"
+#include "short.h"
+#include "product.h"
 #include "sparse.h"
 
 static const fn_kernels NAME(kernels) = {

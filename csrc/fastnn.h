@@ -108,9 +108,9 @@ static inline size_t fn_block_length(size_t k)
     return blocks ? (k + blocks - 1) / blocks : 1;
 }
 
-/* c = relu(alpha * a . b + bias) as above, a being compressed: the elements of its row i that are not zero are
- * values[starts[i] .. ends[i]), in the columns given there, which ascend. b is finite. `product` has all but
- * a; its transpose_a says that these rows are the columns of the op's a. Units are parts_down times
+/* c = relu(alpha * a . b + bias) as above, a being compressed: the elements of its row i that are not zero
+ * are values[starts[i] .. ends[i]), in the columns given there, which ascend. b is finite. `product` has all
+ * but a; its transpose_a says that these rows are the columns of the op's a. Units are parts_down times
  * parts_across, which is the number of strips of sparse_strip columns; a part has at most FN_SPARSE_ROWS
  * rows. */
 typedef struct fn_sparse_args {
@@ -155,7 +155,7 @@ typedef struct fn_kernels {
     fn_kernel *dropout;                    /* philox.h: fn_dropout_args */
     fn_kernel *gather;                     /* gather.h: fn_gather_args; units are rows */
     fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */
-    fn_kernel *gemm;                       /* gemm.h: fn_gemm_args */
+    fn_kernel *gemm;                       /* product.h: fn_gemm_args */
     fn_kernel *sparse_gemm, *expand;       /* sparse.h: fn_sparse_args; expand: c (m x k) is a */
     fn_kernel *count_nonzeros, *compress;  /* fn_compress_args */
     fn_kernel *transpose_compressed;       /* fn_transpose_args */

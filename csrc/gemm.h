@@ -1,4 +1,5 @@
-/* c = relu(alpha * op(a) . op(b) + bias) and its kin: the matrix product.
+/* c = relu(alpha * op(a) . op(b) + bias) and its kin: the matrix product. (Short ones: short.h. In which
+ * parts, and which way each is computed: product.h.)
  *
  * One exact meaning. An element of op(a) . op(b) is a chain of fused multiply-adds over k ascending within
  * each block of k, and the blocks' sums are added in order to +0. All blocks but the last have the same
@@ -20,43 +21,27 @@
  * Rows are copied where that pays (many columns, and rows that are columns in memory or that lie a large
  * power of two apart, and so push each other out of the cache).
  *
- * Which operand gives rows and which columns is free, since c may be computed as the transpose of
- * op(b)' . op(a)': `is_swapped` compares what both ways cost in padding and in transposing copies. Tiles of
- * a swapped product are transposed in registers as they go out.
+ * Tiles of a swapped product, which is the transpose of the one asked for, are transposed in registers as
+ * they go out.
  *
- * Few rows (m <= 4) take tiles of few rows and many columns instead, straight from b; n <= 16 takes tiles
- * of LANE_ROWS x LANE_COLUMNS dot products, whose sums are joined for WIDTH columns at a time.
+ * Few rows cannot fill the pipeline with tiles of this shape, nor would they pay for copies. Two to four
+ * take tiles of few rows and many columns, straight from b. One row is bound by how fast b comes: it takes
+ * b as it lies, several rows at a time; where b is transposed, squares of it, transposed in registers.
  */
 
 #undef TILE_COLUMNS
 #undef TILE_SUMS
 #undef PANEL_ROWS
-#undef LANE_ROWS
-#undef LANE_COLUMNS
-#undef SHORT_COLUMNS
-#undef DOT_ROWS
 #undef GEMM_SCRATCH
 #define TILE_COLUMNS (TILE_VECTORS * WIDTH)
 #define TILE_SUMS (TILE_ROWS * TILE_VECTORS)
 #define PANEL_ROWS (1152 / (int)sizeof(T)) /* a multiple of TILE_ROWS */
-/* The tile of the short-n path: as many chains as the other tiles have, or nearly so. */
-#define LANE_COLUMNS (LANE_VECTORS == 1 ? 5 : 2)
-#define LANE_ROWS                                                                                  \
-    (TILE_SUMS < 2 * LANE_COLUMNS * LANE_VECTORS    ? 1                                            \
-     : TILE_SUMS >= 4 * LANE_COLUMNS * LANE_VECTORS ? 4                                            \
-                                                    : TILE_SUMS / (LANE_COLUMNS * LANE_VECTORS))
-#define SHORT_COLUMNS (SHORT_N + LANE_COLUMNS - 1)
-/* And where b has one column only: rows, of which WIDTH is a multiple. */
-#define DOT_ROWS (LANE_VECTORS <= 2 && WIDTH >= 4 ? 4 : WIDTH < 2 ? 1 : 2)
-/* A panel of rows, and then one of columns or all columns of a short b. */
-#define GEMM_SCRATCH                                                                               \
-    (sizeof(T) * (FN_BLOCK_MAX + LANES) *                                                          \
-     (PANEL_ROWS + (TILE_COLUMNS > SHORT_COLUMNS ? TILE_COLUMNS : SHORT_COLUMNS)))
+/* A panel of rows, and then one of columns; a short product needs less. */
+#define GEMM_SCRATCH (sizeof(T) * (FN_BLOCK_MAX + LANES) * (PANEL_ROWS + TILE_COLUMNS))
 
 #ifndef GEMM_CHOICES
 #define GEMM_CHOICES
 enum {
-    SHORT_N = 16,
     COPY_PANEL = 192,        /* from so many columns on, rows that are columns in memory are copied */
     COPY_ROWS = 128,         /* from so many on, rows that lie badly: */
     BAD_DISTANCE = 4096,     /* a multiple of so many bytes apart */
@@ -88,7 +73,8 @@ typedef struct NAME(panel) {
 
 /* Stores the first n elements of a vector of sums at c; bias and mask, where they are not NULL, are what
  * belongs there. */
-INLINE void NAME(finish)(const NAME(target) *t, NAME(vector) sum, T *c, const T *bias, const T *mask, size_t n)
+INLINE void NAME(finish)(const NAME(target) *t, NAME(vector) sum, T *c, const T *bias, const T *mask,
+                         size_t n)
 {
     const int held = !t->first || t->accumulate;
     const NAME(vector) before = held ? NAME(load_left)(c, n) : (NAME(vector)){0};
@@ -282,23 +268,6 @@ static NAME(target) NAME(target_at)(const fn_gemm_args *g, size_t i, size_t j, s
         .relu = g->relu};
 }
 
-#undef ROW_TILE
-#define ROW_TILE(rows)                                                                             \
-    for (; j + TILE_SUMS / rows * WIDTH <= g->n; j += TILE_SUMS / rows * WIDTH) {                  \
-        const NAME(target) t = NAME(target_at)(g, 0, j, p, k, TILE_SUMS / rows * WIDTH);           \
-        NAME(tile)(rows, TILE_SUMS / rows, 0, k, a, b + j, g->ldb, NULL, &t);                      \
-    }
-
-/* Few rows: as many columns as whole wide tiles cover, whose number is returned. */
-static size_t NAME(few_rows)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
-{
-    size_t j = 0;
-    if (g->m == 2) ROW_TILE(2)
-    if (g->m == 3) ROW_TILE(3)
-    if (g->m == 4) ROW_TILE(4)
-    return j;
-}
-
 /* sums += a few elements of a, k_step apart, times as many rows of b, the rows following each other. */
 INLINE void NAME(add_rows_of_b)(const int few, T *sums, const T *a, size_t k_step, const T *b, size_t ldb,
                                 size_t columns)
@@ -317,7 +286,7 @@ INLINE void NAME(add_rows_of_b)(const int few, T *sums, const T *a, size_t k_ste
 
 /* One row: b is read as it lies, from which the machine can foresee what comes next, and sums wait in the
  * first-level cache. */
-static void NAME(one_row)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
+static size_t NAME(one_row)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
 {
     T *sums = g->scratch;
     for (size_t j = 0; j < g->n; j += ROW_COLUMNS) {
@@ -328,10 +297,12 @@ static void NAME(one_row)(const fn_gemm_args *g, NAME(panel) a, const T *b, size
             NAME(add_rows_of_b)(ROWS_AT_ONCE, sums, a.data + q * a.k_step, a.k_step, b + q * g->ldb + j,
                                 g->ldb, columns);
         for (; q < k; q++)
-            NAME(add_rows_of_b)(1, sums, a.data + q * a.k_step, a.k_step, b + q * g->ldb + j, g->ldb, columns);
+            NAME(add_rows_of_b)(1, sums, a.data + q * a.k_step, a.k_step, b + q * g->ldb + j, g->ldb,
+                                columns);
         const NAME(target) t = NAME(target_at)(g, 0, j, p, k, columns);
         NAME(finish_tile)(&t, sums, 1, columns);
     }
+    return g->n;
 }
 
 /* One row against rows of b, squares of which are transposed in registers on their way: as many columns as
@@ -366,6 +337,25 @@ static size_t NAME(row_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *b
     return j;
 }
 
+#undef ROW_TILE
+#define ROW_TILE(rows)                                                                             \
+    for (; j + TILE_SUMS / rows * WIDTH <= g->n; j += TILE_SUMS / rows * WIDTH) {                  \
+        const NAME(target) t = NAME(target_at)(g, 0, j, p, k, TILE_SUMS / rows * WIDTH);           \
+        NAME(tile)(rows, TILE_SUMS / rows, 0, k, a, b + j, g->ldb, NULL, &t);                      \
+    }
+
+/* Few rows: as many columns as can be done without copies, whose number is returned. */
+static size_t NAME(few_rows)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
+{
+    if (g->m == 1) return (g->transpose_b ? NAME(row_of_dots) : NAME(one_row))(g, a, b, p, k);
+    size_t j = 0;
+    if (g->transpose_b) return j;
+    if (g->m == 2) ROW_TILE(2)
+    if (g->m == 3) ROW_TILE(3)
+    if (g->m == 4) ROW_TILE(4)
+    return j;
+}
+
 /* Stores a square of sums transposed, or the part of it that c has room for. */
 static void NAME(finish_square)(const NAME(target) *target, const T *sums, size_t rows, size_t columns)
 {
@@ -388,13 +378,15 @@ static void NAME(finish_square)(const NAME(target) *target, const T *sums, size_
                              mask ? mask + s * t.ldc : NULL, rows);
 }
 
-/* Columns [j, j + columns) of rows [i, i + m) of a swapped product: a few tiles into a buffer at a time, and
- * from there, transposed, to c. */
-static void NAME(swapped_column)(const fn_gemm_args *g, size_t i, size_t m, size_t j, size_t columns, size_t p,
-                                 size_t k, int copying, NAME(panel) a, const T *b, size_t ldb, T *copy)
+/* Columns [j, j + columns) of rows [i, i + m) of a swapped product: a few tiles into a buffer at a time,
+ * and from there, transposed, to c. */
+static void NAME(swapped_column)(const fn_gemm_args *g, size_t i, size_t m, size_t j, size_t columns,
+                                 size_t p, size_t k, int copying, NAME(panel) a, const T *b, size_t ldb,
+                                 T *copy)
 {
     T buffer[(SWAP_ROWS + WIDTH) * TILE_COLUMNS];
-    const NAME(target) t = {.c = buffer, .ldc = TILE_COLUMNS, .columns = TILE_COLUMNS, .first = 1, .plain = 1};
+    const NAME(target) t = {
+        .c = buffer, .ldc = TILE_COLUMNS, .columns = TILE_COLUMNS, .first = 1, .plain = 1};
     for (size_t start = 0; start < m; start += SWAP_ROWS) {
         const size_t rows = m - start < SWAP_ROWS ? m - start : SWAP_ROWS;
         NAME(tile_column)(rows, copying, k, a, b, ldb, copy, t);
@@ -413,302 +405,51 @@ static void NAME(swapped_column)(const fn_gemm_args *g, size_t i, size_t m, size
     }
 }
 
+/* The rows of each of near-equal panels. */
+static size_t NAME(panel_rows)(size_t m)
+{
+    const size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, panels = (m + PANEL_ROWS - 1) / PANEL_ROWS;
+    return panels ? (tiles + panels - 1) / panels * TILE_ROWS : TILE_ROWS;
+}
+
+/* Columns [j, j + TILE_COLUMNS) of rows [i, i + rows) over a block of k, copied to `copy` where needed. */
+static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, size_t j, size_t p, size_t k,
+                               NAME(panel) a, const T *b, T *copy)
+{
+    const size_t columns = g->n - j < TILE_COLUMNS ? g->n - j : TILE_COLUMNS;
+    size_t ldb = g->ldb;
+    int copying = rows > TILE_ROWS; /* by the first tile, unless it is done before */
+    b += g->transpose_b ? j * ldb : j;
+    if (g->transpose_b || columns < TILE_COLUMNS) {
+        if (g->transpose_b)
+            NAME(copy_transposed)(copy, TILE_COLUMNS, b, ldb, k, columns);
+        else
+            NAME(copy_narrow)(copy, b, ldb, k, columns);
+        b = copy;
+        ldb = TILE_COLUMNS;
+        copying = 0;
+    }
+    if (g->swapped)
+        NAME(swapped_column)(g, i, rows, j, columns, p, k, copying, a, b, ldb, copy);
+    else
+        NAME(tile_column)(rows, copying, k, a, b, ldb, copy, NAME(target_at)(g, i, j, p, k, columns));
+}
+
 static void NAME(gemm_block)(const fn_gemm_args *g, size_t p, size_t k)
 {
     const T *b = (const T *)g->b + (g->transpose_b ? p : p * g->ldb);
     const size_t row_step = g->transpose_a ? 1 : g->lda, k_step = g->transpose_a ? g->lda : 1;
     const NAME(panel) a = {(const T *)g->a + p * k_step, row_step, row_step, k_step};
     T *a_copy = g->scratch, *b_copy = a_copy + (FN_BLOCK_MAX + LANES) * PANEL_ROWS;
-    if (g->m == 1 && !g->transpose_b && !g->swapped) {
-        NAME(one_row)(g, a, b, p, k);
-        return;
-    }
-    size_t start = 0;
-    if (g->transpose_b)
-        start = g->m == 1 ? NAME(row_of_dots)(g, a, b, p, k) : 0;
-    else if (!g->swapped)
-        start = NAME(few_rows)(g, a, b, p, k);
+    const size_t start = g->swapped ? 0 : NAME(few_rows)(g, a, b, p, k);
     if (start == g->n) return;
-    const size_t panels = (g->m + PANEL_ROWS - 1) / PANEL_ROWS;
-    const size_t panel_rows = ((g->m + panels - 1) / (panels ? panels : 1) + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    const size_t panel_rows = NAME(panel_rows)(g->m);
     for (size_t i = 0; i < g->m; i += panel_rows) {
         const size_t rows = g->m - i < panel_rows ? g->m - i : panel_rows;
         NAME(panel) panel = a;
         panel.data += i * row_step;
         panel = NAME(copy_if_better)(a_copy, g, panel, rows, k);
-        for (size_t j = start; j < g->n; j += TILE_COLUMNS) {
-            const size_t columns = g->n - j < TILE_COLUMNS ? g->n - j : TILE_COLUMNS;
-            const T *columns_of_b = b + (g->transpose_b ? j * g->ldb : j);
-            size_t ldb = g->ldb;
-            int copying = rows > TILE_ROWS;
-            if (g->transpose_b || columns < TILE_COLUMNS) {
-                if (g->transpose_b)
-                    NAME(copy_transposed)(b_copy, TILE_COLUMNS, columns_of_b, ldb, k, columns);
-                else
-                    NAME(copy_narrow)(b_copy, columns_of_b, ldb, k, columns);
-                columns_of_b = b_copy;
-                ldb = TILE_COLUMNS;
-                copying = 0;
-            }
-            if (g->swapped)
-                NAME(swapped_column)(g, i, rows, j, columns, p, k, copying, panel, columns_of_b, ldb, b_copy);
-            else
-                NAME(tile_column)(rows, copying, k, panel, columns_of_b, ldb, b_copy,
-                                  NAME(target_at)(g, i, j, p, k, columns));
-        }
-    }
-}
-
-/* LANES steps of k of a tile of dot products, or those that `kept` has bits of. */
-INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum, const T *a, size_t lda,
-                            const T *b, size_t ldb, const NAME(mask) *kept)
-{
-    UNROLL for (int v = 0; v < LANE_VECTORS; v++)
-    {
-        NAME(vector) bv[SHORT_N];
-        UNROLL for (int j = 0; j < columns; j++) bv[j] = NAME(load)(b + (size_t)j * ldb + v * WIDTH);
-        UNROLL for (int i = 0; i < rows; i++)
-        {
-            const T *at = a + (size_t)i * lda + v * WIDTH;
-            NAME(vector) av;
-            if (kept)
-                av = (NAME(vector))MASKED_LOAD(at, kept[v]);
-            else
-                av = NAME(load)(at);
-            IN_REGISTER(av);
-            /* Each of a's elements is used once here: what counts is how soon the next rows come. */
-            if (columns == 1 && v * VECTOR_BYTES % 64 == 0) __builtin_prefetch(at + (size_t)rows * lda);
-            UNROLL for (int j = 0; j < columns; j++)
-            {
-                NAME(vector) *to = &sum[(i * columns + j) * LANE_VECTORS + v];
-                *to = VECTOR_FMA(av, bv[j], *to);
-            }
-        }
-    }
-}
-
-/* Dot products of `rows` rows of a with `columns` columns of b, which lie as rows padded with zeros: the
- * folded lanes of row i and column j go to folded[i * row_step + j]. */
-INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T *a, size_t lda, const T *b,
-                            size_t ldb, const NAME(mask) *last, NAME(vector) *folded, size_t row_step)
-{
-    NAME(vector) sum[TILE_SUMS + LANE_VECTORS];
-    UNROLL for (int i = 0; i < rows * columns * LANE_VECTORS; i++) sum[i] = (NAME(vector)){0};
-    for (; k >= LANES; k -= LANES, a += LANES, b += LANES)
-        NAME(lane_step)(rows, columns, sum, a, lda, b, ldb, NULL);
-    if (k) NAME(lane_step)(rows, columns, sum, a, lda, b, ldb, last);
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int j = 0; j < columns; j++)
-            folded[i * row_step + j] = NAME(fold)(sum + (i * columns + j) * LANE_VECTORS);
-}
-
-/* Functions of their own, for the compiler to find registers for one tile at a time. */
-#undef LANE_TILE
-#define LANE_TILE(name, rows, columns)                                                             \
-    static __attribute__((noinline)) void NAME(name)(                                              \
-        size_t k, const T *a, size_t lda, const T *b, size_t ldb, const NAME(mask) *last,          \
-        NAME(vector) *folded, size_t row_step)                                                     \
-    {                                                                                              \
-        NAME(lane_tile)(rows, columns, k, a, lda, b, ldb, last, folded, row_step);                 \
-    }
-LANE_TILE(lane_rows, LANE_ROWS, LANE_COLUMNS)
-LANE_TILE(lane_row, 1, LANE_COLUMNS)
-LANE_TILE(dots_of_rows, DOT_ROWS, 1)
-LANE_TILE(dots_of_row, 1, 1)
-
-/* The lanes of the last, incomplete step of k. */
-INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
-{
-    UINT bits[LANES];
-    for (size_t l = 0; l < LANES; l++) bits[l] = l < k % LANES ? ~(UINT)0 : 0;
-    memcpy(kept, bits, sizeof bits);
-}
-
-/* LANE_ROWS rows or one of a short product over a block of k: `columns` holds those of b as rows of length
- * ldt. */
-static void NAME(short_rows)(int rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
-                             const T *columns, size_t ldt, const NAME(mask) *last,
-                             NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS])
-{
-    const NAME(target) t = NAME(target_at)(g, i, 0, p, k, g->n);
-    for (size_t j = 0; j < g->n; j += LANE_COLUMNS)
-        (rows == LANE_ROWS ? NAME(lane_rows) : NAME(lane_row))(k, a, g->lda, columns + j * ldt, ldt, last,
-                                                               &folded[0][j], SHORT_COLUMNS);
-    T sums[LANE_ROWS * SHORT_N];
-    for (int r = 0; r < rows; r++)
-        for (size_t j = 0; j < g->n; j += WIDTH)
-            NAME(store)(sums + r * SHORT_N + j, NAME(sums_of)(&folded[r][j]));
-    NAME(finish_tile)(&t, sums, rows, SHORT_N);
-}
-
-/* The same where b has one column: sums of WIDTH rows make one vector. */
-static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
-                           const T *column, const NAME(mask) *last)
-{
-    NAME(vector) folded[WIDTH];
-    size_t r = 0;
-    for (; r + DOT_ROWS <= rows; r += DOT_ROWS)
-        NAME(dots_of_rows)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
-    for (; r < rows; r++) NAME(dots_of_row)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
-    for (; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
-    T sums[WIDTH];
-    NAME(store)(sums, NAME(sums_of)(folded));
-    const NAME(target) t = NAME(target_at)(g, i, 0, p, k, 1);
-    if (g->ldc == 1 && !t.mask && !t.bias)
-        NAME(finish_row)(&t, sums, t.c, NULL, NULL, rows);
-    else
-        for (size_t s = 0; s < rows; s++)
-            NAME(finish_row)(&t, sums + s, t.c + s * t.ldc, t.bias, t.mask ? t.mask + s * t.ldc : NULL, 1);
-}
-
-/* A short product of at most LANES steps of k, of which each lane holds one: rows of b times elements of a,
- * added in the order of the tree. */
-INLINE NAME(vector) NAME(product)(const T *a, const T *b, size_t k, size_t l)
-{
-    NAME(vector) x = {0};
-    if (l < k) x = VECTOR_FMA(NAME(broadcast)(a[l]), NAME(load)(b + l * SHORT_N), x);
-    return x;
-}
-
-static void NAME(shallow_block)(const fn_gemm_args *g)
-{
-    const T *a = g->a, *b = g->b;
-    const size_t k = g->k;
-    T *rows = g->scratch;
-    if (g->transpose_b)
-        NAME(copy_transposed)(rows, SHORT_N, b, g->ldb, k, g->n);
-    else
-        for (size_t p = 0; p < k; p++)
-            for (size_t j = 0; j < g->n; j += WIDTH)
-                NAME(store)(rows + p * SHORT_N + j, NAME(load_left)(b + p * g->ldb + j, g->n - j));
-    NAME(target) t = NAME(target_at)(g, 0, 0, 0, k, g->n);
-    for (size_t i = 0; i < g->m; i++, a += g->lda) {
-        for (size_t j = 0; j < g->n; j += WIDTH) {
-            NAME(vector) sum[2];
-            UNROLL for (int l = 0; l < 2; l++)
-            {
-                NAME(vector) part[2];
-                UNROLL for (int q = 0; q < 2; q++)
-                {
-                    NAME(vector) quarter[2];
-                    UNROLL for (int e = 0; e < 2; e++)
-                    {
-                        const int at = l + 2 * q + 4 * e;
-                        quarter[e] = NAME(product)(a, rows + j, k, at);
-                        if (k > 8) quarter[e] += NAME(product)(a, rows + j, k, at + 8);
-                    }
-                    part[q] = quarter[0];
-                    if (k > 4) part[q] += quarter[1];
-                }
-                sum[l] = part[0] + part[1];
-            }
-            const size_t left = g->n - j;
-            NAME(finish)(&t, sum[0] + sum[1], t.c + j, t.bias ? t.bias + j : NULL,
-                         t.mask ? t.mask + j : NULL, left < WIDTH ? left : WIDTH);
-        }
-        t.c += g->ldc;
-        if (t.mask) t.mask += g->ldc;
-    }
-}
-
-static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
-{
-    const T *a = (const T *)g->a + p;
-    const T *b = (const T *)g->b + (g->transpose_b ? p : p * g->ldb);
-    const size_t ldt = (k + LANES - 1) / LANES * LANES;
-    T *columns = g->scratch;
-    memset(columns, 0, (g->n + LANE_COLUMNS - 1) * ldt * sizeof(T));
-    if (g->transpose_b)
-        for (size_t j = 0; j < g->n; j++) memcpy(columns + j * ldt, b + j * g->ldb, k * sizeof(T));
-    else
-        NAME(copy_transposed)(columns, ldt, b, g->ldb, g->n, k);
-    NAME(mask) last[LANE_VECTORS];
-    NAME(last_lanes)(last, k);
-    NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS] = {{{0}}};
-    const size_t step = g->n == 1 ? WIDTH : LANE_ROWS;
-    for (size_t i = 0; i < g->m; i += step, a += step * g->lda) {
-        const size_t rows = g->m - i < step ? g->m - i : step;
-        if (g->n == 1)
-            NAME(dot_rows)(rows, g, i, p, k, a, columns, last);
-        else if (rows == LANE_ROWS)
-            NAME(short_rows)(LANE_ROWS, g, i, p, k, a, columns, ldt, last, folded);
-        else
-            for (size_t r = 0; r < rows; r++)
-                NAME(short_rows)(1, g, i + r, p, k, a + r * g->lda, columns, ldt, last, folded);
-    }
-}
-
-/* Whether it costs less to compute the transpose of c, per step of k. */
-static int NAME(is_swapped)(const fn_gemm_args *g)
-{
-    const double m = (double)g->m, n = (double)g->n, k = (double)fn_block_length(g->k);
-    const double padded_m = (double)((g->m + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS);
-    const double padded_n = (double)((g->n + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS);
-    const double straight = m * padded_n + TRANSPOSE_COST * n * g->transpose_b;
-    return n * padded_m + TRANSPOSE_COST * m * !g->transpose_a + STORE_COST * m * n / k < straight;
-}
-
-/* The first of `length` rows or columns of part `unit` of `parts`, which differ by one tile at most. */
-static size_t NAME(part_start)(size_t length, size_t unit, size_t parts, size_t tile)
-{
-    const size_t tiles = (length + tile - 1) / tile;
-    const size_t start = (parts == 1 ? tiles * unit : tiles * unit / parts) * tile;
-    return start < length ? start : length;
-}
-
-/* The part `unit` of the product, as a product of its own. */
-static fn_gemm_args NAME(gemm_part)(const fn_gemm_args *g, size_t unit, int worker)
-{
-    const size_t down = unit / g->parts_across, across = unit % g->parts_across;
-    const size_t i = NAME(part_start)(g->m, down, g->parts_down, TILE_ROWS);
-    const size_t j = NAME(part_start)(g->n, across, g->parts_across, TILE_COLUMNS);
-    fn_gemm_args part = *g;
-    part.c = (T *)g->c + i * g->ldc + j;
-    part.a = (const T *)g->a + (g->transpose_a ? i : i * g->lda);
-    part.b = (const T *)g->b + (g->transpose_b ? j * g->ldb : j);
-    if (g->mask) part.mask = (const T *)g->mask + i * g->ldc + j;
-    if (g->bias) part.bias = (const T *)g->bias + j;
-    part.m = NAME(part_start)(g->m, down + 1, g->parts_down, TILE_ROWS) - i;
-    part.n = NAME(part_start)(g->n, across + 1, g->parts_across, TILE_COLUMNS) - j;
-    part.scratch = (char *)g->scratch + worker * GEMM_SCRATCH;
-    return part;
-}
-
-/* The transpose of the product: op(b)' gives the rows and op(a)' the columns. */
-static fn_gemm_args NAME(swap)(const fn_gemm_args *g)
-{
-    fn_gemm_args swapped = *g;
-    /* The transpose of one dense column is a row. */
-    swapped.swapped = g->n > 1 || g->ldc > 1 || g->bias;
-    swapped.a = g->b;
-    swapped.lda = g->ldb;
-    swapped.transpose_a = !g->transpose_b;
-    swapped.m = g->n;
-    swapped.b = g->a;
-    swapped.ldb = g->lda;
-    swapped.transpose_b = !g->transpose_a;
-    swapped.n = g->m;
-    return swapped;
-}
-
-KERNEL(gemm)
-{
-    const fn_gemm_args *whole = args;
-    const int is_short = whole->n <= SHORT_N && !whole->transpose_a;
-    const size_t length = fn_block_length(whole->k);
-    for (size_t unit = begin; unit < end; unit++) {
-        fn_gemm_args g = NAME(gemm_part)(whole, unit, worker);
-        if (!is_short && NAME(is_swapped)(&g)) g = NAME(swap)(&g);
-        size_t p = 0;
-        do {
-            const size_t k = g.k - p < length ? g.k - p : length;
-            if (is_short && g.k <= LANES && g.n > 1)
-                NAME(shallow_block)(&g);
-            else if (is_short)
-                NAME(short_block)(&g, p, k);
-            else
-                NAME(gemm_block)(&g, p, k);
-            p += k;
-        } while (p < g.k);
+        for (size_t j = start; j < g->n; j += TILE_COLUMNS)
+            NAME(panel_column)(g, i, rows, j, p, k, panel, b, b_copy);
     }
 }

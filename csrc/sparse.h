@@ -100,7 +100,8 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
         for (size_t n = 0; n < sections; n++) {
             const size_t start = p + block * n / sections, k = p + block * (n + 1) / sections - start;
             NAME(copy_section)(panel, vectors, (const T *)g->b + start * g->ldb + j, g->ldb, k, columns);
-            NAME(sparse_section)(vectors, s, i, m, start, k, n == 0, n + 1 == sections, panel, sums, cursor, &t);
+            NAME(sparse_section)(vectors, s, i, m, start, k, n == 0, n + 1 == sections, panel, sums,
+                                 cursor, &t);
         }
         p += block;
     } while (p < g->k);

@@ -1,0 +1,208 @@
+/* Products of at most SHORT_N columns whose a is not transposed: sums in LANES lanes, as gemm.h promises.
+ *
+ * The columns of b over a block of k are copied as rows, padded with zeros to whole LANES, and stay in the
+ * first-level cache. A tile is LANE_ROWS x LANE_COLUMNS dot products; its sums, LANES wide each, fill the
+ * registers, and both operands are loaded as vectors. What costs is joining the lanes: WIDTH sums are
+ * joined together, in a tree of exchanges that leaves them side by side in one vector.
+ *
+ * A single column takes WIDTH rows together instead; such a product is bound by how fast a comes. Where k
+ * is at most LANES every lane holds one product, and the tree is computed on vectors of columns.
+ */
+
+#undef LANE_ROWS
+#undef LANE_COLUMNS
+#undef SHORT_COLUMNS
+#undef DOT_ROWS
+/* A tile has as many chains as those of gemm.h, or nearly so. */
+#define LANE_COLUMNS (LANE_VECTORS == 1 ? 5 : 2)
+#define LANE_ROWS                                                                                  \
+    (TILE_SUMS < 2 * LANE_COLUMNS * LANE_VECTORS    ? 1                                            \
+     : TILE_SUMS >= 4 * LANE_COLUMNS * LANE_VECTORS ? 4                                            \
+                                                    : TILE_SUMS / (LANE_COLUMNS * LANE_VECTORS))
+#define SHORT_COLUMNS (SHORT_N + LANE_COLUMNS - 1)
+/* And where b has one column only: rows, of which WIDTH is a multiple. */
+#define DOT_ROWS (LANE_VECTORS <= 2 && WIDTH >= 4 ? 4 : 2)
+
+#ifndef SHORT_CHOICES
+#define SHORT_CHOICES
+enum { SHORT_N = 16 };
+#endif
+
+/* LANES steps of k of a tile of dot products, or those that `kept` has bits of. */
+INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum, const T *a, size_t lda,
+                            const T *b, size_t ldb, const NAME(mask) *kept)
+{
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++)
+    {
+        NAME(vector) bv[SHORT_N];
+        UNROLL for (int j = 0; j < columns; j++) bv[j] = NAME(load)(b + (size_t)j * ldb + v * WIDTH);
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            const T *at = a + (size_t)i * lda + v * WIDTH;
+            NAME(vector) av;
+            if (kept)
+                av = (NAME(vector))MASKED_LOAD(at, kept[v]);
+            else
+                av = NAME(load)(at);
+            IN_REGISTER(av);
+            /* Each of a's elements is used once here: what counts is how soon the next rows come. */
+            if (columns == 1 && v * VECTOR_BYTES % 64 == 0) __builtin_prefetch(at + (size_t)rows * lda);
+            UNROLL for (int j = 0; j < columns; j++)
+            {
+                NAME(vector) *to = &sum[(i * columns + j) * LANE_VECTORS + v];
+                *to = VECTOR_FMA(av, bv[j], *to);
+            }
+        }
+    }
+}
+
+/* Dot products of `rows` rows of a with `columns` columns of b, which lie as rows padded with zeros: the
+ * folded lanes of row i and column j go to folded[i * row_step + j]. */
+INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T *a, size_t lda, const T *b,
+                            size_t ldb, const NAME(mask) *last, NAME(vector) *folded, size_t row_step)
+{
+    NAME(vector) sum[TILE_SUMS + LANE_VECTORS];
+    UNROLL for (int i = 0; i < rows * columns * LANE_VECTORS; i++) sum[i] = (NAME(vector)){0};
+    for (; k >= LANES; k -= LANES, a += LANES, b += LANES)
+        NAME(lane_step)(rows, columns, sum, a, lda, b, ldb, NULL);
+    if (k) NAME(lane_step)(rows, columns, sum, a, lda, b, ldb, last);
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < columns; j++)
+            folded[i * row_step + j] = NAME(fold)(sum + (i * columns + j) * LANE_VECTORS);
+}
+
+/* Functions of their own, for the compiler to find registers for one tile at a time. */
+#undef LANE_TILE
+#define LANE_TILE(name, rows, columns)                                                             \
+    static __attribute__((noinline)) void NAME(name)(                                              \
+        size_t k, const T *a, size_t lda, const T *b, size_t ldb, const NAME(mask) *last,          \
+        NAME(vector) *folded, size_t row_step)                                                     \
+    {                                                                                              \
+        NAME(lane_tile)(rows, columns, k, a, lda, b, ldb, last, folded, row_step);                 \
+    }
+LANE_TILE(lane_rows, LANE_ROWS, LANE_COLUMNS)
+LANE_TILE(lane_row, 1, LANE_COLUMNS)
+LANE_TILE(dots_of_rows, DOT_ROWS, 1)
+LANE_TILE(dots_of_row, 1, 1)
+
+/* The lanes of the last, incomplete step of k. */
+INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
+{
+    UINT bits[LANES];
+    for (size_t l = 0; l < LANES; l++) bits[l] = l < k % LANES ? ~(UINT)0 : 0;
+    memcpy(kept, bits, sizeof bits);
+}
+
+/* LANE_ROWS rows or one of a short product over a block of k: `columns` holds those of b as rows of length
+ * ldt. */
+static void NAME(short_rows)(int rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
+                             const T *columns, size_t ldt, const NAME(mask) *last,
+                             NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS])
+{
+    const NAME(target) t = NAME(target_at)(g, i, 0, p, k, g->n);
+    for (size_t j = 0; j < g->n; j += LANE_COLUMNS)
+        (rows == LANE_ROWS ? NAME(lane_rows) : NAME(lane_row))(k, a, g->lda, columns + j * ldt, ldt, last,
+                                                               &folded[0][j], SHORT_COLUMNS);
+    T sums[LANE_ROWS * SHORT_N];
+    for (int r = 0; r < rows; r++)
+        for (size_t j = 0; j < g->n; j += WIDTH)
+            NAME(store)(sums + r * SHORT_N + j, NAME(sums_of)(&folded[r][j]));
+    NAME(finish_tile)(&t, sums, rows, SHORT_N);
+}
+
+/* The same where b has one column: sums of WIDTH rows make one vector. */
+static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
+                           const T *column, const NAME(mask) *last)
+{
+    NAME(vector) folded[WIDTH];
+    size_t r = 0;
+    for (; r + DOT_ROWS <= rows; r += DOT_ROWS)
+        NAME(dots_of_rows)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
+    for (; r < rows; r++) NAME(dots_of_row)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
+    for (; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
+    T sums[WIDTH];
+    NAME(store)(sums, NAME(sums_of)(folded));
+    const NAME(target) t = NAME(target_at)(g, i, 0, p, k, 1);
+    if (g->ldc == 1 && !t.mask && !t.bias)
+        NAME(finish_row)(&t, sums, t.c, NULL, NULL, rows);
+    else
+        for (size_t s = 0; s < rows; s++)
+            NAME(finish_row)(&t, sums + s, t.c + s * t.ldc, t.bias, t.mask ? t.mask + s * t.ldc : NULL, 1);
+}
+
+/* A short product of at most LANES steps of k, of which each lane holds one: rows of b times elements of a,
+ * added in the order of the tree. */
+INLINE NAME(vector) NAME(product)(const T *a, const T *b, size_t k, size_t l)
+{
+    NAME(vector) x = {0};
+    if (l < k) x = VECTOR_FMA(NAME(broadcast)(a[l]), NAME(load)(b + l * SHORT_N), x);
+    return x;
+}
+
+static void NAME(shallow_block)(const fn_gemm_args *g)
+{
+    const T *a = g->a, *b = g->b;
+    const size_t k = g->k;
+    T *rows = g->scratch;
+    if (g->transpose_b)
+        NAME(copy_transposed)(rows, SHORT_N, b, g->ldb, k, g->n);
+    else
+        for (size_t p = 0; p < k; p++)
+            for (size_t j = 0; j < g->n; j += WIDTH)
+                NAME(store)(rows + p * SHORT_N + j, NAME(load_left)(b + p * g->ldb + j, g->n - j));
+    NAME(target) t = NAME(target_at)(g, 0, 0, 0, k, g->n);
+    for (size_t i = 0; i < g->m; i++, a += g->lda) {
+        for (size_t j = 0; j < g->n; j += WIDTH) {
+            NAME(vector) sum[2];
+            UNROLL for (int l = 0; l < 2; l++)
+            {
+                NAME(vector) part[2];
+                UNROLL for (int q = 0; q < 2; q++)
+                {
+                    NAME(vector) quarter[2];
+                    UNROLL for (int e = 0; e < 2; e++)
+                    {
+                        const int at = l + 2 * q + 4 * e;
+                        quarter[e] = NAME(product)(a, rows + j, k, at);
+                        if (k > 8) quarter[e] += NAME(product)(a, rows + j, k, at + 8);
+                    }
+                    part[q] = quarter[0];
+                    if (k > 4) part[q] += quarter[1];
+                }
+                sum[l] = part[0] + part[1];
+            }
+            const size_t left = g->n - j;
+            NAME(finish)(&t, sum[0] + sum[1], t.c + j, t.bias ? t.bias + j : NULL,
+                         t.mask ? t.mask + j : NULL, left < WIDTH ? left : WIDTH);
+        }
+        t.c += g->ldc;
+        if (t.mask) t.mask += g->ldc;
+    }
+}
+
+static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
+{
+    const T *a = (const T *)g->a + p;
+    const T *b = (const T *)g->b + (g->transpose_b ? p : p * g->ldb);
+    const size_t ldt = (k + LANES - 1) / LANES * LANES;
+    T *columns = g->scratch;
+    memset(columns, 0, (g->n + LANE_COLUMNS - 1) * ldt * sizeof(T));
+    if (g->transpose_b)
+        for (size_t j = 0; j < g->n; j++) memcpy(columns + j * ldt, b + j * g->ldb, k * sizeof(T));
+    else
+        NAME(copy_transposed)(columns, ldt, b, g->ldb, g->n, k);
+    NAME(mask) last[LANE_VECTORS];
+    NAME(last_lanes)(last, k);
+    NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS] = {{{0}}};
+    const size_t step = g->n == 1 ? WIDTH : LANE_ROWS;
+    for (size_t i = 0; i < g->m; i += step, a += step * g->lda) {
+        const size_t rows = g->m - i < step ? g->m - i : step;
+        if (g->n == 1)
+            NAME(dot_rows)(rows, g, i, p, k, a, columns, last);
+        else if (rows == LANE_ROWS)
+            NAME(short_rows)(LANE_ROWS, g, i, p, k, a, columns, ldt, last, folded);
+        else
+            for (size_t r = 0; r < rows; r++)
+                NAME(short_rows)(1, g, i + r, p, k, a + r * g->lda, columns, ldt, last, folded);
+    }
+}
