@@ -6,8 +6,7 @@ import pytest
 import fastnn
 from fastnn import _kernels
 
-# (m, k, n, density): lengths of whole and partial strips, blocks and sections, the numbers of rows that
-# one part may have, and the paths of short products.
+# (m, k, n, density): lengths of whole and partial strips, blocks and sections, and short products.
 SHAPES = [
     (0, 40, 3, 0.3),
     (7, 0, 17, 0.3),
@@ -100,7 +99,7 @@ def test_parts_of_many_rows(dtype, isa, rng):
 @pytest.mark.parametrize("n", [3, 10, 17, 100, 512])
 @pytest.mark.parametrize("transpose_a", [False, True])
 def test_accumulation_leaves_rows_without_a_gradient_alone(n, transpose_a, dtype, isa, rng):
-    """Their bits stay, be they those of -0 or of NaN; `alpha` is positive, so an addition would show."""
+    """Their bits stay, be they those of NaN or of -0, which an addition would change."""
     a = sparse(rng, (9, 40), 0.5, dtype)
     a[3], a[:, 5] = 0, -0.0
     row = 5 if transpose_a else 3
@@ -147,7 +146,7 @@ def test_infinity_and_nan_in_the_rows(n, dtype, isa, rng):
 
 @pytest.mark.parametrize("n", [1, 17, 100])
 def test_products_that_underflow(n, dtype, isa):
-    """A sum that is -0 after an underflow ends as +0, though no zero follows that would make it so."""
+    """A sum that is -0 after an underflow ends as +0, though no zero follows to make it so."""
     tiny = dtype(1e-30 if dtype is np.float32 else 1e-200)
     a, b = np.zeros((2, 40), dtype), np.ones((40, n), dtype)
     a[0, 7], b[7], a[1, 39], b[39] = tiny, -tiny, -tiny, tiny
