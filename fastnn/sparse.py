@@ -15,7 +15,7 @@ Samples: TypeAlias = Array | CompressedRows
 # When zeros are worth leaving out, as measured with AVX2: to compress a row takes as long as a
 # product with COST units saves; what is kept may be at most MOST of all elements, and less in front
 # of a layer with few units. SAMPLE rows tell how much that is; FEWEST are worth a look.
-COST, MOST, NARROW = 100, 0.25, 160
+COST, MOST, NARROW = 400, 0.25, 160
 SAMPLE, FEWEST = 32, 256
 
 
