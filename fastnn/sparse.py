@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn._kernels import CompressedRows, compress, from_csr
-from fastnn.arrays import Array, Shape, real
+from fastnn.arrays import Array, DType, Shape, real
 from fastnn.tensor import Tensor, TensorLike, convert, to_array
 
 Samples: TypeAlias = Array | CompressedRows
@@ -16,7 +16,7 @@ Samples: TypeAlias = Array | CompressedRows
 # product with COST units saves; what is kept may be at most MOST of all elements, and less in front
 # of a layer with few units. SAMPLE rows tell how much that is; FEWEST are worth a look.
 COST, MOST, NARROW = 400, 0.25, 160
-SAMPLE, FEWEST = 32, 256
+SAMPLE, FEWEST = 8, 64
 
 
 class SparseTensor(Tensor):
@@ -85,11 +85,11 @@ def _from_scipy(matrix: Any) -> CompressedRows:
     return from_csr(csr.indptr, csr.indices, values, csr.shape[1])
 
 
-def without_zeros(x: Samples, units: int, passes: int) -> Samples:
-    """`x` as rows of float32 if that saves time over so many products with `units` columns."""
+def without_zeros(x: Samples, units: int, passes: int, dtype: DType = np.float32) -> Samples:
+    """`x` as rows of `dtype` if that saves time over so many products with `units` columns."""
     if isinstance(x, CompressedRows) or x.ndim != 2 or len(x) < FEWEST or passes * units < COST:
         return x
     sample = x[:: len(x) // SAMPLE]
     if np.count_nonzero(sample) > min(units / NARROW, MOST) * sample.size:
         return x
-    return compress(x, np.float32)
+    return compress(x, dtype)

@@ -1,5 +1,7 @@
 """Compressed rows: the bits of the dense products, the selection of rows, and what is refused."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -179,6 +181,18 @@ def test_compress_converts(source, dtype, isa, rng):
     np.testing.assert_array_equal(rows.dense(), x[::-1].astype(dtype))
     assert rows.nonzeros == np.count_nonzero(x.astype(dtype))
     assert rows.dtype == dtype
+
+
+def test_compress_makes_no_dense_copy_of_the_whole():
+    """As float64 it would be 80 MB."""
+    x = np.zeros((20_000, 500), np.uint8)
+    x[::7, 3] = 1
+    tracemalloc.start()
+    rows = _kernels.compress(x, np.float64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows.nonzeros == np.count_nonzero(x)
+    assert peak < 10e6
 
 
 SELECTIONS = [

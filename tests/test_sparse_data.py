@@ -7,6 +7,7 @@ import pytest
 
 import fastnn
 from fastnn import GradientTape, Sequential, Variable, _kernels, layers, models, ops, optimizers
+from fastnn.ops import products
 from fastnn.sparse import SparseTensor, without_zeros
 
 
@@ -68,16 +69,51 @@ def test_a_sparse_tensor_that_is_watched_has_a_gradient(rng):
         np.testing.assert_allclose(dw, np.tile(x.sum(0)[:, None], 20), rtol=1e-5)
 
 
-def recorded(monkeypatch, rule):
-    """Lets models decide by `rule`; gives the list of what it will have returned."""
+def recorded(monkeypatch, module, rule):
+    """Lets a module decide by `rule`; gives the list of what that will have returned."""
     made = []
 
     def decide(*arguments):
         made.append(rule(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(models, "without_zeros", decide)
+    monkeypatch.setattr(module, "without_zeros", decide)
     return made
+
+
+def never(x, *_):
+    return x
+
+
+@pytest.mark.parametrize("product", [ops.dense, fastnn.matmul])
+def test_products_leave_out_the_zeros_of_an_array(product, dtype, monkeypatch, rng):
+    """Where there are many and the product is large; the bits are the same."""
+    x, _ = data(rng, 100, 40, dtype=dtype)
+    w = Variable(rng.standard_normal((40, 400)).astype(dtype))
+    results, kinds = [], []
+    for rule in (without_zeros, never):
+        made = recorded(monkeypatch, products, rule)
+        with GradientTape() as tape:
+            y = product(x, w)
+        results.append([y.numpy().tobytes(), tape.gradient(y, w).numpy().tobytes()])
+        kinds += [type(part) for part in made]
+    assert results[0] == results[1]
+    assert kinds == [_kernels.CompressedRows, np.ndarray]
+
+
+def test_products_that_are_never_compressed(monkeypatch, rng):
+    """Those whose gradient may be wanted, narrow ones, and those of integers."""
+    x, _ = data(rng, 100, 40)
+    w = Variable(rng.standard_normal((40, 400)).astype(np.float32))
+    made = recorded(monkeypatch, products, without_zeros)
+    watched = fastnn.constant(x)
+    with GradientTape() as tape:
+        tape.watch(watched)
+        y = fastnn.matmul(watched, w)
+    np.testing.assert_allclose(tape.gradient(y, watched)[0], w.numpy().sum(1), rtol=1e-4)
+    fastnn.matmul(x, w[:, :399])
+    fastnn.matmul(x.astype(int), np.ones((40, 400), int))
+    assert made == []
 
 
 @pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.Adam])
@@ -86,8 +122,9 @@ def test_leaving_zeros_out_changes_no_bit(optimizer, source, monkeypatch, rng):
     """Of the history, the weights, the predictions; 1200 samples make a last batch of 48."""
     x, y = data(rng, 1500, dtype=source)
     results, kinds = [], []
-    for rule in (without_zeros, lambda x, units, passes: x):
-        made = recorded(monkeypatch, rule)
+    for rule in (without_zeros, never):
+        made = recorded(monkeypatch, models, rule)
+        recorded(monkeypatch, products, never)
         fastnn.utils.set_random_seed(1)
         model = classifier(optimizer(0.01), units=400)
         history = model.fit(x, y, 64, 3, verbose=0, validation_split=0.2).history
@@ -102,8 +139,8 @@ def test_leaving_zeros_out_changes_no_bit(optimizer, source, monkeypatch, rng):
 def test_a_layer_of_float64_keeps_its_bits(monkeypatch, rng):
     x, y = data(rng)
     results = []
-    for rule in (without_zeros, lambda x, units, passes: x):
-        recorded(monkeypatch, rule)
+    for rule in (without_zeros, never):
+        recorded(monkeypatch, models, rule)
         fastnn.utils.set_random_seed(1)
         model = classifier()
         model(x[:1])
@@ -124,7 +161,7 @@ def test_when_zeros_are_left_out(rng):
     assert left_out(x)
     assert left_out(x.astype(np.uint8))
     assert left_out(x[:, ::-1].astype(float))
-    assert not left_out(x[:200])
+    assert not left_out(x[:60])
     assert not left_out(x.reshape(400, 10, 10))
     assert not left_out(x, passes=6)
     assert not left_out(x, units=4, passes=1000)
@@ -141,7 +178,7 @@ def test_only_a_dense_layer_that_comes_first_decides(monkeypatch, rng):
         def call(self, inputs):
             return inputs * 2
 
-    made = recorded(monkeypatch, without_zeros)
+    made = recorded(monkeypatch, models, without_zeros)
     Sequential([Scale(), layers.Dense(500)]).predict(x)
     Sequential().predict(x)
     assert made == []

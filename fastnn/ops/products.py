@@ -9,11 +9,20 @@ import numpy as np
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array
-from fastnn.ops.core import Call, Gradients, floating, operands, operator, primitive, recorders
+from fastnn.ops.core import (
+    COMPUTED_IN,
+    Call,
+    Gradients,
+    floating,
+    operands,
+    operator,
+    primitive,
+    recorders,
+)
 from fastnn.ops.neural import relu_grad
 from fastnn.ops.reductions import reduce_sum, sum_to
 from fastnn.ops.shaping import reshape, transpose
-from fastnn.sparse import SparseTensor
+from fastnn.sparse import COST, SparseTensor, without_zeros
 from fastnn.tensor import Tensor, TensorLike
 
 
@@ -95,11 +104,14 @@ def _(call: Call, dy: Tensor) -> Gradients:
     )
 
 
-def _rows_of(x: Tensor) -> CompressedRows | None:
-    """The rows of a sparse tensor, unless a tape may be asked for its gradient, which is dense."""
-    if isinstance(x, SparseTensor) and not any(r.watches(x) for r in recorders.stack):
-        return x.rows
-    return None
+def _rows_of(x: Tensor, units: int) -> CompressedRows | None:
+    """The rows of x without its many zeros, unless a tape may be asked for the gradient of x."""
+    if not isinstance(x, SparseTensor) and (units < COST or x.dtype not in COMPUTED_IN):
+        return None
+    if any(recorder.follows(x) for recorder in recorders.stack):
+        return None
+    rows = x.rows if isinstance(x, SparseTensor) else without_zeros(x._array, units, 1, x.dtype)
+    return rows if isinstance(rows, CompressedRows) else None
 
 
 @operator
@@ -156,7 +168,7 @@ def matmul(
             f"matmul: the leading axes of {x.shape} and {y.shape} do not broadcast; they must be "
             "equal or 1"
         ) from None
-    rows = _rows_of(left) if right.ndim == 2 and not tb else None
+    rows = _rows_of(left, right.shape[1]) if right.ndim == 2 and not tb else None
     if rows is not None:
         z = _rows_matmul(right, rows=rows, transpose_a=ta)
     else:
@@ -242,7 +254,7 @@ def dense(
             f"dense: bias has shape {inputs[2].shape} and kernel {(length, units)}; bias must have "
             f"shape ({units},)"
         )
-    rows = _rows_of(inputs[0])
+    rows = _rows_of(inputs[0], units)
     if rows is not None:
         return _rows_dense(*inputs[1:], rows=rows, relu=relu)
     if len(shape) == 2:
