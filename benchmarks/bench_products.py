@@ -1,9 +1,10 @@
 """Matrix products: those of a network for MNIST, squares, and a grid of shapes."""
 
 from functools import partial
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any, NamedTuple
 
+import digits
 import numpy as np
 import pytest
 from formulas import check, in_double, matmul
@@ -44,7 +45,8 @@ def of_layers(batch: int, *widths: int) -> list[Product]:
     ]
 
 
-NETWORK = [made for batch in (32, 128) for made in of_layers(batch, 784, 512, 10)]
+INPUTS, UNITS, BATCH = 784, 512, 128
+NETWORK = [made for batch in (32, BATCH) for made in of_layers(batch, INPUTS, UNITS, 10)]
 SQUARES = [Product(PLAIN, n, n, n) for n in (128, 256, 384, 512, 768, 1024)]
 
 # Batches and widths of layers, up to a size that takes some 40 ms.
@@ -83,6 +85,33 @@ def entries(products: list[Product], dtypes: tuple[str, ...]) -> list[Any]:
 def test_network(repeat: int, made: Product, dtype: str, rival: str, stopwatch: Stopwatch) -> None:
     """Products of a network of 784, 512 and 10 units (forward, gradients), and squares."""
     run(made, dtype, rival, stopwatch, checked=repeat == 0)
+
+
+@pytest.mark.parametrize("rival", ["fastnn", "dense", "numpy"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", [PLAIN, LEFT])
+@pytest.mark.parametrize("repeat", range(REPEATS))
+def test_network_zeros(repeat: int, op: str, dtype: str, rival: str, stopwatch: Stopwatch) -> None:
+    """The first layer's products on batches of MNIST, fastnn skipping zeros."""
+    data, random = digits.load(), np.random.default_rng(0)
+    # Several batches, which take turns: the lengths of rows are not to be foreseen.
+    images = data.x_train[: 8 * BATCH].astype(dtype)
+    rows = _kernels.compress(images) if rival == "fastnn" else images
+    made = Product(op, INPUTS, BATCH, UNITS) if op == LEFT else Product(op, BATCH, INPUTS, UNITS)
+    b = random.random((made.k, made.n), dtype) - np.asarray(0.5, dtype)
+    out = np.empty((made.m, made.n), dtype)
+    kernels = _kernels if rival == "dense" else RIVALS[rival]
+    calls = [
+        partial(kernels.matmul, rows[start : start + BATCH], b, op == LEFT, out=out)
+        for start in range(0, len(images), BATCH)
+    ]
+    calls[0]()
+    expected = matmul(in_double(images[:BATCH]), in_double(b), op == LEFT)
+    check((out,), expected, dtype, longest=max(made[1:]))
+    multiply_adds = round(digits.density() * made.m * made.k * made.n)
+    group = made.group(dtype)._replace(op=f"{data.name} {op}")
+    turns = (call() for call in cycle(calls))
+    stopwatch.time(group, rival, turns.__next__, work=product(multiply_adds, b, out))
 
 
 @pytest.mark.parametrize(("repeat", "made", "dtype", "rival"), entries(grid(), ("float32",)))

@@ -15,6 +15,8 @@ from rivals import installed, numpy_mnist
 from stopwatch import REPEATS, Stopwatch
 from work import Work
 
+from fastnn import _kernels
+
 Array = NDArray[Any]
 Weights = Sequence[Array]
 Step = Callable[[Array], float]  # from the rows of a batch to the sum of its losses
@@ -32,6 +34,11 @@ def with_kernels(start: Weights, x: Array, y: Array) -> Step:
     return lambda rows: network.step(x, y, rows, RATE)
 
 
+def with_rows(start: Weights, x: Array, y: Array) -> Step:
+    network, images = kernels_mnist.SparseNetwork(start, BATCH), _kernels.compress(x)
+    return lambda rows: network.step(images, y, rows, RATE)
+
+
 def with_numpy(start: Weights, x: Array, y: Array) -> Step:
     network = numpy_mnist.Network(start, BATCH)
     return lambda rows: network.step(x, y, rows, RATE)
@@ -46,7 +53,8 @@ def with_torch(start: Weights, x: Array, y: Array) -> Step:
     return lambda rows: network.step(images, labels, torch.from_numpy(rows))
 
 
-FASTNN = {"step, dense": with_kernels}
+DENSE = "step, dense"
+FASTNN = {DENSE: with_kernels, "step, zeros skipped": with_rows}
 RIVALS = {"numpy": with_numpy} | ({"torch": with_torch} if installed(torch="torch_mnist") else {})
 
 
@@ -88,10 +96,10 @@ def stepping(step: Step, samples: int) -> Iterator[float]:
     return map(step, cycle(order[: samples // BATCH * BATCH].reshape(-1, BATCH)))
 
 
-def work() -> Work:
-    """That of the dense products: two for the first layer, three for the second."""
+def work(density: float) -> Work:
+    """That of two products with so dense inputs for the first layer, three for the second."""
     inputs, hidden, outputs = WIDTHS
-    multiply_adds = BATCH * hidden * (2 * inputs + 3 * outputs)
+    multiply_adds = BATCH * hidden * (2 * density * inputs + 3 * outputs)
     return Work(2 * multiply_adds, 2 * sum(w.nbytes for w in weights()))
 
 
@@ -110,4 +118,5 @@ def test_step(
     step = steps[variant if rival == "fastnn" else rival]
     step()
     group = Group(f"{data.name} {variant}", f"784-512-10, batch {BATCH}", "float32")
-    stopwatch.time(group, rival, step, rounds=ROUNDS, work=work())
+    density = 1.0 if variant == DENSE else digits.density()
+    stopwatch.time(group, rival, step, rounds=ROUNDS, work=work(density))

@@ -32,5 +32,12 @@ def load() -> Data:
     return Data(name, as_rows(x_train), y_train, as_rows(x_test), y_test)
 
 
+@cache
+def density() -> float:
+    """The share of pixels that are not zero."""
+    images = load().x_train
+    return np.count_nonzero(images) / images.size
+
+
 def as_rows(images: Array) -> Array:
     return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)

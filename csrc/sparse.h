@@ -90,7 +90,7 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
     T *panel = scratch, *sums = panel + SPARSE_STRIP * SPARSE_SECTION;
     int64_t *cursor = (int64_t *)(sums + SPARSE_STRIP * FN_SPARSE_ROWS);
     const size_t length = fn_block_length(g->k);
-    const size_t longest = SPARSE_PANEL / (vectors * WIDTH * sizeof(T));
+    const size_t longest = SPARSE_STRIP * SPARSE_SECTION / (vectors * WIDTH);
     memcpy(cursor, s->starts + i, m * sizeof *cursor);
     size_t p = 0;
     do {
@@ -116,6 +116,7 @@ static void NAME(sparse_short)(const fn_sparse_args *s, size_t i, size_t m)
     const T *values = s->values, *b = g->b;
     for (size_t r = i; r < i + m; r++) {
         int64_t at = s->starts[r];
+        if (g->accumulate && at == s->ends[r]) continue; /* nothing to add */
         size_t p = 0;
         do {
             const size_t block = g->k - p < length ? g->k - p : length;

@@ -73,27 +73,56 @@ cdef inline cnp.ndarray empty(cnp.npy_intp length, int kind):
     return cnp.PyArray_EMPTY(1, &length, kind, 0)
 
 
-def compress(x):
-    """x (m, k) as CompressedRows."""
-    cdef cnp.ndarray a = floating(x, "x")
-    if cnp.PyArray_NDIM(a) != 2:
+# Rows that `compress` converts at a time.
+cdef enum:
+    PIECE = 1000
+
+
+def compress(x, dtype=None):
+    """x (m, k) as CompressedRows; with `dtype`, float32 or float64, x may be of any other and is converted.
+
+    Few rows are converted at a time, so that there is never a dense copy of the whole.
+    """
+    cdef cnp.ndarray whole = floating(x, "x") if dtype is None else convertible(x)
+    if cnp.PyArray_NDIM(whole) != 2:
         raise ValueError(f"x must have two axes, got shape {x.shape}")
-    cdef size_t m = cnp.PyArray_DIM(a, 0)
-    cdef size_t k = fit_for_columns(cnp.PyArray_DIM(a, 1))
-    cdef const fn_kernels *kernels = kernels_for(a)
+    cdef cnp.npy_intp i, step, m = cnp.PyArray_DIM(whole, 0)
+    cdef size_t k = fit_for_columns(cnp.PyArray_DIM(whole, 1))
+    cdef cnp.ndarray values = np.empty(0, whole.dtype if dtype is None else dtype)
+    floating(values, "dtype")
+    step = m if whole.dtype == values.dtype else PIECE
     cdef cnp.ndarray starts = empty(m + 1, cnp.NPY_INT64)
     cdef int64_t *start = <int64_t *>cnp.PyArray_DATA(starts)
-    cdef fn_compress_args g = fn_compress_args(cnp.PyArray_DATA(a), k, start + 1, NULL, NULL)
+    cdef fn_compress_args g = fn_compress_args(NULL, k, start + 1, NULL, NULL)
     start[0] = 0
-    run(kernels.count_nonzeros, &g, m, k)
-    cdef size_t i
+    over_pieces(kernels_for(values).count_nonzeros, &g, whole, values.dtype, step)
     for i in range(m):
         start[i + 1] += start[i]
     cdef cnp.ndarray columns = empty(start[m], cnp.NPY_INT32)
-    cdef cnp.ndarray values = empty(start[m], cnp.PyArray_TYPE(a))
+    values = empty(start[m], cnp.PyArray_TYPE(values))
     g.starts, g.columns, g.values = start, <int32_t *>cnp.PyArray_DATA(columns), cnp.PyArray_DATA(values)
-    run(kernels.compress, &g, m, k)
+    over_pieces(kernels_for(values).compress, &g, whole, values.dtype, step)
     return compressed(starts[:m], starts[1:], columns, values, k)
+
+
+cdef cnp.ndarray convertible(object x):
+    if not isinstance(x, cnp.ndarray) or x.dtype.kind not in "biuf":
+        raise TypeError(f"x must be a NumPy array of real numbers, got {getattr(x, 'dtype', type(x))}")
+    return x
+
+
+cdef int over_pieces(fn_kernel *kernel, fn_compress_args *g, cnp.ndarray whole, object dtype,
+                     cnp.npy_intp step) except -1:
+    """Runs a kernel over the rows of `whole`, `step` rows at a time as an array of `dtype`."""
+    cdef int64_t *starts = g.starts
+    cdef cnp.ndarray piece
+    cdef cnp.npy_intp i
+    for i in range(0, cnp.PyArray_DIM(whole, 0), max(step, 1)):
+        piece = floating(whole[i:i + step].astype(dtype, copy=False), "x")
+        g.x, g.starts = cnp.PyArray_DATA(piece), starts + i
+        run(kernel, g, cnp.PyArray_DIM(piece, 0), g.n)
+    g.starts = starts
+    return 0
 
 
 def from_csr(starts, columns, values, columns_in_all):
@@ -103,22 +132,28 @@ def from_csr(starts, columns, values, columns_in_all):
     """
     cdef size_t k = fit_for_columns(columns_in_all)
     data = np.array(floating(values, "values"))
-    begin = np.array(starts, np.int64, ndmin=1)
-    at = np.array(columns, np.int32)
-    ends = begin[1:]
+    begin, at = integers(starts, "starts"), integers(columns, "columns")
     if not (begin.ndim == at.ndim == data.ndim == 1 and len(begin) and begin[0] == 0
-            and begin[-1] == len(at) == len(data) and (ends >= begin[:-1]).all()):
+            and begin[-1] == len(at) == len(data) and (begin[1:] >= begin[:-1]).all()):
         raise ValueError(
             f"starts {begin.shape}, columns {at.shape} and values {data.shape} do not fit together: starts "
             "must ascend from 0 to the length of the other two"
         )
+    begin, ends = begin[:-1], begin[1:]
     ascending = np.diff(at, append=k) > 0
     ascending[ends[ends > 0] - 1] = True  # a row's last element, which nothing in the row follows
     if len(at) and not (at.min() >= 0 and at.max() < k and ascending.all()):
         raise ValueError(
             f"columns must lie in [0, {k}) and ascend in every row; call sum_duplicates() on a SciPy matrix"
         )
-    return compressed(begin[:-1], ends, at, data, k)
+    return compressed(begin, ends, at.astype(np.int32), data, k)
+
+
+cdef integers(object x, str name):
+    """A copy of x as int64."""
+    if not isinstance(x, cnp.ndarray) or x.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be a NumPy array of integers, got {getattr(x, 'dtype', type(x))}")
+    return np.array(x, np.int64)
 
 
 cdef size_t fit_for_columns(cnp.npy_intp k) except? 0:
@@ -170,7 +205,7 @@ cdef int multiply_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
     s.product.parts_across = (g.n + kernels.sparse_strip - 1) // kernels.sparse_strip
     s.product.parts_down = (g.m + FN_SPARSE_ROWS - 1) // FN_SPARSE_ROWS
     if work > SMALL and s.product.parts_across * s.product.parts_down < 4 * <size_t>workers:
-        s.product.parts_down = min(g.m, 2 * <size_t>workers)
+        s.product.parts_down = max(s.product.parts_down, min(g.m, 2 * <size_t>workers))
     s.product.scratch = take_scratch(kernels.sparse_scratch * workers)
     cdef PyThreadState *state = PyEval_SaveThread() if work > SMALL else NULL
     fn_parallel(kernels.sparse_gemm, &s, s.product.parts_down * s.product.parts_across, 1,

@@ -2,7 +2,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from fastnn.arrays import Array
+from fastnn.arrays import Array, DType
 
 class CompressedRows:
     @property
@@ -15,7 +15,7 @@ class CompressedRows:
     def __getitem__(self, rows: slice | Array) -> CompressedRows: ...
     def dense(self) -> Array: ...
 
-def compress(x: Array) -> CompressedRows: ...
+def compress(x: Array, dtype: DType = None) -> CompressedRows: ...
 def from_csr(
     starts: Array, columns: Array, values: Array, columns_in_all: int
 ) -> CompressedRows: ...

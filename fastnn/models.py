@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fastnn import losses, ops, optimizers, random
 from fastnn.arrays import Array
 from fastnn.layers.base import Layer, unbuilt_again_on_failure
+from fastnn.layers.dense import Dense
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.metrics import get as get_metric
 from fastnn.optimizers import Optimizer
 from fastnn.progress import Progress, Verbose
+from fastnn.sparse import Samples, to_samples, without_zeros
 from fastnn.tape import GradientTape
 from fastnn.tensor import Tensor, TensorLike, to_array
 
 Logs = dict[str, float]
+Checked = TypeVar("Checked", Array, Samples)
 
 
 class History:
@@ -116,7 +119,7 @@ class Model(Layer):
 
         Parameters
         ----------
-        x : array of shape (n, ...)
+        x : array of shape (n, ...), or matrix of scipy.sparse
             Inputs of any numeric dtype; each batch is converted as it is used.
         y : array of shape (n, ...)
             Targets.
@@ -150,6 +153,9 @@ class Model(Layer):
         -----
         Class labels are checked to the last one beforehand, if the loss is fastnn's own; a function
         of yours may refuse a later batch, after the batches before it have changed the weights.
+
+        Where the model begins with a `Dense` and most elements of x are zero, they are left out of
+        the products, which gives the same bits in less time.
         """
         size = _count("batch_size", 32 if batch_size is None else batch_size)
         epochs = _count("epochs", epochs)
@@ -160,6 +166,9 @@ class Model(Layer):
             validation = self._checked(*_pair(validation_data), "val_")
         elif validation_split != 0:
             inputs, targets, validation = _split(inputs, targets, validation_split)
+        inputs = self._prepared(inputs, passes=2 * epochs)
+        if validation is not None:
+            validation = self._prepared(validation[0], passes=epochs), validation[1]
         steps = -(-len(inputs) // size)
         history = History({"epochs": epochs, "steps": steps, "verbose": verbose})
         for epoch in range(epochs):
@@ -203,6 +212,7 @@ class Model(Layer):
         size = _count("batch_size", 32 if batch_size is None else batch_size)
         progress = Progress(verbose)
         inputs, targets = self._checked(x, y)
+        inputs = self._prepared(inputs, passes=1)
         steps = -(-len(inputs) // size)
         batches = progress.watch("Evaluation", steps, _slices(len(inputs), size))
         logs = self._measure(inputs, targets, batches)
@@ -229,21 +239,25 @@ class Model(Layer):
         """
         size = _count("batch_size", 32 if batch_size is None else batch_size)
         progress = Progress(verbose)
-        inputs = _data("x", x)
+        inputs = self._prepared(_data("x", x, to_samples), passes=1)
         steps = -(-len(inputs) // size)
         batches = progress.watch("Prediction", steps, _slices(len(inputs), size))
         result = np.concatenate([self(inputs[batch]).numpy() for batch in batches])
         progress.report("Prediction", {})
         return result
 
-    def _checked(self, x: TensorLike, y: TensorLike, prefix: str = "") -> tuple[Array, Array]:
+    def _prepared(self, x: Samples, passes: int) -> Samples:
+        """The inputs in the form in which they go through the model fastest, so many times."""
+        return x
+
+    def _checked(self, x: TensorLike, y: TensorLike, prefix: str = "") -> tuple[Samples, Array]:
         """Inputs and targets as arrays that the model and its loss accept to the last sample."""
         if self.loss is None:
             raise ValueError(
                 f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...) "
                 "first"
             )
-        inputs, targets = _data(f"{prefix}x", x), _data(f"{prefix}y", y)
+        inputs, targets = _data(f"{prefix}x", x, to_samples), _data(f"{prefix}y", y, to_array)
         if len(inputs) != len(targets):
             raise ValueError(
                 f"{prefix}x has {len(inputs)} samples (shape {inputs.shape}) and {prefix}y has "
@@ -255,7 +269,7 @@ class Model(Layer):
             self._losses_of(inputs[:1], targets[:1])
         return inputs, targets
 
-    def _losses_of(self, x: Array, y: Array) -> tuple[Tensor, Logs]:
+    def _losses_of(self, x: Samples, y: Array) -> tuple[Tensor, Logs]:
         """The mean loss of a batch as a tensor, and all that is reported of the batch."""
         assert self.loss is not None
         y_pred = self(x)
@@ -265,7 +279,7 @@ class Model(Layer):
             logs[name] = float(np.mean(to_array(metric(y, y_pred))))
         return loss, logs
 
-    def _train(self, x: Array, y: Array, batches: Iterable[slice], shuffle: bool) -> Logs:
+    def _train(self, x: Samples, y: Array, batches: Iterable[slice], shuffle: bool) -> Logs:
         assert self.optimizer is not None
         order = random.generator().permutation(len(x)) if shuffle else None
         averages = _Averages()
@@ -280,7 +294,7 @@ class Model(Layer):
             averages.add(logs, len(targets))
         return averages.result()
 
-    def _measure(self, x: Array, y: Array, batches: Iterable[slice]) -> Logs:
+    def _measure(self, x: Samples, y: Array, batches: Iterable[slice]) -> Logs:
         averages = _Averages()
         for batch in batches:
             targets = y[batch]
@@ -344,6 +358,11 @@ class Sequential(Model):
             x = layer(x)
         return x
 
+    def _prepared(self, x: Samples, passes: int) -> Samples:
+        if self.layers and isinstance(self.layers[0], Dense):
+            return without_zeros(x, self.layers[0].units, passes)
+        return x
+
 
 def _metric_name(metric: str | Callable[..., Any]) -> str:
     return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
@@ -355,17 +374,17 @@ def _count(name: str, value: int) -> int:
     return int(value)
 
 
-def _data(name: str, value: TensorLike) -> Array:
-    """A data set as an array of real numbers with at least one sample."""
+def _data(name: str, value: TensorLike, convert: Callable[[TensorLike], Checked]) -> Checked:
+    """A data set of real numbers with at least one sample."""
     try:
-        array = to_array(value)
+        data = convert(value)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from None
-    if array.ndim == 0 or len(array) == 0:
+    if len(data.shape) == 0 or len(data) == 0:
         raise ValueError(
-            f"{name} has shape {array.shape}; it needs at least one sample along axis 0"
+            f"{name} has shape {data.shape}; it needs at least one sample along axis 0"
         )
-    return array
+    return data
 
 
 def _slices(samples: int, size: int) -> Iterator[slice]:
@@ -378,7 +397,7 @@ def _pair(data: Any) -> tuple[TensorLike, TensorLike]:
     return data[0], data[1]
 
 
-def _split(x: Array, y: Array, share: float) -> tuple[Array, Array, tuple[Array, Array]]:
+def _split(x: Samples, y: Array, share: float) -> tuple[Samples, Array, tuple[Samples, Array]]:
     """Training inputs and targets, and the last `share` of the samples for validation."""
     if not isinstance(share, int | float) or not 0 < share < 1:
         raise ValueError(f"validation_split must be a number in [0, 1), got {share!r}")

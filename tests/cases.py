@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastnn
-from fastnn import losses
+from fastnn import _kernels, losses
+from fastnn.sparse import SparseTensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -46,6 +47,11 @@ def _softmax(x: Array) -> Array:
     return e / e.sum(-1, keepdims=True)
 
 
+def _rows(dtype: Any) -> SparseTensor:
+    return SparseTensor(_kernels.compress(ROWS.astype(dtype)))
+
+
+ROWS = np.array([[0, 2, -1], [0, 0, 0], [0.5, 0, 0], [0, 0, 3]])
 LABELS = np.array([2, 0, 1, 1])
 ONE_HOT = np.eye(3)[LABELS]
 MASK = np.array([[True, False, True], [False, True, True]])
@@ -238,6 +244,24 @@ CASES = [
         lambda x, w, b: fastnn.dense(x, w, b, relu=True),
         lambda x, w, b: np.maximum(x @ w + b, 0),
         ((4, 3), (3, 20), (20,)),
+    ),
+    Case(
+        "dense, compressed rows",
+        lambda w, b: fastnn.ops.dense(_rows(w.dtype), w, b, relu=True),
+        lambda w, b: np.maximum(ROWS @ w + b, 0),
+        ((3, 20), (20,)),
+    ),
+    Case(
+        "matmul, compressed rows",
+        lambda b: fastnn.matmul(_rows(b.dtype), b),
+        lambda b: ROWS @ b,
+        ((3, 2),),
+    ),
+    Case(
+        "matmul, compressed rows transposed",
+        lambda b: fastnn.matmul(_rows(b.dtype), b, transpose_a=True),
+        lambda b: ROWS.T @ b,
+        ((4, 2),),
     ),
     Case("dense, more axes", fastnn.dense, lambda x, w, b: x @ w + b, ((2, 4, 3), (3, 2), (2,))),
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from fastnn import initializers
 from fastnn.arrays import DType, Shape, to_shape
 from fastnn.initializers import Initializer
+from fastnn.sparse import to_tensor
 from fastnn.tensor import Tensor, TensorLike, Variable, convert
 
 _names: Counter[str] = Counter()
@@ -61,7 +62,7 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs)")
 
     def __call__(self, inputs: TensorLike) -> Any:
-        x = convert(inputs)
+        x = to_tensor(inputs)
         if x.dtype == np.float64 and not isinstance(inputs, Tensor):
             x = convert(x, np.float32)  # NumPy's default, not a wish to compute in float64
         if self.built:

@@ -143,6 +143,6 @@ def computable(value: TensorLike) -> Tensor:
 def floating(value: TensorLike) -> Tensor:
     """`value` as a float tensor: float32 unless it is float64 already."""
     tensor = convert(value)
-    if tensor._array.dtype in COMPUTED_IN:
+    if tensor.dtype in COMPUTED_IN:
         return tensor
     return convert(tensor, promote(np.dtype(np.float32), tensor.dtype))

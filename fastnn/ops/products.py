@@ -7,11 +7,22 @@ import math
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array
-from fastnn.ops.core import Call, Gradients, floating, operands, operator, primitive
+from fastnn.ops.core import (
+    COMPUTED_IN,
+    Call,
+    Gradients,
+    floating,
+    operands,
+    operator,
+    primitive,
+    recorders,
+)
 from fastnn.ops.neural import relu_grad
 from fastnn.ops.reductions import reduce_sum, sum_to
 from fastnn.ops.shaping import reshape, transpose
+from fastnn.sparse import COST, SparseTensor, without_zeros
 from fastnn.tensor import Tensor, TensorLike
 
 
@@ -65,6 +76,42 @@ def _(call: Call, dy: Tensor) -> Gradients:
         lambda: _matmul(x, dz, transpose_a=True, transpose_b=False),
         *[lambda: reduce_sum(dz, axis=0) for _ in bias],
     )
+
+
+@primitive
+def _rows_matmul(b: Array, rows: CompressedRows, transpose_a: bool) -> Array:
+    return _kernels.matmul(rows, b, transpose_a)
+
+
+@_rows_matmul.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    rows, transpose_a = call.attributes["rows"], call.attributes["transpose_a"]
+    return (_rows_matmul(dy, rows=rows, transpose_a=not transpose_a),)
+
+
+@primitive
+def _rows_dense(kernel: Array, *bias: Array, rows: CompressedRows, relu: bool) -> Array:
+    return _kernels.matmul(rows, kernel, bias=bias[0] if bias else None, relu=relu)
+
+
+@_rows_dense.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    _, *bias = call.inputs
+    dz = relu_grad(dy, call.output) if call.attributes["relu"] else dy
+    return (
+        lambda: _rows_matmul(dz, rows=call.attributes["rows"], transpose_a=True),
+        *[lambda: reduce_sum(dz, axis=0) for _ in bias],
+    )
+
+
+def _rows_of(x: Tensor, units: int) -> CompressedRows | None:
+    """The rows of x without its many zeros, unless a tape may be asked for the gradient of x."""
+    if not isinstance(x, SparseTensor) and (units < COST or x.dtype not in COMPUTED_IN):
+        return None
+    if any(recorder.follows(x) for recorder in recorders.stack):
+        return None
+    rows = x.rows if isinstance(x, SparseTensor) else without_zeros(x._array, units, 1, x.dtype)
+    return rows if isinstance(rows, CompressedRows) else None
 
 
 @operator
@@ -121,7 +168,11 @@ def matmul(
             f"matmul: the leading axes of {x.shape} and {y.shape} do not broadcast; they must be "
             "equal or 1"
         ) from None
-    z = _matmul(left, right, transpose_a=ta, transpose_b=tb)
+    rows = _rows_of(left, right.shape[1]) if right.ndim == 2 and not tb else None
+    if rows is not None:
+        z = _rows_matmul(right, rows=rows, transpose_a=ta)
+    else:
+        z = _matmul(left, right, transpose_a=ta, transpose_b=tb)
     if row or column:
         z = reshape(
             z, z.shape[:-2] + (() if row else z.shape[-2:-1]) + (() if column else z.shape[-1:])
@@ -203,6 +254,9 @@ def dense(
             f"dense: bias has shape {inputs[2].shape} and kernel {(length, units)}; bias must have "
             f"shape ({units},)"
         )
+    rows = _rows_of(inputs[0], units)
+    if rows is not None:
+        return _rows_dense(*inputs[1:], rows=rows, relu=relu)
     if len(shape) == 2:
         return _dense(*inputs, relu=relu)
     inputs[0] = reshape(inputs[0], (math.prod(shape[:-1]), length))

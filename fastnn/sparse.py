@@ -1,0 +1,95 @@
+"""Data of which most elements are zero: rows without their zeros, and tensors over such rows."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastnn._kernels import CompressedRows, compress, from_csr
+from fastnn.arrays import Array, DType, Shape, real
+from fastnn.tensor import Tensor, TensorLike, convert, to_array
+
+Samples: TypeAlias = Array | CompressedRows
+
+# When zeros are worth leaving out, as measured with AVX2: to compress a row takes as long as a
+# product with COST units saves; what is kept may be at most MOST of all elements, and less in front
+# of a layer with few units. SAMPLE rows tell how much that is; FEWEST are worth a look.
+COST, MOST, NARROW = 400, 0.25, 160
+SAMPLE, FEWEST = 8, 64
+
+
+class SparseTensor(Tensor):
+    """A matrix that holds compressed rows, and makes an array of them on the first use of one.
+
+    `ops.dense` and `ops.matmul` compute with the rows; elsewhere it is a tensor like any other.
+    """
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: CompressedRows) -> None:
+        self.rows = rows
+        self.origin = None
+
+    def __getattr__(self, name: str) -> Array:
+        # Python asks here for what is not there, as `_array` is not at first.
+        if name != "_array":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._array = self.rows.dense()
+        return self._array
+
+    @property
+    def shape(self) -> Shape:
+        return self.rows.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.rows.dtype
+
+    @property
+    def ndim(self) -> int:
+        return 2
+
+    @property
+    def size(self) -> int:
+        return self.rows.shape[0] * self.rows.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def to_samples(value: TensorLike) -> Samples:
+    """A data set as an array, or as rows of float32 where it is a matrix of scipy.sparse."""
+    return _from_scipy(value) if _is_scipy(value) else to_array(value)
+
+
+def to_tensor(value: TensorLike | CompressedRows) -> Tensor:
+    """As `convert`, also of rows and of a matrix of scipy.sparse."""
+    if isinstance(value, CompressedRows):
+        return SparseTensor(value)
+    return SparseTensor(_from_scipy(value)) if _is_scipy(value) else convert(value)
+
+
+def _is_scipy(value: TensorLike) -> bool:
+    return not isinstance(value, Tensor | np.ndarray) and hasattr(value, "tocsr")
+
+
+def _from_scipy(matrix: Any) -> CompressedRows:
+    csr = matrix.tocsr()
+    if len(csr.shape) != 2:
+        raise ValueError(f"a sparse array must have two axes, got shape {csr.shape}; reshape it")
+    if not csr.has_canonical_format:
+        csr = csr.copy()  # the matrix itself stays as it is
+        csr.sum_duplicates()
+    values = real(csr.data).astype(np.float32)
+    return from_csr(csr.indptr, csr.indices, values, csr.shape[1])
+
+
+def without_zeros(x: Samples, units: int, passes: int, dtype: DType = np.float32) -> Samples:
+    """`x` as rows of `dtype` if that saves time over so many products with `units` columns."""
+    if isinstance(x, CompressedRows) or x.ndim != 2 or len(x) < FEWEST or passes * units < COST:
+        return x
+    sample = x[:: len(x) // SAMPLE]
+    if np.count_nonzero(sample) > min(units / NARROW, MOST) * sample.size:
+        return x
+    return compress(x, dtype)

@@ -1,0 +1,101 @@
+"""Matrices of scipy.sparse as the input of a layer, and of fit, evaluate and predict."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Sequential, layers
+
+scipy_sparse = pytest.importorskip("scipy.sparse")
+
+
+def data(rng, n=300, k=40, density=0.1, dtype=np.float32):
+    """Whole numbers, mostly zeros, and labels 0 to 2."""
+    x = rng.integers(1, 9, (n, k)) * (rng.random((n, k)) < density)
+    return x.astype(dtype), rng.integers(0, 3, n)
+
+
+def classifier(optimizer="sgd", units=64):
+    model = Sequential(
+        [layers.Dense(units, activation="relu"), layers.Dense(3, activation="softmax")]
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+FORMATS = {
+    f"{kind} {name}": getattr(scipy_sparse, f"{kind}_{name}")
+    for kind in ("csr", "csc", "coo", "lil")
+    for name in ("array", "matrix")
+}
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS.keys())
+@pytest.mark.parametrize("source", [np.float32, np.float64, np.int64, np.uint8, bool])
+def test_scipy_formats(form, source, rng):
+    x, y = data(rng, dtype=source)
+    model = classifier()
+    assert model(form(x)).numpy().tobytes() == model(x).numpy().tobytes()
+    assert model.predict(form(x)).tobytes() == model.predict(x).tobytes()
+    assert model.evaluate(form(x), y, verbose=0) == model.evaluate(x, y, verbose=0)
+
+
+def test_fit_on_scipy_is_fit_on_the_array(rng):
+    x, y = data(rng)
+    trained = []
+    for make in (scipy_sparse.csr_array, np.asarray):
+        fastnn.utils.set_random_seed(1)
+        model = classifier("adam", units=4)
+        history = model.fit(
+            make(x), y, 64, 2, verbose=0, validation_data=(make(x[:50]), y[:50])
+        ).history
+        history |= model.fit(make(x), y, 64, verbose=0, validation_split=0.1).history
+        trained.append((history, [w.numpy().tobytes() for w in model.weights]))
+    assert trained[0] == trained[1]
+
+
+def test_scipy_is_never_dense_as_a_whole(rng):
+    """Of 2,000 words each text has 5: all of them as an array would be 80 MB."""
+    columns = rng.integers(0, 2000, 50_000)
+    texts = scipy_sparse.csr_array(
+        (np.ones(50_000), columns, np.arange(0, 50_001, 5)), shape=(10_000, 2000)
+    )
+    model = classifier(units=16)
+    model(texts[:1])
+    tracemalloc.start()
+    model.fit(texts, np.zeros(10_000), 1000, verbose=0)
+    model.predict(texts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_scipy_duplicates_are_summed_in_a_copy():
+    values, columns, starts = np.array([1.0, 2.0, 4.0]), np.array([2, 0, 2]), np.array([0, 3, 3])
+    matrix = scipy_sparse.csr_matrix((values, columns, starts), shape=(2, 3))
+    layer = layers.Dense(2, kernel_initializer="ones")
+    np.testing.assert_array_equal(layer(matrix), [[7, 7], [0, 0]])
+    np.testing.assert_array_equal(layer(matrix.copy()[:, ::-1]), [[7, 7], [0, 0]])
+    np.testing.assert_array_equal(matrix.indices, [2, 0, 2])
+    np.testing.assert_array_equal(matrix.data, [1, 2, 4])
+
+
+def test_scipy_data_that_are_refused(rng):
+    x, y = data(rng)
+    model = classifier()
+    model(x)
+    rows = scipy_sparse.csr_array(x)
+    with pytest.raises(ValueError, match=r"\(32, 39\) is incompatible with the layer"):
+        model.predict(rows[:, :39])
+    with pytest.raises(ValueError, match="x has 300 samples"):
+        model.fit(rows, y[:9], verbose=0)
+    with pytest.raises(ValueError, match=r"x has shape \(0, 40\)"):
+        model.fit(rows[:0], y[:0], verbose=0)
+    with pytest.raises(TypeError, match="x: a tensor holds real numbers, not complex"):
+        model.predict(rows.astype(complex))
+    with pytest.raises(ValueError, match=r"two axes, got shape \(40,\)"):
+        model(scipy_sparse.coo_array(x[0]))
+    with pytest.raises(TypeError, match="y: "):
+        model.fit(x, rows, verbose=0)

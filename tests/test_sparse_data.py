@@ -1,0 +1,184 @@
+"""Sparse tensors, and training that leaves zeros out: the same bits as without."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import GradientTape, Sequential, Variable, _kernels, layers, models, ops, optimizers
+from fastnn.ops import products
+from fastnn.sparse import SparseTensor, without_zeros
+
+
+def data(rng, n=300, k=40, density=0.1, dtype=np.float32):
+    """Whole numbers, mostly zeros, and labels 0 to 2."""
+    x = rng.integers(1, 9, (n, k)) * (rng.random((n, k)) < density)
+    return x.astype(dtype), rng.integers(0, 3, n)
+
+
+def sparse_tensor(rng):
+    x, _ = data(rng, 9, 5, 0.3)
+    return SparseTensor(_kernels.compress(x)), x
+
+
+def classifier(optimizer="sgd", units=64):
+    model = Sequential(
+        [layers.Dense(units, activation="relu"), layers.Dense(3, activation="softmax")]
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+def test_a_sparse_tensor_is_a_tensor(rng):
+    t, x = sparse_tensor(rng)
+    assert (t.shape, t.dtype, t.ndim, t.size, len(t)) == ((9, 5), np.float32, 2, 45, 9)
+    with pytest.raises(AttributeError, match="'SparseTensor' object has no attribute 'nothing'"):
+        t.nothing  # noqa: B018
+    np.testing.assert_array_equal(t, x)
+    np.testing.assert_array_equal(2 * t[1:, ::2] + 1, 2 * x[1:, ::2] + 1)
+    np.testing.assert_array_equal(fastnn.cast(t, "float64"), x)
+    np.testing.assert_array_equal(copy.deepcopy(t), x)
+    np.testing.assert_array_equal(fastnn.matmul(t, x, transpose_b=True), x @ x.T)
+    np.testing.assert_array_equal(fastnn.matmul(t, x[0]), x @ x[0])
+    np.testing.assert_array_equal(fastnn.matmul(t, np.stack([x.T, x.T])), np.stack([x @ x.T] * 2))
+
+
+def test_products_make_no_array_of_the_rows(rng):
+    t, x = sparse_tensor(rng)
+    w = Variable(rng.standard_normal((5, 20)).astype(np.float32))
+    with GradientTape() as tape:
+        y = ops.reduce_sum(ops.dense(t, w, relu=True) * fastnn.matmul(t, w))
+    gradient = tape.gradient(y, w)
+    with pytest.raises(AttributeError):
+        object.__getattribute__(t, "_array")
+    with GradientTape() as tape:
+        y = ops.reduce_sum(ops.dense(x, w, relu=True) * fastnn.matmul(x, w))
+    assert gradient.numpy().tobytes() == tape.gradient(y, w).numpy().tobytes()
+
+
+def test_a_sparse_tensor_that_is_watched_has_a_gradient(rng):
+    t, x = sparse_tensor(rng)
+    w = Variable(rng.standard_normal((5, 20)).astype(np.float32))
+    for product in (ops.dense, fastnn.matmul):
+        with GradientTape() as tape:
+            tape.watch(t)
+            y = ops.reduce_sum(product(t, w))
+        dt, dw = tape.gradient(y, [t, w])
+        np.testing.assert_allclose(dt, np.tile(w.numpy().sum(1), (9, 1)), rtol=1e-5)
+        np.testing.assert_allclose(dw, np.tile(x.sum(0)[:, None], 20), rtol=1e-5)
+
+
+def recorded(monkeypatch, module, rule):
+    """Lets a module decide by `rule`; gives the list of what that will have returned."""
+    made = []
+
+    def decide(*arguments):
+        made.append(rule(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(module, "without_zeros", decide)
+    return made
+
+
+def never(x, *_):
+    return x
+
+
+@pytest.mark.parametrize("product", [ops.dense, fastnn.matmul])
+def test_products_leave_out_the_zeros_of_an_array(product, dtype, monkeypatch, rng):
+    """Where there are many and the product is large; the bits are the same."""
+    x, _ = data(rng, 100, 40, dtype=dtype)
+    w = Variable(rng.standard_normal((40, 400)).astype(dtype))
+    results, kinds = [], []
+    for rule in (without_zeros, never):
+        made = recorded(monkeypatch, products, rule)
+        with GradientTape() as tape:
+            y = product(x, w)
+        results.append([y.numpy().tobytes(), tape.gradient(y, w).numpy().tobytes()])
+        kinds += [type(part) for part in made]
+    assert results[0] == results[1]
+    assert kinds == [_kernels.CompressedRows, np.ndarray]
+
+
+def test_products_that_are_never_compressed(monkeypatch, rng):
+    """Those whose gradient may be wanted, narrow ones, and those of integers."""
+    x, _ = data(rng, 100, 40)
+    w = Variable(rng.standard_normal((40, 400)).astype(np.float32))
+    made = recorded(monkeypatch, products, without_zeros)
+    watched = fastnn.constant(x)
+    with GradientTape() as tape:
+        tape.watch(watched)
+        y = fastnn.matmul(watched, w)
+    np.testing.assert_allclose(tape.gradient(y, watched)[0], w.numpy().sum(1), rtol=1e-4)
+    fastnn.matmul(x, w[:, :399])
+    fastnn.matmul(x.astype(int), np.ones((40, 400), int))
+    assert made == []
+
+
+@pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.Adam])
+@pytest.mark.parametrize("source", [np.float32, np.float64, np.uint8])
+def test_leaving_zeros_out_changes_no_bit(optimizer, source, monkeypatch, rng):
+    """Of the history, the weights, the predictions; 1200 samples make a last batch of 48."""
+    x, y = data(rng, 1500, dtype=source)
+    results, kinds = [], []
+    for rule in (without_zeros, never):
+        made = recorded(monkeypatch, models, rule)
+        recorded(monkeypatch, products, never)
+        fastnn.utils.set_random_seed(1)
+        model = classifier(optimizer(0.01), units=400)
+        history = model.fit(x, y, 64, 3, verbose=0, validation_split=0.2).history
+        history["evaluated"] = model.evaluate(x, y, verbose=0)
+        weights = [w.numpy().tobytes() for w in model.weights]
+        results.append((history, weights, model.predict(x).tobytes()))
+        kinds.append([type(part) for part in made])
+    assert results[0] == results[1]
+    assert kinds == [[_kernels.CompressedRows] * 4, [np.ndarray] * 4]
+
+
+def test_a_layer_of_float64_keeps_its_bits(monkeypatch, rng):
+    x, y = data(rng)
+    results = []
+    for rule in (without_zeros, never):
+        recorded(monkeypatch, models, rule)
+        fastnn.utils.set_random_seed(1)
+        model = classifier()
+        model(x[:1])
+        model.layers[0].kernel = Variable(np.linspace(-1, 1, 40 * 64).reshape(40, 64))
+        model.fit(x, y, 64, 4, verbose=0, shuffle=False)
+        assert model.layers[0].kernel.dtype == np.float64
+        results.append(model.layers[0].kernel.numpy().tobytes())
+    assert results[0] == results[1]
+
+
+def test_when_zeros_are_left_out(rng):
+    """Only from matrices with enough rows and zeros, for enough work."""
+
+    def left_out(x, units=64, passes=10):
+        return isinstance(without_zeros(x, units, passes), _kernels.CompressedRows)
+
+    x, _ = data(rng, 400, 100)
+    assert left_out(x)
+    assert left_out(x.astype(np.uint8))
+    assert left_out(x[:, ::-1].astype(float))
+    assert not left_out(x[:60])
+    assert not left_out(x.reshape(400, 10, 10))
+    assert not left_out(x, passes=6)
+    assert not left_out(x, units=4, passes=1000)
+    assert left_out(data(rng, 400, 100, 0.005)[0], units=4, passes=1000)
+    assert not left_out(data(rng, 400, 100, 0.4)[0], units=1000)
+    rows = _kernels.compress(x)
+    assert without_zeros(rows, 4, 1) is rows
+
+
+def test_only_a_dense_layer_that_comes_first_decides(monkeypatch, rng):
+    x, _ = data(rng)
+
+    class Scale(layers.Layer):
+        def call(self, inputs):
+            return inputs * 2
+
+    made = recorded(monkeypatch, models, without_zeros)
+    Sequential([Scale(), layers.Dense(500)]).predict(x)
+    Sequential().predict(x)
+    assert made == []
