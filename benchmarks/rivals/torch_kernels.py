@@ -40,6 +40,26 @@ def relu_grad(dy: Tensor, y: Tensor, out: Tensor) -> Tensor:
     return aten.threshold_backward(dy, y, 0.0, grad_input=out)
 
 
+def tanh(x: Tensor, out: Tensor | None = None) -> Tensor:
+    return torch.tanh(x, out=out)
+
+
+def tanh_grad(dy: Tensor, y: Tensor, out: Tensor) -> Tensor:
+    return aten.tanh_backward(dy, y, grad_input=out)
+
+
+def sigmoid(x: Tensor, out: Tensor | None = None) -> Tensor:
+    return torch.sigmoid(x, out=out)
+
+
+def sigmoid_grad(dy: Tensor, y: Tensor, out: Tensor) -> Tensor:
+    return aten.sigmoid_backward(dy, y, grad_input=out)
+
+
+def gather(x: Tensor, rows: Tensor, out: Tensor) -> Tensor:
+    return out.copy_(torch.index_select(x, 0, rows))
+
+
 def add(x: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     return torch.add(x, b, out=out)
 
