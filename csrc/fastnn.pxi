@@ -1,0 +1,149 @@
+# The C API, csrc/fastnn.h: a part of the door, csrc/_kernels.pyx.
+
+cdef extern from "Python.h":
+    ctypedef struct PyThreadState
+    PyThreadState *PyEval_SaveThread()
+    void PyEval_RestoreThread(PyThreadState *state)
+
+
+cdef extern from "fastnn.h":
+    ctypedef void fn_kernel(const void *, size_t, size_t, int) noexcept nogil
+
+    ctypedef struct fn_unary_args:
+        void *y
+        const void *x
+
+    ctypedef struct fn_binary_args:
+        void *y
+        const void *a
+        const void *b
+
+    ctypedef struct fn_rows_args:
+        void *y
+        const void *a
+        const void *b
+        size_t m, n
+
+    ctypedef struct fn_cross_entropy_args:
+        void *loss
+        void *dlogits
+        const void *logits
+        const int64_t *labels
+        const void *dloss
+        size_t n
+
+    ctypedef struct fn_dropout_args:
+        void *y
+        const void *x
+        double scale
+        uint64_t key, counter
+        uint32_t threshold
+
+    ctypedef enum fn_type:
+        FN_UINT8, FN_INT8, FN_UINT16, FN_INT16, FN_UINT32, FN_INT32, FN_UINT64, FN_INT64
+        FN_FLOAT16, FN_FLOAT32, FN_FLOAT64
+
+    ctypedef struct fn_gather_args:
+        void *y
+        const void *x
+        const int64_t *rows
+        size_t n, itemsize
+        fn_type type
+        double scale
+
+    ctypedef struct fn_update_args:
+        void *w
+        void *slot[2]
+        const void *g
+        double learning_rate
+        double decay[2]
+        double epsilon
+        int nesterov
+
+    ctypedef struct fn_gemm_args:
+        void *c
+        const void *a
+        const void *b
+        const void *bias
+        const void *mask
+        size_t m, n, k, lda, ldb, ldc
+        double alpha
+        int transpose_a, transpose_b, accumulate, relu
+        int swapped
+        size_t parts_down, parts_across
+        void *scratch
+
+    size_t FN_BLOCK_MAX
+
+    ctypedef struct fn_sparse_args:
+        fn_gemm_args product
+        const int64_t *starts
+        const int64_t *ends
+        const int32_t *columns
+        const void *values
+
+    size_t FN_SPARSE_ROWS
+
+    ctypedef struct fn_compress_args:
+        const void *x
+        size_t n
+        int64_t *starts
+        int32_t *columns
+        void *values
+
+    ctypedef struct fn_transpose_args:
+        const fn_sparse_args *of
+        int64_t *starts
+        int32_t *columns
+        void *values
+
+    ctypedef struct fn_finite_args:
+        const void *x
+        int *infinite
+
+    ctypedef struct fn_kernels:
+        fn_kernel *relu
+        fn_kernel *exp
+        fn_kernel *log
+        fn_kernel *tanh
+        fn_kernel *sigmoid
+        fn_kernel *relu_grad
+        fn_kernel *tanh_grad
+        fn_kernel *sigmoid_grad
+        fn_kernel *add
+        fn_kernel *add_rows
+        fn_kernel *add_grad
+        fn_kernel *add_groups
+        fn_kernel *softmax
+        fn_kernel *softmax_grad
+        fn_kernel *softmax_cross_entropy
+        fn_kernel *dropout
+        fn_kernel *gather
+        fn_kernel *sgd
+        fn_kernel *momentum
+        fn_kernel *adagrad
+        fn_kernel *rmsprop
+        fn_kernel *adam
+        fn_kernel *gemm
+        fn_kernel *sparse_gemm
+        fn_kernel *expand
+        fn_kernel *count_nonzeros
+        fn_kernel *compress
+        fn_kernel *transpose_compressed
+        fn_kernel *find_infinite
+        size_t gemm_scratch, sparse_scratch, sparse_strip
+
+    ctypedef struct fn_level:
+        const char *name
+        int (*supported)() noexcept nogil
+        const fn_kernels *f32
+        const fn_kernels *f64
+
+    const fn_level *const *fn_levels
+    const int FN_MAX_THREADS
+    const size_t FN_GROUP
+
+    void fn_parallel(fn_kernel *, const void *, size_t, size_t, int) noexcept nogil
+    int fn_threads() noexcept nogil
+    void fn_set_threads(int) noexcept nogil
+    size_t fn_gemm_cut(fn_gemm_args *, int) noexcept nogil

@@ -1,0 +1,120 @@
+# The matrix product: a part of the door, csrc/_kernels.pyx.
+
+
+cdef cnp.ndarray operand(object x, str name):
+    """`x` as a matrix whose rows are dense; the rows themselves may lie apart."""
+    cdef cnp.ndarray a
+    cdef cnp.npy_intp row, column
+    if isinstance(x, cnp.ndarray) and (<cnp.ndarray>x).ndim != 2:
+        raise ValueError(f"{name} must have two axes, got shape {x.shape}")
+    if isinstance(x, cnp.ndarray):
+        a = x
+        row, column = cnp.PyArray_STRIDE(a, 0), cnp.PyArray_STRIDE(a, 1)
+        if (cnp.PyArray_ISBEHAVED_RO(a) and column == cnp.PyArray_ITEMSIZE(a)
+                and row % column == 0 and row >= column * cnp.PyArray_DIM(a, 1)
+                and cnp.PyArray_TYPE(a) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)):
+            return a
+    return floating(x, name)
+
+
+def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, out=None, mask=None,
+           double alpha=1.0, accumulate=False):
+    """alpha times op(a) (m, k) times op(b) (k, n), plus `bias` (n,) to every row, then relu.
+
+    a may be CompressedRows. op is the transpose where asked for, else nothing. Where `mask` (m, n) is
+    not positive the result is 0. With `accumulate`, which goes without bias, relu and mask, the product
+    is added to `out`, by a fused multiply-add with alpha. See csrc/gemm.h for the order of the additions.
+    """
+    cdef CompressedRows rows = a if isinstance(a, CompressedRows) else None
+    cdef cnp.ndarray left = operand(a, "a") if rows is None else rows.values
+    cdef cnp.ndarray right = operand(b, "b")
+    if cnp.PyArray_TYPE(left) != cnp.PyArray_TYPE(right):
+        raise TypeError(f"a is {left.dtype} and b is {right.dtype}; convert one of them with astype")
+    if rows is not None:
+        right = contiguous(right)
+        if transpose_b or not is_finite(right):
+            rows, left = None, rows.dense()  # 0 times infinity is NaN
+    cdef fn_gemm_args g
+    g.transpose_a, g.transpose_b, g.relu = bool(transpose_a), bool(transpose_b), bool(relu)
+    g.accumulate, g.alpha, g.swapped = bool(accumulate), alpha, 0
+    measure(&g, a, b, left if rows is None else rows, right)
+    cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>g.m, <cnp.npy_intp>g.n]
+    if g.accumulate and (out is None or bias is not None or g.relu or mask is not None):
+        raise ValueError("accumulate needs out, and goes without bias, relu and mask")
+    cdef cnp.ndarray c = output(out, 2, shape, left, "out")
+    cdef cnp.ndarray added = None if bias is None else bias_of(bias, c, b)
+    cdef cnp.ndarray kept = None if mask is None else same_shape(mask, "mask", c, "the result")
+    g.bias = NULL if added is None else cnp.PyArray_DATA(added)
+    g.mask = NULL if kept is None else cnp.PyArray_DATA(kept)
+    if kept is not None:
+        apart(c, "out", kept, "mask", False)
+    if out is not None:
+        if rows is None:
+            apart_from_matrix(c, left, "a")
+        apart_from_matrix(c, right, "b")
+    if g.accumulate and g.k > FN_BLOCK_MAX:
+        sgd(c, matmul(a, right, transpose_a, transpose_b), -alpha)
+        return c
+    g.a, g.b, g.c = cnp.PyArray_DATA(left), cnp.PyArray_DATA(right), cnp.PyArray_DATA(c)
+    g.lda = cnp.PyArray_STRIDE(left, 0) // cnp.PyArray_ITEMSIZE(left)
+    g.ldb = cnp.PyArray_STRIDE(right, 0) // cnp.PyArray_ITEMSIZE(right)
+    g.ldc = g.n
+    if rows is None:
+        multiply(kernels_for(left), &g)
+    else:
+        multiply_compressed(rows, &g)
+    return c
+
+
+cdef inline cnp.ndarray contiguous(cnp.ndarray x):
+    return x if cnp.PyArray_IS_C_CONTIGUOUS(x) else x.copy()
+
+
+cdef int measure(fn_gemm_args *g, object a, object b, object left, cnp.ndarray right) except -1:
+    """Sets m, n and k of a product, left being a's matrix and right b's."""
+    cdef size_t rows, columns
+    if isinstance(left, cnp.ndarray):
+        rows, columns = cnp.PyArray_DIM(left, 0), cnp.PyArray_DIM(left, 1)
+    else:
+        rows, columns = left.shape
+    g.m, g.k = (columns, rows) if g.transpose_a else (rows, columns)
+    g.n = cnp.PyArray_DIM(right, not g.transpose_b)
+    if <size_t>cnp.PyArray_DIM(right, g.transpose_b) != g.k:
+        raise ValueError(
+            f"a {a.shape} has {g.k} along axis {int(not g.transpose_a)} and b {b.shape} has "
+            f"{cnp.PyArray_DIM(right, g.transpose_b)} along axis {g.transpose_b}; they must be equal"
+        )
+    return 0
+
+
+cdef cnp.ndarray bias_of(object bias, cnp.ndarray c, object b):
+    cdef cnp.ndarray added = floating_like(bias, "bias", c, "a")
+    if cnp.PyArray_NDIM(added) != 1 or cnp.PyArray_DIM(added, 0) != cnp.PyArray_DIM(c, 1):
+        raise ValueError(
+            f"bias has shape {bias.shape}; with b {b.shape} it must be ({cnp.PyArray_DIM(c, 1)},)"
+        )
+    apart(c, "out", added, "bias", False)
+    return added
+
+
+cdef int multiply(const fn_kernels *kernels, fn_gemm_args *g) except -1:
+    cdef int workers = thread_limit()
+    cdef size_t parts = fn_gemm_cut(g, workers)
+    g.scratch = take_scratch(kernels.gemm_scratch * min(<size_t>workers, parts))
+    cdef PyThreadState *state = PyEval_SaveThread() if g.m * g.n * g.k > SMALL else NULL
+    fn_parallel(kernels.gemm, g, parts, 1, workers)
+    if state != NULL:
+        PyEval_RestoreThread(state)
+    give_scratch(g.scratch)
+    return 0
+
+
+cdef int apart_from_matrix(cnp.ndarray c, cnp.ndarray x, str name) except -1:
+    """As `apart`, for an operand whose rows may lie apart."""
+    if cnp.PyArray_IS_C_CONTIGUOUS(x):
+        return apart(c, "out", x, name, False)
+    cdef const char *start = cnp.PyArray_BYTES(x)
+    cdef const char *end = start + cnp.PyArray_STRIDE(x, 0) * cnp.PyArray_DIM(x, 0)
+    if cnp.PyArray_BYTES(c) < end and start < cnp.PyArray_BYTES(c) + cnp.PyArray_NBYTES(c):
+        raise ValueError(f"out overlaps {name} in memory; give out memory of its own")
+    return 0
