@@ -109,15 +109,16 @@ static inline size_t fn_block_length(size_t k)
 }
 
 /* c = relu(alpha * a . b + bias) as above, a being compressed: the elements of its row i that are not zero
- * are values[starts[i] .. ends[i]), in the columns given there, which ascend. b is finite. `product` has all
- * but a; its transpose_a says that these rows are the columns of the op's a. Units are parts_down times
- * parts_across, which is the number of strips of sparse_strip columns; a part has at most FN_SPARSE_ROWS
- * rows. */
+ * are values[starts[i] .. ends[i]), in the columns given there, which ascend. b is dense; where it is not
+ * finite, *infinite is set and c is of no use. `product` has all but a; its transpose_a says that these rows
+ * are the columns of the op's a. Units are parts_down times parts_across, which is the number of strips of
+ * sparse_strip columns; a part has at most FN_SPARSE_ROWS rows. */
 typedef struct fn_sparse_args {
     fn_gemm_args product; /* scratch: sparse_scratch bytes for each worker */
     const int64_t *starts, *ends;
     const int32_t *columns;
     const void *values;
+    int *infinite;
 } fn_sparse_args;
 
 enum { FN_SPARSE_ROWS = 1024 };

@@ -81,6 +81,7 @@ cdef extern from "fastnn.h":
         const int64_t *ends
         const int32_t *columns
         const void *values
+        int *infinite
 
     size_t FN_SPARSE_ROWS
 

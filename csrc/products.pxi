@@ -32,8 +32,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
         raise TypeError(f"a is {left.dtype} and b is {right.dtype}; convert one of them with astype")
     if rows is not None:
         right = contiguous(right)
-        if transpose_b or not is_finite(right):
-            rows, left = None, rows.dense()  # 0 times infinity is NaN
+        if transpose_b or accumulate and not is_finite(right):
+            rows, left = None, rows.dense()
     cdef fn_gemm_args g
     g.transpose_a, g.transpose_b, g.relu = bool(transpose_a), bool(transpose_b), bool(relu)
     g.accumulate, g.alpha, g.swapped = bool(accumulate), alpha, 0
@@ -61,8 +61,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
     g.ldc = g.n
     if rows is None:
         multiply(kernels_for(left), &g)
-    else:
-        multiply_compressed(rows, &g)
+    elif not multiply_compressed(rows, &g):  # and 0 times infinity is NaN
+        matmul(rows.dense(), right, transpose_a, False, bias, relu, c, mask, alpha)
     return c
 
 

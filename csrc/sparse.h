@@ -1,6 +1,7 @@
 /* c = relu(alpha * a . b + bias) for a compressed a: of each row only the elements that are not zero, with
  * their columns. A multiply-add with a zero changes no sum as long as b is finite, and sums start at +0, so
- * leaving them out gives the bits of gemm.h; the order of additions is the one promised there.
+ * leaving them out gives the bits of gemm.h; the order of additions is the one promised there. Whether b is
+ * finite is seen while it is copied.
  *
  * A row of c over a strip of SPARSE_VECTORS vectors lives in registers, while for each element of the row of
  * a one row of b is added to it: one load for each multiply-add, so all depends on where b lies. Loops,
@@ -30,17 +31,50 @@
 enum { SPARSE_PANEL = 44 << 10 };
 #endif
 
-/* Copies a section of a strip of b, padded with zeros to `vectors` vectors. */
-INLINE void NAME(copy_section)(T *to, const int vectors, const T *b, size_t ldb, size_t k, size_t columns)
+/* Whether something infinite or NaN went into the sums: 0 times a finite number is 0, else NaN. */
+INLINE int NAME(is_nan)(const NAME(vector) *zeros, int vectors)
 {
+    NAME(vector) all = {0};
+    T sum = 0;
+    for (int v = 0; v < vectors; v++) all += zeros[v];
+    for (int l = 0; l < WIDTH; l++) sum += all[l];
+    return sum != 0;
+}
+
+/* Copies a section of a strip of b, padded with zeros to `vectors` vectors; returns whether it is not
+ * finite. */
+INLINE int NAME(copy_section)(T *to, const int vectors, const T *b, size_t ldb, size_t k, size_t columns)
+{
+    enum { CHAINS = 4 };
+    NAME(vector) zeros[CHAINS] = {{0}};
     const size_t width = (size_t)vectors * WIDTH;
-    if (columns == width)
-        for (size_t p = 0; p < k; p++, to += width, b += ldb)
-            UNROLL for (int v = 0; v < vectors; v++) NAME(store)(to + v * WIDTH, NAME(load)(b + v * WIDTH));
-    else
-        for (size_t p = 0; p < k; p++, to += width, b += ldb)
-            for (size_t j = 0; j < width; j += WIDTH)
-                NAME(store)(to + j, NAME(load_left)(b + j, columns > j ? columns - j : 0));
+    for (size_t p = 0; p < k; p++, to += width, b += ldb)
+        if (columns == width)
+            UNROLL for (int v = 0; v < vectors; v++)
+            {
+                const NAME(vector) x = NAME(load)(b + v * WIDTH);
+                zeros[v % CHAINS] += x * 0;
+                NAME(store)(to + v * WIDTH, x);
+            }
+        else
+            for (size_t j = 0; j < width; j += WIDTH) {
+                const NAME(vector) x = NAME(load_left)(b + j, columns > j ? columns - j : 0);
+                zeros[0] += x * 0;
+                NAME(store)(to + j, x);
+            }
+    return NAME(is_nan)(zeros, CHAINS);
+}
+
+/* Whether one of n elements is infinite or NaN. */
+static int NAME(not_finite)(const T *x, size_t n)
+{
+    enum { CHAINS = 8 };
+    NAME(vector) zeros[CHAINS] = {{0}};
+    for (; n >= CHAINS * WIDTH; n -= CHAINS * WIDTH, x += CHAINS * WIDTH)
+        UNROLL for (int v = 0; v < CHAINS; v++) zeros[v] += NAME(load)(x + v * WIDTH) * 0;
+    for (; n >= WIDTH; n -= WIDTH, x += WIDTH) zeros[0] += NAME(load)(x) * 0;
+    zeros[0] += NAME(load_few)(x, n, 0) * 0;
+    return NAME(is_nan)(zeros, CHAINS);
 }
 
 /* The rows [i, i + m) of c over one section [p, p + k) of k, which begins or ends a block of k or not. */
@@ -99,7 +133,8 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
         const NAME(target) t = NAME(target_at)(g, i, j, p, block, columns);
         for (size_t n = 0; n < sections; n++) {
             const size_t start = p + block * n / sections, k = p + block * (n + 1) / sections - start;
-            NAME(copy_section)(panel, vectors, (const T *)g->b + start * g->ldb + j, g->ldb, k, columns);
+            if (NAME(copy_section)(panel, vectors, (const T *)g->b + start * g->ldb + j, g->ldb, k, columns))
+                __atomic_store_n(s->infinite, 1, __ATOMIC_RELAXED);
             NAME(sparse_section)(vectors, s, i, m, start, k, n == 0, n + 1 == sections, panel, sums,
                                  cursor, &t);
         }
@@ -110,10 +145,10 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
 /* Rows [i, i + m) of a short c. */
 static void NAME(sparse_short)(const fn_sparse_args *s, size_t i, size_t m)
 {
-    enum { VECTORS = SHORT_N / WIDTH };
     const fn_gemm_args *g = &s->product;
     const size_t length = fn_block_length(g->k);
     const T *values = s->values, *b = g->b;
+    if (NAME(not_finite)(b, g->k * g->n)) __atomic_store_n(s->infinite, 1, __ATOMIC_RELAXED);
     for (size_t r = i; r < i + m; r++) {
         int64_t at = s->starts[r];
         if (g->accumulate && at == s->ends[r]) continue; /* nothing to add */
@@ -233,15 +268,6 @@ KERNEL(transpose_compressed)
 KERNEL(find_infinite)
 {
     const fn_finite_args *g = args;
-    const T *x = g->x;
-    T sum = 0;
-    /* 0 times a finite number is 0, times anything else NaN. */
-    NAME(vector) sums[8] = {{0}};
-    size_t i = begin;
-    for (; i + 8 * WIDTH <= end; i += 8 * WIDTH)
-        UNROLL for (int v = 0; v < 8; v++) sums[v] += NAME(load)(x + i + v * WIDTH) * 0;
-    for (; i < end; i++) sum += x[i] * 0;
-    for (int v = 0; v < 8; v++)
-        for (int l = 0; l < WIDTH; l++) sum += sums[v][l];
-    if (sum != 0) __atomic_store_n(g->infinite, 1, __ATOMIC_RELAXED);
+    if (NAME(not_finite)((const T *)g->x + begin, end - begin))
+        __atomic_store_n(g->infinite, 1, __ATOMIC_RELAXED);
 }

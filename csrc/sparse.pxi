@@ -193,19 +193,20 @@ cdef bint is_finite(cnp.ndarray x) except -1:
     return not infinite
 
 
-cdef int multiply_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
-    """The product of g with `rows` for its a, or their transpose."""
+cdef bint multiply_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
+    """The product of g with `rows` for its a, or their transpose; False if b is not finite."""
+    cdef int infinite = 0
     if g.transpose_a:
         rows = transposed(rows)
     cdef fn_sparse_args s = sparse_of(rows)
     cdef const fn_kernels *kernels = kernels_for(rows.values)
     cdef int workers = thread_limit()
     cdef size_t work = stored(rows) * g.n
-    s.product = g[0]
+    s.product, s.infinite = g[0], &infinite
     s.product.parts_across = (g.n + kernels.sparse_strip - 1) // kernels.sparse_strip
     s.product.parts_down = (g.m + FN_SPARSE_ROWS - 1) // FN_SPARSE_ROWS
     if work > SMALL and s.product.parts_across * s.product.parts_down < 4 * <size_t>workers:
-        s.product.parts_down = max(s.product.parts_down, min(g.m, 2 * <size_t>workers))
+        s.product.parts_down = max(s.product.parts_down, min(g.m, <size_t>workers))
     s.product.scratch = take_scratch(kernels.sparse_scratch * workers)
     cdef PyThreadState *state = PyEval_SaveThread() if work > SMALL else NULL
     fn_parallel(kernels.sparse_gemm, &s, s.product.parts_down * s.product.parts_across, 1,
@@ -213,4 +214,4 @@ cdef int multiply_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
     if state != NULL:
         PyEval_RestoreThread(state)
     give_scratch(s.product.scratch)
-    return 0
+    return not infinite
