@@ -120,7 +120,7 @@ static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t 
         NAME(dots_of_rows)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
     for (; r < rows; r++) NAME(dots_of_row)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
     for (; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
-    T sums[WIDTH];
+    T sums[2 * WIDTH] = {0}; /* room for a whole vector from each sum on */
     NAME(store)(sums, NAME(sums_of)(folded));
     const NAME(target) t = NAME(target_at)(g, i, 0, p, k, 1);
     if (g->ldc == 1 && !t.mask && !t.bias)
