@@ -39,7 +39,7 @@ class _Watcher(MetaPathFinder):
                 execute(module)
                 register(module)
 
-            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]  # of one loader
         return spec
 
 
@@ -48,7 +48,7 @@ def register(threadpoolctl: ModuleType) -> None:
     if not hasattr(threadpoolctl, "register"):
         return
 
-    class Controller(threadpoolctl.LibController):  # type: ignore[misc, name-defined]
+    class Controller(threadpoolctl.LibController):  # type: ignore[misc, name-defined]  # a module given
         user_api = internal_api = "fastnn"
         filename_prefixes = ("_kernels",)
         # Another package's _kernels has no such function.

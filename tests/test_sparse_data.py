@@ -34,7 +34,7 @@ def test_a_sparse_tensor_is_a_tensor(rng):
     t, x = sparse_tensor(rng)
     assert (t.shape, t.dtype, t.ndim, t.size, len(t)) == ((9, 5), np.float32, 2, 45, 9)
     with pytest.raises(AttributeError, match="'SparseTensor' object has no attribute 'nothing'"):
-        t.nothing  # noqa: B018
+        t.nothing  # noqa: B018  # reading is what raises
     np.testing.assert_array_equal(t, x)
     np.testing.assert_array_equal(2 * t[1:, ::2] + 1, 2 * x[1:, ::2] + 1)
     np.testing.assert_array_equal(fastnn.cast(t, "float64"), x)
