@@ -114,7 +114,7 @@ cdef enum:
     LINE = 64
 
 
-cdef inline int run(fn_kernel *kernel, const void *args, size_t count, size_t elements=1) except -1:
+cdef inline int run(fn_kernel *kernel, const void *args, size_t size, size_t count, size_t elements=1) except -1:
     """Runs a kernel over `count` units of so many elements each; releases the GIL unless they are few."""
     if count * elements <= SMALL:
         kernel(args, 0, count, 0)
@@ -211,7 +211,7 @@ cdef cnp.ndarray unary(fn_kernel *f32, fn_kernel *f64, object x, object out):
     if out is not None:
         apart(y, "out", a, "x", True)
     cdef fn_unary_args g = fn_unary_args(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a))
-    run(f32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT else f64, &g, cnp.PyArray_SIZE(a))
+    run(f32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT else f64, &g, sizeof(g), cnp.PyArray_SIZE(a))
     return y
 
 
@@ -249,7 +249,7 @@ cdef cnp.ndarray gradient(fn_kernel *f32, fn_kernel *f64, object dy, object y, o
         apart(dx, "out", b, "y", True)
     cdef fn_binary_args g = fn_binary_args(
         cnp.PyArray_DATA(dx), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b))
-    run(f32 if cnp.PyArray_TYPE(b) == cnp.NPY_FLOAT else f64, &g, cnp.PyArray_SIZE(b))
+    run(f32 if cnp.PyArray_TYPE(b) == cnp.NPY_FLOAT else f64, &g, sizeof(g), cnp.PyArray_SIZE(b))
     return dx
 
 
@@ -286,10 +286,10 @@ def add(x, b, out=None):
     cdef fn_rows_args rows
     if n == size:
         whole = fn_binary_args(cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), cnp.PyArray_DATA(c))
-        run(kernels_for(a).add, &whole, size)
+        run(kernels_for(a).add, &whole, sizeof(whole), size)
     elif n:
         rows = rows_of(y, a, c, n)
-        run(kernels_for(a).add_rows, &rows, rows.m, n)
+        run(kernels_for(a).add_rows, &rows, sizeof(rows), rows.m, n)
     return y
 
 
@@ -306,7 +306,7 @@ def add_grad(dy, out=None):
     cdef size_t groups = (g.m + FN_GROUP - 1) // FN_GROUP
     if groups > 1:
         g.y = take_scratch(groups * g.n * cnp.PyArray_ITEMSIZE(a))
-    run(kernels_for(a).add_grad, &g, groups, FN_GROUP * g.n)
+    run(kernels_for(a).add_grad, &g, sizeof(g), groups, FN_GROUP * g.n)
     if groups == 0:
         memset(g.y, 0, cnp.PyArray_NBYTES(db))
     elif groups > 1:
@@ -317,7 +317,7 @@ def add_grad(dy, out=None):
 
 cdef int add_groups(cnp.ndarray db, void *sums, size_t groups) except -1:
     cdef fn_rows_args g = fn_rows_args(cnp.PyArray_DATA(db), sums, NULL, groups, cnp.PyArray_SIZE(db))
-    run(kernels_for(db).add_groups, &g, g.n, groups)
+    run(kernels_for(db).add_groups, &g, sizeof(g), g.n, groups)
     return 0
 
 
@@ -375,7 +375,7 @@ def softmax(x, out=None):
     if out is not None:
         apart(y, "out", a, "x", True)
     cdef fn_rows_args g = rows_of(y, a, None, n)
-    run(kernels_for(a).softmax, &g, g.m, n)
+    run(kernels_for(a).softmax, &g, sizeof(g), g.m, n)
     return y
 
 
@@ -389,7 +389,7 @@ def softmax_grad(dy, y, out=None):
         apart(dx, "out", a, "dy", True)
         apart(dx, "out", b, "y", True)
     cdef fn_rows_args g = rows_of(dx, a, b, n)
-    run(kernels_for(b).softmax_grad, &g, g.m, n)
+    run(kernels_for(b).softmax_grad, &g, sizeof(g), g.m, n)
     return dx
 
 
@@ -452,7 +452,7 @@ def softmax_cross_entropy(logits, labels, dlogits=None, dloss=None, out=None):
     cdef fn_cross_entropy_args g = fn_cross_entropy_args(
         cnp.PyArray_DATA(loss), gradient_data, cnp.PyArray_DATA(x),
         <const int64_t *>cnp.PyArray_DATA(classes), scale_data, n)
-    run(kernels_for(x).softmax_cross_entropy, &g, m, n)
+    run(kernels_for(x).softmax_cross_entropy, &g, sizeof(g), m, n)
     return loss
 
 
@@ -475,7 +475,7 @@ def dropout(x, double rate, key, counter, out=None):
         memset(g.y, 0, cnp.PyArray_NBYTES(y))
         return y
     g.scale, g.threshold = 1 / (1 - rate), <uint32_t>(rate * 4294967296.0)
-    run(kernels_for(a).dropout, &g, cnp.PyArray_SIZE(a))
+    run(kernels_for(a).dropout, &g, sizeof(g), cnp.PyArray_SIZE(a))
     return y
 
 
@@ -550,7 +550,7 @@ def gather(x, rows, out, double scale=1.0):
     check_rows(g.rows, count, cnp.PyArray_DIM(a, 0))
     if count:
         g.n = cnp.PyArray_SIZE(y) // count
-        run(kernels_for(y).gather, &g, count, g.n + (g.n == 0))
+        run(kernels_for(y).gather, &g, sizeof(g), count, g.n + (g.n == 0))
     return out
 
 

@@ -49,7 +49,7 @@ cdef class CompressedRows:
         cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(self.starts, 0), <cnp.npy_intp>self.k]
         cdef cnp.ndarray x = cnp.PyArray_EMPTY(2, shape, cnp.PyArray_TYPE(self.values), 0)
         s.product.c = cnp.PyArray_DATA(x)
-        run(kernels_for(self.values).expand, &s, s.product.m, self.k)
+        run(kernels_for(self.values).expand, &s, sizeof(s), s.product.m, self.k)
         return x
 
 
@@ -120,7 +120,7 @@ cdef int over_pieces(fn_kernel *kernel, fn_compress_args *g, cnp.ndarray whole, 
     for i in range(0, cnp.PyArray_DIM(whole, 0), max(step, 1)):
         piece = floating(whole[i:i + step].astype(dtype, copy=False), "x")
         g.x, g.starts = cnp.PyArray_DATA(piece), starts + i
-        run(kernel, g, cnp.PyArray_DIM(piece, 0), g.n)
+        run(kernel, g, sizeof(g[0]), cnp.PyArray_DIM(piece, 0), g.n)
     g.starts = starts
     return 0
 
@@ -182,14 +182,14 @@ cdef CompressedRows transposed(CompressedRows rows):
     cdef fn_transpose_args g = fn_transpose_args(
         &s, <int64_t *>cnp.PyArray_DATA(starts), <int32_t *>cnp.PyArray_DATA(columns),
         cnp.PyArray_DATA(values))
-    run(kernels_for(values).transpose_compressed, &g, 1, length)
+    run(kernels_for(values).transpose_compressed, &g, sizeof(g), 1, length)
     return compressed(starts[:rows.k], starts[1:rows.k + 1], columns, values, s.product.m)
 
 
 cdef bint is_finite(cnp.ndarray x) except -1:
     cdef int infinite = 0
     cdef fn_finite_args g = fn_finite_args(cnp.PyArray_DATA(x), &infinite)
-    run(kernels_for(x).find_infinite, &g, cnp.PyArray_SIZE(x))
+    run(kernels_for(x).find_infinite, &g, sizeof(g), cnp.PyArray_SIZE(x))
     return not infinite
 
 

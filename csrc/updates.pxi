@@ -36,7 +36,7 @@ def sgd(w, g, double learning_rate):
     cdef cnp.ndarray weights = variable(w)
     cdef cnp.ndarray gradient = gradient_of(weights, g)
     cdef fn_update_args u = update_of(weights, gradient, learning_rate)
-    run(kernels_for(weights).sgd, &u, cnp.PyArray_SIZE(weights))
+    run(kernels_for(weights).sgd, &u, sizeof(u), cnp.PyArray_SIZE(weights))
 
 
 def momentum(w, velocity, g, double learning_rate, double momentum, nesterov=False):
@@ -48,7 +48,7 @@ def momentum(w, velocity, g, double learning_rate, double momentum, nesterov=Fal
     apart(v, "velocity", gradient, "g", False)
     cdef fn_update_args u = update_of(weights, gradient, learning_rate)
     u.slot[0], u.decay[0], u.nesterov = cnp.PyArray_DATA(v), momentum, bool(nesterov)
-    run(kernels_for(weights).momentum, &u, cnp.PyArray_SIZE(weights))
+    run(kernels_for(weights).momentum, &u, sizeof(u), cnp.PyArray_SIZE(weights))
 
 
 def adagrad(w, accumulator, g, double learning_rate, double epsilon):
@@ -59,7 +59,7 @@ def adagrad(w, accumulator, g, double learning_rate, double epsilon):
     apart(a, "accumulator", gradient, "g", False)
     cdef fn_update_args u = update_of(weights, gradient, learning_rate)
     u.slot[0], u.epsilon = cnp.PyArray_DATA(a), epsilon
-    run(kernels_for(weights).adagrad, &u, cnp.PyArray_SIZE(weights))
+    run(kernels_for(weights).adagrad, &u, sizeof(u), cnp.PyArray_SIZE(weights))
 
 
 def rmsprop(w, velocity, g, double learning_rate, double rho, double epsilon):
@@ -71,7 +71,7 @@ def rmsprop(w, velocity, g, double learning_rate, double rho, double epsilon):
     apart(v, "velocity", gradient, "g", False)
     cdef fn_update_args u = update_of(weights, gradient, learning_rate)
     u.slot[0], u.decay[0], u.epsilon = cnp.PyArray_DATA(v), rho, epsilon
-    run(kernels_for(weights).rmsprop, &u, cnp.PyArray_SIZE(weights))
+    run(kernels_for(weights).rmsprop, &u, sizeof(u), cnp.PyArray_SIZE(weights))
 
 
 def adam(w, momentum, velocity, g, double alpha, double beta_1, double beta_2, double epsilon):
@@ -88,4 +88,4 @@ def adam(w, momentum, velocity, g, double alpha, double beta_1, double beta_2, d
     cdef fn_update_args u = update_of(weights, gradient, alpha)
     u.slot[0], u.slot[1] = cnp.PyArray_DATA(m), cnp.PyArray_DATA(v)
     u.decay[0], u.decay[1], u.epsilon = beta_1, beta_2, epsilon
-    run(kernels_for(weights).adam, &u, cnp.PyArray_SIZE(weights))
+    run(kernels_for(weights).adam, &u, sizeof(u), cnp.PyArray_SIZE(weights))
