@@ -27,6 +27,7 @@ setup(
                 "csrc/cut.c",
                 "csrc/dispatch.c",
                 "csrc/pool.c",
+                "csrc/program.c",
                 *sorted(glob("csrc/isa_*.c")),
             ],
             depends=[*sorted(glob("csrc/*.h")), *sorted(glob("csrc/*.pxi"))],

@@ -18,11 +18,12 @@ import os
 import numpy as np
 
 cimport numpy as cnp
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastnn import processors
 
@@ -114,15 +115,25 @@ cdef enum:
     LINE = 64
 
 
+include "program.pxi"
+
+
 cdef inline int run(fn_kernel *kernel, const void *args, size_t size, size_t count, size_t elements=1) except -1:
-    """Runs a kernel over `count` units of so many elements each; releases the GIL unless they are few."""
-    if count * elements <= SMALL:
+    """Runs a kernel over `count` units of so many elements each, or records that.
+
+    The GIL is released unless they are few.
+    """
+    cdef bint small = count * elements <= SMALL
+    if small and not is_recording():
         kernel(args, 0, count, 0)
         return 0
-    cdef size_t grain = CHUNK // elements
-    cdef int workers = thread_limit()
+    cdef size_t grain = CHUNK // elements if elements < CHUNK else 1
+    cdef int workers = 1 if small else thread_limit()
+    if is_recording():
+        recording.work += count * elements
+        return recording.append(kernel, args, size, count, grain, workers)
     state = PyEval_SaveThread()
-    fn_parallel(kernel, args, count, grain if grain else 1, workers)
+    fn_parallel(kernel, args, count, grain, workers)
     PyEval_RestoreThread(state)
     return 0
 
@@ -140,6 +151,7 @@ cdef inline cnp.ndarray floating(object x, str name):
     if kind != cnp.NPY_FLOAT and kind != cnp.NPY_DOUBLE:
         raise TypeError(f"{name} must be float32 or float64, got {a.dtype}; use {name}.astype")
     if not (cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_ISBEHAVED_RO(a)):
+        only_in_place(name)
         a = cnp.PyArray_FROM_OTF(a, kind, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED)
     return a
 
@@ -176,6 +188,7 @@ cdef inline int writable(cnp.ndarray a, str name) except -1:
 cdef inline cnp.ndarray output(object out, int ndim, cnp.npy_intp *shape, cnp.ndarray like, str name):
     """`out` checked, or a new array."""
     if out is None:
+        only_in_place(name)
         return cnp.PyArray_EMPTY(ndim, shape, cnp.PyArray_TYPE(like), 0)
     if not isinstance(out, cnp.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(out).__name__}")
@@ -306,13 +319,20 @@ def add_grad(dy, out=None):
     cdef size_t groups = (g.m + FN_GROUP - 1) // FN_GROUP
     if groups > 1:
         g.y = take_scratch(groups * g.n * cnp.PyArray_ITEMSIZE(a))
-    run(kernels_for(a).add_grad, &g, sizeof(g), groups, FN_GROUP * g.n)
+    if groups:
+        run(kernels_for(a).add_grad, &g, sizeof(g), groups, FN_GROUP * g.n)
     if groups == 0:
-        memset(g.y, 0, cnp.PyArray_NBYTES(db))
+        clear(db)
     elif groups > 1:
         add_groups(db, g.y, groups)
         give_scratch(g.y)
     return db
+
+
+cdef int clear(cnp.ndarray x) except -1:
+    cdef fn_clear_args g = fn_clear_args(cnp.PyArray_DATA(x), cnp.PyArray_NBYTES(x))
+    run(fn_clear, &g, sizeof(g), 1)
+    return 0
 
 
 cdef int add_groups(cnp.ndarray db, void *sums, size_t groups) except -1:
@@ -340,6 +360,8 @@ cdef size_t spare_size = 0
 cdef void *take_scratch(size_t size) except NULL:
     """Memory that begins with a cache line, where vectors do not straddle two."""
     global spare, spare_size
+    if is_recording():
+        return recording.shared_scratch(size)
     cdef void *block = spare
     cdef size_t room = spare_size
     spare = NULL
@@ -356,6 +378,8 @@ cdef void *take_scratch(size_t size) except NULL:
 
 cdef int give_scratch(void *scratch) except -1:
     global spare, spare_size
+    if is_recording():
+        return 0
     PyMem_RawFree(spare)
     spare, spare_size = (<void **>scratch)[-1], <size_t>(<void **>scratch)[-2]
     return 0
@@ -400,6 +424,10 @@ cdef cnp.ndarray class_labels(object labels, size_t m, size_t n):
     cdef cnp.ndarray a = labels
     if cnp.PyArray_NDIM(a) != 1 or <size_t>cnp.PyArray_DIM(a, 0) != m:
         raise ValueError(f"labels has shape {labels.shape}; logits has {m} rows: ({m},) is needed")
+    if is_recording():  # they are checked where the program makes them
+        if not (cnp.PyArray_TYPE(a) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(a)):
+            raise NotRecorded("labels")
+        return a
     if cnp.PyArray_ISUNSIGNED(a) and m and labels.max() >= n:
         raise label_error(labels, labels >= n, n)
     if not (cnp.PyArray_TYPE(a) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(a)):
@@ -472,7 +500,7 @@ def dropout(x, double rate, key, counter, out=None):
         apart(y, "out", a, "x", True)
     g.y, g.x = cnp.PyArray_DATA(y), cnp.PyArray_DATA(a)
     if rate == 1:
-        memset(g.y, 0, cnp.PyArray_NBYTES(y))
+        clear(y)
         return y
     g.scale, g.threshold = 1 / (1 - rate), <uint32_t>(rate * 4294967296.0)
     run(kernels_for(a).dropout, &g, sizeof(g), cnp.PyArray_SIZE(a))
@@ -547,7 +575,8 @@ def gather(x, rows, out, double scale=1.0):
     cdef fn_gather_args g = fn_gather_args(
         cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), <const int64_t *>cnp.PyArray_DATA(chosen),
         0, cnp.PyArray_ITEMSIZE(a), <fn_type>storage_type(a), scale)
-    check_rows(g.rows, count, cnp.PyArray_DIM(a, 0))
+    if not is_recording():
+        check_rows(g.rows, count, cnp.PyArray_DIM(a, 0))
     if count:
         g.n = cnp.PyArray_SIZE(y) // count
         run(kernels_for(y).gather, &g, sizeof(g), count, g.n + (g.n == 0))

@@ -73,11 +73,13 @@ typedef struct fn_gather_args {
     double scale;
 } fn_gather_args;
 
-/* A variable w, its gradient g and the optimizer's slots, element by element. */
+/* A variable w, its gradient g and the optimizer's slots, element by element. The learning rate is read
+ * when the kernel runs: it may change from step to step. */
 typedef struct fn_update_args {
     void *w, *slot[2];
     const void *g;
-    double learning_rate, decay[2], epsilon;
+    const double *learning_rate;
+    double decay[2], epsilon;
     int nesterov;
 } fn_update_args;
 
@@ -85,12 +87,13 @@ typedef struct fn_update_args {
  * `lda`, `ldb`, `ldc` are the distances between stored rows, in elements. `bias` (n) may be NULL, as may
  * `mask` (m x n, distance ldc): the result is 0 where the mask is not positive. With `accumulate`, for
  * k <= FN_BLOCK_MAX and without bias, relu and mask, c = fma(alpha, op(a) . op(b), c) instead.
- * Units are the parts that fn_gemm_cut has cut c into. */
+ * Where `rate` is given, alpha is the number there with a minus. Units are the parts that fn_gemm_cut has cut c into. */
 typedef struct fn_gemm_args {
     void *c;
     const void *a, *b, *bias, *mask;
     size_t m, n, k, lda, ldb, ldc;
     double alpha;
+    const double *rate;
     int transpose_a, transpose_b, accumulate, relu;
     int swapped;                     /* 0; the kernel's own */
     size_t parts_down, parts_across; /* set by fn_gemm_cut */
@@ -134,7 +137,7 @@ typedef struct fn_compress_args {
 
 /* Room for the transpose: starts has k + 2 elements. One unit. */
 typedef struct fn_transpose_args {
-    const fn_sparse_args *of;
+    fn_sparse_args of;
     int64_t *starts;
     int32_t *columns;
     void *values;
@@ -178,10 +181,76 @@ extern const fn_level *const fn_levels[];
 /* Runs a kernel over `count` units on at most `threads` threads, which take `grain` units at a time. */
 void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain, int threads);
 
+/* Nanoseconds of a clock that only goes forward. */
+int64_t fn_now(void);
+
 /* The limit on the number of threads, from 1 to FN_MAX_THREADS; 0 until it is set. */
 enum { FN_MAX_THREADS = 256 };
 int fn_threads(void);
 void fn_set_threads(int threads);
+
+/* program.c */
+
+/* A kernel to run, by the caller alone where `threads` is 1. Where `when` is given, only if whether it points
+ * to a number other than 0 is what `is` says. */
+typedef struct fn_instruction {
+    fn_kernel *kernel;
+    const void *args;
+    size_t count, grain;
+    int threads, is;
+    const int *when;
+} fn_instruction;
+
+typedef struct fn_program {
+    const fn_instruction *instructions;
+    size_t length;
+    const int64_t *failed; /* set to something else than 0 by a kernel that cannot go on */
+    int64_t *nanoseconds;  /* for each instruction, or NULL */
+} fn_program;
+
+/* Runs the program so many times, but begins no run after the time `until`; returns how often it ran. */
+size_t fn_run(const fn_program *program, size_t times, int64_t until);
+
+/* Kernels of one unit over what stays from one run to the next. */
+typedef struct fn_adam_rate_args { /* to = learning_rate, corrected for the bias of early steps */
+    double *to;
+    const double *learning_rate;
+    const int64_t *step;
+    double beta[2];
+} fn_adam_rate_args;
+
+typedef struct fn_count_args { /* to += by */
+    int64_t *to;
+    int64_t by;
+} fn_count_args;
+
+typedef struct fn_accumulate_args { /* sum += value * weight */
+    double *sum;
+    const void *value;
+    int is_double;
+    double weight;
+} fn_accumulate_args;
+
+typedef struct fn_stream_args { /* from *there to here, or back; then *there += bytes */
+    void *here;
+    char **there;
+    size_t bytes;
+} fn_stream_args;
+
+typedef struct fn_clear_args {
+    void *to;
+    size_t bytes;
+} fn_clear_args;
+
+typedef struct fn_pick_args { /* y[i] = x[rows[i]], rows of so many bytes; units are rows */
+    void *y;
+    const void *x;
+    const int64_t *rows;
+    size_t bytes;
+} fn_pick_args;
+
+fn_kernel fn_adam_rate, fn_count_up, fn_accumulate, fn_read_next, fn_write_next, fn_clear,
+    fn_pick;
 
 /* cut.c: cuts a product between `threads` and returns the number of parts. */
 size_t fn_gemm_cut(fn_gemm_args *args, int threads);

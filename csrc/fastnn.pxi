@@ -55,7 +55,7 @@ cdef extern from "fastnn.h":
         void *w
         void *slot[2]
         const void *g
-        double learning_rate
+        const double *learning_rate
         double decay[2]
         double epsilon
         int nesterov
@@ -68,6 +68,7 @@ cdef extern from "fastnn.h":
         const void *mask
         size_t m, n, k, lda, ldb, ldc
         double alpha
+        const double *rate
         int transpose_a, transpose_b, accumulate, relu
         int swapped
         size_t parts_down, parts_across
@@ -93,7 +94,7 @@ cdef extern from "fastnn.h":
         void *values
 
     ctypedef struct fn_transpose_args:
-        const fn_sparse_args *of
+        fn_sparse_args of
         int64_t *starts
         int32_t *columns
         void *values
@@ -144,6 +145,56 @@ cdef extern from "fastnn.h":
     const int FN_MAX_THREADS
     const size_t FN_GROUP
 
+    ctypedef struct fn_instruction:
+        fn_kernel *kernel
+        const void *args
+        size_t count, grain
+        int threads
+        int is_ "is"
+        const int *when
+
+    ctypedef struct fn_program:
+        const fn_instruction *instructions
+        size_t length
+        const int64_t *failed
+        int64_t *nanoseconds
+
+    ctypedef struct fn_adam_rate_args:
+        double *to
+        const double *learning_rate
+        const int64_t *step
+        double beta[2]
+
+    ctypedef struct fn_count_args:
+        int64_t *to
+        int64_t by
+
+    ctypedef struct fn_accumulate_args:
+        double *sum
+        const void *value
+        bint is_double
+        double weight
+
+    ctypedef struct fn_stream_args:
+        void *here
+        char **there
+        size_t bytes
+
+    ctypedef struct fn_clear_args:
+        void *to
+        size_t bytes
+
+    ctypedef struct fn_pick_args:
+        void *y
+        const void *x
+        const int64_t *rows
+        size_t bytes
+
+    fn_kernel fn_adam_rate, fn_count_up, fn_accumulate, fn_read_next, fn_write_next
+    fn_kernel fn_clear, fn_pick
+
+    size_t fn_run(const fn_program *, size_t, int64_t) noexcept nogil
+    int64_t fn_now() noexcept nogil
     void fn_parallel(fn_kernel *, const void *, size_t, size_t, int) noexcept nogil
     int fn_threads() noexcept nogil
     void fn_set_threads(int) noexcept nogil

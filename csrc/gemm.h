@@ -261,7 +261,7 @@ static NAME(target) NAME(target_at)(const fn_gemm_args *g, size_t i, size_t j, s
         .bias = g->bias ? (const T *)g->bias + j : NULL,
         .ldc = g->ldc,
         .columns = columns,
-        .alpha = (T)g->alpha,
+        .alpha = (T)(g->rate ? -*g->rate : g->alpha),
         .first = p == 0,
         .plain = !g->accumulate && (p + k < g->k || (g->alpha == 1 && !g->bias && !g->relu && !g->mask)),
         .accumulate = g->accumulate,

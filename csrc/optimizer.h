@@ -5,7 +5,7 @@ KERNEL(sgd)
 {
     const fn_update_args *u = args;
     T *w = u->w;
-    const T *g = u->g, rate = (T)u->learning_rate;
+    const T *g = u->g, rate = (T)*u->learning_rate;
     INDEPENDENT for (size_t i = begin; i < end; i++) w[i] = FMA(-rate, g[i], w[i]);
 }
 
@@ -13,7 +13,7 @@ KERNEL(momentum)
 {
     const fn_update_args *u = args;
     T *w = u->w, *velocity = u->slot[0];
-    const T *g = u->g, rate = (T)u->learning_rate, momentum = (T)u->decay[0];
+    const T *g = u->g, rate = (T)*u->learning_rate, momentum = (T)u->decay[0];
     if (u->nesterov)
         INDEPENDENT for (size_t i = begin; i < end; i++) {
             const T step = rate * g[i];
@@ -31,7 +31,7 @@ KERNEL(adagrad)
 {
     const fn_update_args *u = args;
     T *w = u->w, *accumulator = u->slot[0];
-    const T *g = u->g, rate = (T)u->learning_rate, epsilon = (T)u->epsilon;
+    const T *g = u->g, rate = (T)*u->learning_rate, epsilon = (T)u->epsilon;
     INDEPENDENT for (size_t i = begin; i < end; i++) {
         accumulator[i] = FMA(g[i], g[i], accumulator[i]);
         w[i] -= rate * g[i] / SQRT(accumulator[i] + epsilon);
@@ -42,7 +42,7 @@ KERNEL(rmsprop)
 {
     const fn_update_args *u = args;
     T *w = u->w, *velocity = u->slot[0];
-    const T *g = u->g, rate = (T)u->learning_rate, epsilon = (T)u->epsilon;
+    const T *g = u->g, rate = (T)*u->learning_rate, epsilon = (T)u->epsilon;
     const T rho = (T)u->decay[0], rest = (T)(1 - u->decay[0]);
     INDEPENDENT for (size_t i = begin; i < end; i++) {
         velocity[i] = FMA(rho, velocity[i], rest * (g[i] * g[i]));
@@ -54,7 +54,7 @@ KERNEL(adam)
 {
     const fn_update_args *u = args;
     T *w = u->w, *momentum = u->slot[0], *velocity = u->slot[1];
-    const T *g = u->g, alpha = (T)u->learning_rate, epsilon = (T)u->epsilon;
+    const T *g = u->g, alpha = (T)*u->learning_rate, epsilon = (T)u->epsilon;
     const T rest_1 = (T)(1 - u->decay[0]), rest_2 = (T)(1 - u->decay[1]);
     INDEPENDENT for (size_t i = begin; i < end; i++) {
         momentum[i] = FMA(g[i] - momentum[i], rest_1, momentum[i]);

@@ -65,7 +65,7 @@ static void relax(void)
 #endif
 }
 
-static int64_t now(void)
+int64_t fn_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -100,7 +100,7 @@ static void wait_for_job(int worker, unsigned seen, int64_t spin_until)
             relax();
         }
         sched_yield();
-    } while (now() < spin_until);
+    } while (fn_now() < spin_until);
     sleep_until_job(&beds[worker], seen);
 }
 
@@ -108,7 +108,7 @@ static void *work(void *number)
 {
     const int worker = (int)(intptr_t)number;
     unsigned seen = 0;
-    int64_t spin_until = now() + SPIN_NS;
+    int64_t spin_until = fn_now() + SPIN_NS;
     for (;;) {
         wait_for_job(worker, seen, spin_until);
         seen = atomic_load(&pool.epoch);
@@ -118,7 +118,7 @@ static void *work(void *number)
         const int wanted = worker < atomic_load(&pool.threads);
         if (open && wanted) take_chunks(worker);
         atomic_fetch_sub(&pool.inside, 1);
-        if (wanted) spin_until = now() + SPIN_NS;
+        if (wanted) spin_until = fn_now() + SPIN_NS;
     }
     return NULL;
 }
@@ -176,9 +176,9 @@ static void wait_for_workers(int64_t began)
         if (!atomic_load(&pool.inside)) return;
         relax();
     }
-    const int64_t closed = now();
+    const int64_t closed = fn_now();
     while (atomic_load(&pool.inside)) sched_yield();
-    const int64_t end = now();
+    const int64_t end = fn_now();
     const int64_t waited = end - closed, worked = closed - began;
     /* Longer than all that the caller did itself: that was no chunk's time. */
     if (waited > SLICE_NS && waited > worked) atomic_store(&pool.alone_until, end + ALONE * waited);
@@ -189,7 +189,7 @@ void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     const size_t chunks = count / grain + (count % grain != 0);
     if ((size_t)threads > chunks) threads = (int)chunks;
-    const int64_t began = threads > 1 ? now() : 0;
+    const int64_t began = threads > 1 ? fn_now() : 0;
     pthread_once(&once, watch_forks);
     if (threads <= 1 || began < atomic_load(&pool.alone_until) || pthread_mutex_trylock(&busy)) {
         kernel(args, 0, count, 0);

@@ -18,12 +18,13 @@ cdef cnp.ndarray operand(object x, str name):
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, out=None, mask=None,
-           double alpha=1.0, accumulate=False):
+           double alpha=1.0, accumulate=False, rate=None):
     """alpha times op(a) (m, k) times op(b) (k, n), plus `bias` (n,) to every row, then relu.
 
     a may be CompressedRows. op is the transpose where asked for, else nothing. Where `mask` (m, n) is
     not positive the result is 0. With `accumulate`, which goes without bias, relu and mask, the product
-    is added to `out`, by a fused multiply-add with alpha. See csrc/gemm.h for the order of the additions.
+    is added to `out`, by a fused multiply-add with alpha. Where `rate`, an array () of float64, is given,
+    alpha is the number in it with a minus. See csrc/gemm.h for the order of the additions.
     """
     cdef CompressedRows rows = a if isinstance(a, CompressedRows) else None
     cdef cnp.ndarray left = operand(a, "a") if rows is None else rows.values
@@ -32,11 +33,14 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
         raise TypeError(f"a is {left.dtype} and b is {right.dtype}; convert one of them with astype")
     if rows is not None:
         right = contiguous(right)
-        if transpose_b or accumulate and not is_finite(right):
+        if transpose_b or accumulate and not is_recording() and not is_finite(right):
+            only_in_place("a")
             rows, left = None, rows.dense()
     cdef fn_gemm_args g
     g.transpose_a, g.transpose_b, g.relu = bool(transpose_a), bool(transpose_b), bool(relu)
     g.accumulate, g.alpha, g.swapped = bool(accumulate), alpha, 0
+    cdef double own
+    g.rate = NULL if rate is None else number_at(rate, &own)
     measure(&g, a, b, left if rows is None else rows, right)
     cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>g.m, <cnp.npy_intp>g.n]
     if g.accumulate and (out is None or bias is not None or g.relu or mask is not None):
@@ -53,7 +57,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
             apart_from_matrix(c, left, "a")
         apart_from_matrix(c, right, "b")
     if g.accumulate and g.k > FN_BLOCK_MAX:
-        sgd(c, matmul(a, right, transpose_a, transpose_b), -alpha)
+        only_in_place("the product")
+        sgd(c, matmul(a, right, transpose_a, transpose_b), -alpha if rate is None else rate)
         return c
     g.a, g.b, g.c = cnp.PyArray_DATA(left), cnp.PyArray_DATA(right), cnp.PyArray_DATA(c)
     g.lda = cnp.PyArray_STRIDE(left, 0) // cnp.PyArray_ITEMSIZE(left)
@@ -61,13 +66,18 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
     g.ldc = g.n
     if rows is None:
         multiply(kernels_for(left), &g)
+    elif is_recording():
+        record_compressed(rows, &g)
     elif not multiply_compressed(rows, &g):  # and 0 times infinity is NaN
-        matmul(rows.dense(), right, transpose_a, False, bias, relu, c, mask, alpha)
+        matmul(rows.dense(), right, transpose_a, False, bias, relu, c, mask, alpha, accumulate, rate)
     return c
 
 
 cdef inline cnp.ndarray contiguous(cnp.ndarray x):
-    return x if cnp.PyArray_IS_C_CONTIGUOUS(x) else x.copy()
+    if cnp.PyArray_IS_C_CONTIGUOUS(x):
+        return x
+    only_in_place("b")
+    return x.copy()
 
 
 cdef int measure(fn_gemm_args *g, object a, object b, object left, cnp.ndarray right) except -1:
@@ -101,6 +111,9 @@ cdef int multiply(const fn_kernels *kernels, fn_gemm_args *g) except -1:
     cdef int workers = thread_limit()
     cdef size_t parts = fn_gemm_cut(g, workers)
     g.scratch = take_scratch(kernels.gemm_scratch * min(<size_t>workers, parts))
+    if is_recording():
+        recording.work += g.m * g.n * g.k
+        return recording.append(kernels.gemm, g, sizeof(g[0]), parts, 1, 1 if parts == 1 else workers)
     cdef PyThreadState *state = PyEval_SaveThread() if g.m * g.n * g.k > SMALL else NULL
     fn_parallel(kernels.gemm, g, parts, 1, workers)
     if state != NULL:

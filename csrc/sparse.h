@@ -246,7 +246,7 @@ KERNEL(transpose_compressed)
     (void)begin;
     (void)end;
     const fn_transpose_args *g = args;
-    const fn_sparse_args *s = g->of;
+    const fn_sparse_args *s = &g->of;
     const size_t m = s->product.m, k = s->product.k;
     const T *values = s->values;
     T *to = g->values;

@@ -10,6 +10,7 @@ cdef class CompressedRows:
 
     cdef cnp.ndarray starts, ends, columns, values
     cdef size_t k
+    cdef cnp.npy_intp room  # of a buffer: as many elements as its rows will ever have
 
     def __init__(self):
         raise TypeError("make CompressedRows with compress(x) or from_csr(...)")
@@ -27,7 +28,7 @@ cdef class CompressedRows:
     @property
     def nonzeros(self):
         """The number of elements that are stored."""
-        return stored(self)
+        return int((self.ends - self.starts).sum())
 
     def __len__(self):
         return cnp.PyArray_DIM(self.starts, 0)
@@ -43,8 +44,15 @@ cdef class CompressedRows:
             cnp.PyArray_FROM_OTF(ends, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO),
             self.columns, self.values, self.k)
 
+    def buffer(self, cnp.npy_intp m):
+        """Empty rows that `pick_rows` fills, again and again, with any m rows of this matrix."""
+        rows = compressed(np.zeros(m, np.int64), np.zeros(m, np.int64), self.columns, self.values, self.k)
+        rows.room = max(1, m * int((self.ends - self.starts).max(initial=0)))
+        return rows
+
     def dense(self):
         """The matrix as an array."""
+        only_in_place("rows")
         cdef fn_sparse_args s = sparse_of(self)
         cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(self.starts, 0), <cnp.npy_intp>self.k]
         cdef cnp.ndarray x = cnp.PyArray_EMPTY(2, shape, cnp.PyArray_TYPE(self.values), 0)
@@ -60,7 +68,17 @@ cdef CompressedRows compressed(cnp.ndarray starts, cnp.ndarray ends, cnp.ndarray
     return rows
 
 
+def pick_rows(CompressedRows x not None, rows, CompressedRows out not None):
+    """The rows x[rows[i]] (int64) in out[i]; `out` is a buffer of x."""
+    if not out.room or out.values is not x.values:
+        raise ValueError("out must be made by x.buffer(m)")
+    pick(x.starts, rows, out.starts)
+    pick(x.ends, rows, out.ends)
+
+
 cdef cnp.npy_intp stored(CompressedRows rows):
+    if rows.room:
+        return rows.room
     cdef const int64_t *start = <const int64_t *>cnp.PyArray_DATA(rows.starts)
     cdef const int64_t *end = <const int64_t *>cnp.PyArray_DATA(rows.ends)
     cdef cnp.npy_intp i, total = 0
@@ -180,10 +198,12 @@ cdef CompressedRows transposed(CompressedRows rows):
     cdef cnp.ndarray columns = empty(length, cnp.NPY_INT32)
     cdef cnp.ndarray values = empty(length, cnp.PyArray_TYPE(rows.values))
     cdef fn_transpose_args g = fn_transpose_args(
-        &s, <int64_t *>cnp.PyArray_DATA(starts), <int32_t *>cnp.PyArray_DATA(columns),
+        s, <int64_t *>cnp.PyArray_DATA(starts), <int32_t *>cnp.PyArray_DATA(columns),
         cnp.PyArray_DATA(values))
     run(kernels_for(values).transpose_compressed, &g, sizeof(g), 1, length)
-    return compressed(starts[:rows.k], starts[1:rows.k + 1], columns, values, s.product.m)
+    cdef CompressedRows result = compressed(starts[:rows.k], starts[1:rows.k + 1], columns, values, s.product.m)
+    result.room = rows.room
+    return result
 
 
 cdef bint is_finite(cnp.ndarray x) except -1:
@@ -196,22 +216,52 @@ cdef bint is_finite(cnp.ndarray x) except -1:
 cdef bint multiply_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
     """The product of g with `rows` for its a, or their transpose; False if b is not finite."""
     cdef int infinite = 0
-    if g.transpose_a:
-        rows = transposed(rows)
+    multiply_rows(transposed(rows) if g.transpose_a else rows, g, &infinite)
+    return not infinite
+
+
+cdef int record_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
+    """Records the same and, for when b is not finite, the product with all elements of the rows."""
+    cdef const fn_kernels *kernels = kernels_for(rows.values)
+    cdef int *infinite = <int *>recording.hold(sizeof(int))
+    cdef fn_clear_args none = fn_clear_args(infinite, sizeof(int))
+    cdef fn_finite_args b = fn_finite_args(g.b, infinite)
+    cdef fn_sparse_args s = sparse_of(rows)
+    cdef cnp.ndarray dense = recording.dense_of(rows)
+    run(fn_clear, &none, sizeof(none), 1)
+    if g.accumulate:  # then it must be known before c is changed
+        run(kernels.find_infinite, &b, sizeof(b), g.k * g.n)
+        recording.when, recording.when_is = infinite, 0
+    multiply_rows(transposed(rows) if g.transpose_a else rows, g, infinite)
+    recording.when, recording.when_is = infinite, 1
+    s.product.c = cnp.PyArray_DATA(dense)
+    run(kernels.expand, &s, sizeof(s), s.product.m, s.product.k)
+    g.a, g.lda = s.product.c, s.product.k
+    multiply(kernels, g)
+    recording.when = NULL
+    return 0
+
+
+cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite) except -1:
+    """The product of g with `rows` for its op(a); *infinite is set where b is not finite."""
     cdef fn_sparse_args s = sparse_of(rows)
     cdef const fn_kernels *kernels = kernels_for(rows.values)
-    cdef int workers = thread_limit()
     cdef size_t work = stored(rows) * g.n
-    s.product, s.infinite = g[0], &infinite
+    cdef int workers = thread_limit() if work > SMALL else 1
+    s.product, s.infinite = g[0], infinite
     s.product.parts_across = (g.n + kernels.sparse_strip - 1) // kernels.sparse_strip
     s.product.parts_down = (g.m + FN_SPARSE_ROWS - 1) // FN_SPARSE_ROWS
     if work > SMALL and s.product.parts_across * s.product.parts_down < 4 * <size_t>workers:
         s.product.parts_down = max(s.product.parts_down, min(g.m, <size_t>workers))
+    cdef size_t parts = s.product.parts_down * s.product.parts_across
     s.product.scratch = take_scratch(kernels.sparse_scratch * workers)
+    if is_recording():
+        recording.work += work
+        recording.kept.append(rows)
+        return recording.append(kernels.sparse_gemm, &s, sizeof(s), parts, 1, workers)
     cdef PyThreadState *state = PyEval_SaveThread() if work > SMALL else NULL
-    fn_parallel(kernels.sparse_gemm, &s, s.product.parts_down * s.product.parts_across, 1,
-                workers if work > SMALL else 1)
+    fn_parallel(kernels.sparse_gemm, &s, parts, 1, workers)
     if state != NULL:
         PyEval_RestoreThread(state)
     give_scratch(s.product.scratch)
-    return not infinite
+    return 0

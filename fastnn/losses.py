@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
-
 from fastnn import ops
-from fastnn.arrays import Array, Shape
+from fastnn.arrays import Shape
 from fastnn.lookup import resolve
-from fastnn.ops.core import floating, recorders
+from fastnn.ops.core import floating
 from fastnn.ops.labels import to_classes
+from fastnn.recorders import recorders
 from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert
 
 Loss: TypeAlias = Callable[[TensorLike, TensorLike], Tensor]
@@ -39,7 +38,7 @@ def _log_probabilities(y_pred: Tensor) -> Tensor:
     return ops.log(ops.minimum(ops.maximum(p, EPSILON), 1 - EPSILON))
 
 
-def _class_labels(y_true: TensorLike, shape: Shape) -> Array:
+def _class_labels(y_true: TensorLike, shape: Shape) -> Tensor:
     """Labels for predictions of `shape`, (n, 1) being taken as (n,), checked to be classes."""
     labels = convert(y_true)
     if not shape:
@@ -112,8 +111,8 @@ def sparse_categorical_crossentropy(
     logits = y_pred if from_logits else _logits_of(y_pred)
     if logits is not None:
         return ops.softmax_cross_entropy(labels, logits)
-    rows = ops.reshape(_log_probabilities(y_pred), (labels.size, y_pred.shape[-1]))
-    return -ops.reshape(rows[np.arange(labels.size), labels.ravel()], labels.shape)
+    chosen = ops.one_hot(labels, y_pred.shape[-1], y_pred.dtype)
+    return -ops.reduce_sum(chosen * _log_probabilities(y_pred), axis=-1)
 
 
 def categorical_crossentropy(
@@ -155,7 +154,7 @@ def categorical_crossentropy(
     logits = y_pred if from_logits else _logits_of(y_pred)
     if logits is None:
         return -ops.reduce_sum(y_true * _log_probabilities(y_pred), axis=-1)
-    shifted = logits - convert(logits.numpy().max(axis=-1, keepdims=True))
+    shifted = logits - ops.stop_gradient(ops.reduce_max(logits, axis=-1, keepdims=True))
     normaliser = ops.log(ops.reduce_sum(ops.exp(shifted), axis=-1, keepdims=True))
     return ops.reduce_sum(y_true * (normaliser - shifted), axis=-1)
 

@@ -5,51 +5,54 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
-
-from fastnn import losses
-from fastnn.arrays import Array, Shape
+from fastnn import losses, ops
+from fastnn.arrays import Shape
 from fastnn.lookup import resolve
-from fastnn.tensor import TensorLike, to_array
+from fastnn.ops.core import floating
+from fastnn.tensor import Tensor, TensorLike, convert
 
 Metric: TypeAlias = Callable[[TensorLike, TensorLike], TensorLike]
 
 
-def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:
+def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """1 where the most probable class is the label; y_true (n,) or (n, 1), y_pred (n, classes).
 
     Examples
     --------
     >>> import fastnn
     >>> fastnn.metrics.sparse_categorical_accuracy([1, 0], [[0.1, 0.9], [0.2, 0.8]])
-    array([1., 0.], dtype=float32)
+    Tensor([1. 0.], shape=(2,), dtype=float32)
     """
-    labels, predicted = to_array(y_true), to_array(y_pred)
+    labels, predicted = convert(y_true), floating(y_pred)
     if labels.ndim == predicted.ndim and labels.shape[-1:] == (1,):
-        labels = labels[..., 0]
+        labels = ops.reshape(labels, labels.shape[:-1])
     _check("sparse_categorical_accuracy", labels.shape, predicted.shape[:-1])
-    return np.asarray(predicted.argmax(-1) == labels, np.float32)
+    return ops.cast(ops.equal(ops.argmax(predicted, axis=-1), labels), predicted.dtype)
 
 
-def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:
+def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """1 where the most probable class is that of the one-hot target; both (n, classes)."""
-    target, predicted = to_array(y_true), to_array(y_pred)
+    target, predicted = floating(y_true), floating(y_pred)
     _check("categorical_accuracy", target.shape, predicted.shape)
-    return np.asarray(target.argmax(-1) == predicted.argmax(-1), np.float32)
+    hits = ops.equal(ops.argmax(target, axis=-1), ops.argmax(predicted, axis=-1))
+    return ops.cast(hits, predicted.dtype)
 
 
-def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0.5) -> Array:
+def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0.5) -> Tensor:
     """The share of a sample's outputs that are above `threshold` exactly where the target is 1."""
-    target, predicted = to_array(y_true), to_array(y_pred)
+    predicted = floating(y_pred)
+    target = convert(y_true, predicted.dtype)
     if target.ndim == predicted.ndim - 1 and predicted.shape[-1] == 1:
-        target = target[..., None]
+        target = ops.expand_dims(target, -1)
     _check("binary_accuracy", target.shape, predicted.shape)
-    return np.asarray(((predicted > threshold) == target).mean(-1, dtype=np.float32))
+    above = ops.cast(ops.greater(predicted, threshold), predicted.dtype)
+    return ops.reduce_mean(ops.cast(ops.equal(above, target), predicted.dtype), axis=-1)
 
 
-def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Array:
+def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """The accuracy that the shapes of targets and predictions call for."""
-    return _accuracy_for(to_array(y_true).shape, to_array(y_pred).shape)(y_true, y_pred)
+    target, predicted = convert(y_true), convert(y_pred)
+    return _accuracy_for(target.shape, predicted.shape)(target, predicted)
 
 
 def _check(name: str, y_true: Shape, expected: Shape) -> None:
@@ -60,7 +63,7 @@ def _check(name: str, y_true: Shape, expected: Shape) -> None:
         )
 
 
-def _accuracy_for(y_true: Shape, y_pred: Shape) -> Callable[[TensorLike, TensorLike], Array]:
+def _accuracy_for(y_true: Shape, y_pred: Shape) -> Callable[[TensorLike, TensorLike], Tensor]:
     if not y_pred or y_pred[-1] == 1:
         return binary_accuracy
     if len(y_true) < len(y_pred) or y_true[-1] == 1:

@@ -87,7 +87,7 @@ class Optimizer:
         if len({id(w) for _, w in pairs}) < len(pairs):
             raise ValueError("a variable comes twice; add its gradients up first")
         states = [self._state(w) for _, w in pairs]
-        self._iterations.assign_add(np.int64(1))
+        updates.count(self._iterations)
         for (g, w), state in zip(pairs, states, strict=True):
             self.update(w, state, g)
 
@@ -182,11 +182,11 @@ class SGD(Optimizer):
 
     def update(self, w: Variable, slots: list[Variable], g: Tensor) -> None:
         """One step for one variable."""
-        rate = float(self.learning_rate)
         if self.momentum:
+            rate = self.learning_rate
             updates.momentum(w, slots[0], g, rate, self.momentum, self.nesterov)
         else:
-            updates.sgd(w, g, rate)
+            updates.sgd(w, g, self.learning_rate)
 
 
 class Adagrad(Optimizer):
@@ -224,7 +224,7 @@ class Adagrad(Optimizer):
 
     def update(self, w: Variable, slots: list[Variable], g: Tensor) -> None:
         """One step for one variable."""
-        updates.adagrad(w, slots[0], g, float(self.learning_rate), self.epsilon)
+        updates.adagrad(w, slots[0], g, self.learning_rate, self.epsilon)
 
 
 class RMSprop(Optimizer):
@@ -258,7 +258,7 @@ class RMSprop(Optimizer):
 
     def update(self, w: Variable, slots: list[Variable], g: Tensor) -> None:
         """One step for one variable."""
-        updates.rmsprop(w, slots[0], g, float(self.learning_rate), self.rho, self.epsilon)
+        updates.rmsprop(w, slots[0], g, self.learning_rate, self.rho, self.epsilon)
 
 
 class Adam(Optimizer):
@@ -295,10 +295,17 @@ class Adam(Optimizer):
 
     def update(self, w: Variable, slots: list[Variable], g: Tensor) -> None:
         """One step for one variable."""
-        t = int(self.iterations)
-        correction = math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        alpha = float(self.learning_rate) * correction
-        updates.adam(w, slots[0], slots[1], g, alpha, self.beta_1, self.beta_2, self.epsilon)
+        updates.adam(
+            w,
+            slots[0],
+            slots[1],
+            g,
+            self.learning_rate,
+            self.iterations,
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+        )
 
 
 _NAMES: dict[str, type[Optimizer]] = {

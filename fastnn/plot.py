@@ -64,7 +64,7 @@ def training_report(
             f"{predictions.shape}; they must be (n, height, width), (n,) and (n, classes), with n "
             "above 0"
         )
-    labels = to_classes(labels, predictions.shape[1])
+    labels = to_classes(labels, predictions.shape[1]).numpy()
     figure = _new_figure()
     curves, digits, matrix = figure.subfigures(
         1, 3, squeeze=False, wspace=0.03, width_ratios=(3, 4.4, 4.4)

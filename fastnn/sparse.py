@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn._kernels import CompressedRows, compress, from_csr
 from fastnn.arrays import Array, DType, Shape, real
+from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, convert, to_array
 
 Samples: TypeAlias = Array | CompressedRows
@@ -35,6 +36,8 @@ class SparseTensor(Tensor):
         # Python asks here for what is not there, as `_array` is not at first.
         if name != "_array":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if recorders.trace is not None:
+            recorders.trace.read(self)
         self._array = self.rows.dense()
         return self._array
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from fastnn.ops.core import Call, recorders
+from fastnn.ops.core import Call
 from fastnn.ops.elementwise import add, ones_like
+from fastnn.recorders import recorders
 from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert
 
 Structure: TypeAlias = Any  # tensors in nested lists, tuples and dicts
@@ -109,7 +110,7 @@ class GradientTape:
 
     def record(self, call: Call) -> None:
         """Note a call, if it depends on something that is watched and can still be asked for."""
-        if self._used and not self._persistent:
+        if call.primitive.rule is None or (self._used and not self._persistent):
             return
         if any(self.follows(x) for x in call.inputs):
             self._calls.append(call)

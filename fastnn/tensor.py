@@ -16,13 +16,15 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from fastnn.arrays import Array, DType, Shape, from_python, misplaced, real, to_dtype, to_shape
+from fastnn.recorders import recorders
 
 TensorLike: TypeAlias = Any  # a Tensor, an array, a number or nested sequences of numbers
 Index: TypeAlias = Any
 
-# The ops behind the operators, by name. The ops stand on top of this module and enter themselves
-# here.
+# The ops behind the operators and behind Variable's methods, by name. The ops stand on top of this
+# module and enter themselves here.
 operators: dict[str, Callable[..., Tensor]] = {}
+assignments: dict[str, Callable[[Variable, Tensor, Index], None]] = {}
 
 
 class ReadFrom(NamedTuple):
@@ -95,11 +97,17 @@ class Tensor:
         """The number of elements."""
         return self._array.size
 
+    def _values(self) -> Array:
+        """The array, for Python to see what is in it."""
+        if recorders.trace is not None:
+            recorders.trace.read(self)
+        return self._array
+
     def numpy(self) -> Array:
         """The values as a read-only array, without a copy where the tensor stands alone."""
         if isinstance(self.origin, ReadFrom):
-            return self._array.copy()
-        view = self._array.view()
+            return self._values().copy()
+        view = self._values().view()
         view.flags.writeable = False
         return view
 
@@ -110,7 +118,7 @@ class Tensor:
         return np.array(values, dtype) if copy else np.asarray(values, dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
-        array = self.numpy() if isinstance(self.origin, ReadFrom) else self._array
+        array = self.numpy() if isinstance(self.origin, ReadFrom) else self._values()
         return array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
@@ -125,17 +133,17 @@ class Tensor:
             If the tensor is not ``variable[index]``: tensors do not change.
         """
         variable, index = self._target()
-        return variable._write(index, value, np.copyto)
+        return variable._write(index, value, "assign")
 
     def assign_add(self, value: TensorLike) -> Variable:
         """Add to the part of a variable that this tensor was indexed from."""
         variable, index = self._target()
-        return variable._write(index, value, _add_to)
+        return variable._write(index, value, "assign_add")
 
     def assign_sub(self, value: TensorLike) -> Variable:
         """Subtract from the part of a variable that this tensor was indexed from."""
         variable, index = self._target()
-        return variable._write(index, value, _subtract_from)
+        return variable._write(index, value, "assign_sub")
 
     def _target(self) -> ReadFrom:
         if isinstance(self.origin, ReadFrom) and self.origin.index is not None:
@@ -146,25 +154,26 @@ class Tensor:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tensor, (np.array(self._array),)
+        return Tensor, (np.array(self._values()),)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._array}, shape={self.shape}, dtype={self.dtype})"
+        return f"{type(self).__name__}({self._values()}, shape={self.shape}, dtype={self.dtype})"
 
     def __format__(self, spec: str) -> str:
-        return format(self._array.item() if spec and self.size == 1 else str(self._array), spec)
+        values = self._values()
+        return format(values.item() if spec and self.size == 1 else str(values), spec)
 
     def __bool__(self) -> bool:
-        return bool(self._array)
+        return bool(self._values())
 
     def __int__(self) -> int:
-        return int(self._array)
+        return int(self._values())
 
     def __float__(self) -> float:
-        return float(self._array)
+        return float(self._values())
 
     def __index__(self) -> int:
-        return self._array.__index__()
+        return self._values().__index__()
 
     def __len__(self) -> int:
         return len(self._array)
@@ -295,7 +304,7 @@ class Variable(Tensor):
 
     def numpy(self) -> Array:
         """A copy of the values."""
-        return self._array.copy()
+        return self._values().copy()
 
     def mutable(self) -> Array:
         """The storage itself, to be changed in place by an update."""
@@ -313,40 +322,35 @@ class Variable(Tensor):
         ValueError
             If the shape of `value` is not exactly that of the variable. Nothing is changed then.
         """
-        return self._write(..., value, np.copyto)
+        return self._write(..., value, "assign")
 
     def assign_add(self, value: TensorLike) -> Variable:
         """Add `value`, of exactly the variable's shape; returns the variable."""
-        return self._write(..., value, _add_to)
+        return self._write(..., value, "assign_add")
 
     def assign_sub(self, value: TensorLike) -> Variable:
         """Subtract `value`, of exactly the variable's shape; returns the variable."""
-        return self._write(..., value, _subtract_from)
+        return self._write(..., value, "assign_sub")
 
-    def _write(
-        self, index: Index, value: TensorLike, into: Callable[[Array, Array], None]
-    ) -> Variable:
+    def _write(self, index: Index, value: TensorLike, into: str) -> Variable:
         shape = self._array[index].shape
-        new = to_array(value)
+        new = convert(value)
         if new.shape != shape:
             part = "" if index is ... else f" at index {index}"
             raise ValueError(
                 f"cannot assign a value of shape {new.shape} to the variable {self.name!r}{part} "
                 f"of shape {shape}; the shapes must be equal: reshape or broadcast the value first"
             )
-        new = self._without_loss(new)
-        storage = self.mutable()
-        written = np.asarray(storage[index])
-        into(written, new)
-        if not np.may_share_memory(written, storage):  # an index array, or a single element
-            storage[index] = written
+        assignments[into](self, self._without_loss(new), index)
         return self
 
-    def _without_loss(self, new: Array) -> Array:
+    def _without_loss(self, new: Tensor) -> Tensor:
         """`new` in the variable's dtype; only the digits of floats may be lost."""
+        if new.dtype == self.dtype:
+            return new
         with np.errstate(invalid="ignore"):
-            converted = new.astype(self.dtype, copy=False)
-        if self.dtype.kind != "f" and not np.array_equal(converted, new):
+            converted = operators["cast"](new, self.dtype)
+        if self.dtype.kind != "f" and not np.array_equal(converted._values(), new._values()):
             raise TypeError(
                 f"the variable {self.name!r} holds {self.dtype} and cannot take these values of "
                 f"{new.dtype}; round them, or make the variable with dtype='float32'"
@@ -356,14 +360,6 @@ class Variable(Tensor):
 
 def _is_no_number(value: object) -> bool:
     return value is None or isinstance(value, str)
-
-
-def _add_to(part: Array, value: Array) -> None:
-    part += value
-
-
-def _subtract_from(part: Array, value: Array) -> None:
-    part -= value
 
 
 def wrap(array: Array, origin: ReadFrom | SoftmaxOf | None = None) -> Tensor:
@@ -377,7 +373,7 @@ def wrap(array: Array, origin: ReadFrom | SoftmaxOf | None = None) -> Tensor:
 def to_array(value: TensorLike, dtype: DType = None) -> Array:
     """`value` as an array of a dtype that tensors have, without a copy where it is one already."""
     if isinstance(value, Tensor):
-        array = value._array
+        array = value._values()
     elif isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
     else:

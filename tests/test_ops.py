@@ -97,7 +97,7 @@ def test_every_primitive_has_a_case(monkeypatch, rng):
         p.name
         for module in (elementwise, neural, products, reductions, shaping)
         for p in vars(module).values()
-        if isinstance(p, core.Primitive)
+        if isinstance(p, core.Primitive) and p.rule is not None
     }
     used = set()
 

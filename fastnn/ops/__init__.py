@@ -1,5 +1,6 @@
 """The differentiable ops: one entry each, with its shape rule, forward and gradient."""
 
+from fastnn.ops import updates as _updates  # noqa: F401  # it gives Variable.assign its meaning
 from fastnn.ops.elementwise import (
     abs,
     add,
@@ -25,6 +26,7 @@ from fastnn.ops.elementwise import (
     sin,
     sqrt,
     square,
+    stop_gradient,
     subtract,
     tanh,
     where,
@@ -86,6 +88,7 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
+    "stop_gradient",
     "subtract",
     "tanh",
     "transpose",

@@ -1,4 +1,4 @@
-"""What an op is made of: primitives, the record of a call, and who listens to the calls.
+"""What an op is made of: primitives, updates, and the record of a call.
 
 A primitive has a forward function over arrays and a gradient rule written with ops, so that
 gradients have gradients too. The public ops check their arguments and call primitives; everything
@@ -7,15 +7,15 @@ else, the tape included, only ever sees primitives.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy import ndarray
 
 from fastnn.arrays import Array
-from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert, operators, wrap
+from fastnn.recorders import recorders
+from fastnn.tensor import ReadFrom, Tensor, TensorLike, Variable, convert, operators, wrap
 
 # One entry for each input: its gradient, None where it has none, or a function that computes it and
 # that is called only if somebody wants it.
@@ -32,34 +32,25 @@ class Call(NamedTuple):
     output: Tensor
 
 
-class Recorder(Protocol):
-    """Someone who is told of every call, such as a GradientTape."""
-
-    def record(self, call: Call) -> None: ...
-
-    def watches(self, x: Tensor) -> bool: ...
-
-    def follows(self, x: Tensor) -> bool: ...
-
-
-class _Recorders(threading.local):
-    """The recorders at work in this thread, innermost last."""
-
-    def __init__(self) -> None:
-        self.stack: list[Recorder] = []
-
-
-recorders = _Recorders()
-
-
 class Primitive:
-    """An op as the tape sees it; made by the decorator `primitive`."""
+    """An op as tapes and traces see it; made by the decorator `primitive`.
 
-    __slots__ = ("forward", "name", "rule")
+    Attributes
+    ----------
+    kernel : bool
+        Whether `forward` does nothing but call kernels, and takes `out`: a program can then do
+        without Python.
+    chain : str, optional
+        The op's name as a step of `_kernels.chain`, for an elementwise one.
+    """
 
-    def __init__(self, forward: Callable[..., Array]) -> None:
+    __slots__ = ("chain", "forward", "kernel", "name", "rule")
+
+    def __init__(self, forward: Callable[..., Array], kernel: bool, chain: str | None) -> None:
         self.name = forward.__name__.strip("_")
         self.forward = forward
+        self.kernel = kernel
+        self.chain = chain
         self.rule: GradientRule | None = None
 
     def gradient(self, rule: GradientRule) -> GradientRule:
@@ -81,16 +72,56 @@ class Primitive:
             array = array.copy()  # a view of a variable's storage would change with it
         output = wrap(array)
         listening = recorders.stack
-        if listening and self.rule is not None:
+        if listening:
             call = Call(self, inputs, attributes, output)
             for recorder in listening:
                 recorder.record(call)
         return output
 
 
-def primitive(forward: Callable[..., Array]) -> Primitive:
+@overload
+def primitive(forward: Callable[..., Array]) -> Primitive: ...
+@overload
+def primitive(
+    *, kernel: bool = False, chain: str | None = None
+) -> Callable[[Callable[..., Array]], Primitive]: ...
+def primitive(
+    forward: Callable[..., Array] | None = None, *, kernel: bool = False, chain: str | None = None
+) -> Any:
     """Make a primitive of a function from arrays (and keyword attributes) to an array."""
-    return Primitive(forward)
+    if forward is not None:
+        return Primitive(forward, kernel, chain)
+    return lambda forward: Primitive(forward, kernel, chain)
+
+
+class Update:
+    """An op that changes variables in place, and has no gradient; made by the decorator `update`.
+
+    Its function takes the storage of the variables, then the arrays of the inputs, then attributes.
+    """
+
+    __slots__ = ("chain", "forward", "kernel", "name")
+
+    def __init__(self, forward: Callable[..., None], kernel: bool, chain: str | None) -> None:
+        self.name = forward.__name__.strip("_")
+        self.forward = forward
+        self.kernel = kernel
+        self.chain = chain
+
+    def __call__(self, variables: tuple[Variable, ...], *inputs: Tensor, **attributes: Any) -> None:
+        if recorders.trace is not None:
+            recorders.trace.update(self, variables, inputs, attributes)
+            return
+        # The storage first: an input that was read from it becomes a copy thereby.
+        storage = [v.mutable() for v in variables]
+        self.forward(*storage, *[x._array for x in inputs], **attributes)
+
+
+def update(
+    kernel: bool = False, chain: str | None = None
+) -> Callable[[Callable[..., None]], Update]:
+    """Make an Update of a function; `kernel` and `chain` as for a primitive."""
+    return lambda forward: Update(forward, kernel, chain)
 
 
 def operator(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

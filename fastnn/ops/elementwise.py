@@ -44,7 +44,7 @@ def _kernel_adds(a: Array, b: Array) -> bool:
     return a.dtype in COMPUTED_IN and len(rows) > 0 and shape[-len(rows) :] == rows and b.size > 7
 
 
-@primitive
+@primitive(chain="add")
 def _add(a: Array, b: Array) -> Array:
     if _kernel_adds(a, b):
         return _kernels.add(a, b)
@@ -59,7 +59,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return sum_to(dy, a.shape), lambda: sum_to(dy, b.shape)
 
 
-@primitive
+@primitive(chain="subtract")
 def _subtract(a: Array, b: Array) -> Array:
     return np.subtract(a, b)
 
@@ -70,7 +70,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return sum_to(dy, a.shape), lambda: sum_to(negative(dy), b.shape)
 
 
-@primitive
+@primitive(chain="multiply")
 def _multiply(a: Array, b: Array) -> Array:
     return np.multiply(a, b)
 
@@ -81,7 +81,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return lambda: sum_to(dy * b, a.shape), lambda: sum_to(dy * a, b.shape)
 
 
-@primitive
+@primitive(chain="divide")
 def _divide(a: Array, b: Array) -> Array:
     with np.errstate(all="ignore"):
         return np.divide(a, b)
@@ -117,7 +117,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return da, db
 
 
-@primitive
+@primitive(chain="maximum")
 def _maximum(a: Array, b: Array) -> Array:
     return np.maximum(a, b)
 
@@ -129,7 +129,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return sum_to(dy * first, a.shape), sum_to(dy * (1 - first), b.shape)
 
 
-@primitive
+@primitive(chain="minimum")
 def _minimum(a: Array, b: Array) -> Array:
     return np.minimum(a, b)
 
@@ -141,7 +141,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return sum_to(dy * first, a.shape), sum_to(dy * (1 - first), b.shape)
 
 
-@primitive
+@primitive(chain="where")
 def _where(condition: Array, a: Array, b: Array) -> Array:
     return np.where(condition, a, b)
 
@@ -157,7 +157,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     )
 
 
-@primitive
+@primitive(chain="negative")
 def _negative(x: Array) -> Array:
     return np.negative(x)
 
@@ -167,7 +167,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (negative(dy),)
 
 
-@primitive
+@primitive(chain="abs")
 def _abs(x: Array) -> Array:
     return np.abs(x)
 
@@ -178,7 +178,12 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (dy * sign(x),)
 
 
-@primitive
+@primitive(chain="sign")
+def _sign(x: Array) -> Array:
+    return np.sign(x)
+
+
+@primitive(chain="square")
 def _square(x: Array) -> Array:
     return np.multiply(x, x)
 
@@ -189,7 +194,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (dy * (2 * x),)
 
 
-@primitive
+@primitive(chain="sqrt")
 def _sqrt(x: Array) -> Array:
     with np.errstate(invalid="ignore"):
         return np.sqrt(x)
@@ -200,7 +205,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (dy / (2 * call.output),)
 
 
-@primitive
+@primitive(chain="exp")
 def _exp(x: Array) -> Array:
     return _kernels.exp(x)
 
@@ -210,7 +215,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (dy * call.output,)
 
 
-@primitive
+@primitive(chain="log")
 def _log(x: Array) -> Array:
     return _kernels.log(x)
 
@@ -243,7 +248,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (negative(dy) * sin(x),)
 
 
-@primitive
+@primitive(chain="tanh")
 def _tanh(x: Array) -> Array:
     return _kernels.tanh(x)
 
@@ -253,7 +258,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (_tanh_grad(dy, call.output),)
 
 
-@primitive
+@primitive(chain="tanh_grad")
 def _tanh_grad(dy: Array, y: Array) -> Array:
     return _kernels.tanh_grad(dy, y)
 
@@ -264,7 +269,7 @@ def _(call: Call, d: Tensor) -> Gradients:
     return lambda: _tanh_grad(d, y), lambda: d * dy * (-2 * y)
 
 
-@primitive
+@primitive(chain="sigmoid")
 def _sigmoid(x: Array) -> Array:
     return _kernels.sigmoid(x)
 
@@ -274,7 +279,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (_sigmoid_grad(dy, call.output),)
 
 
-@primitive
+@primitive(chain="sigmoid_grad")
 def _sigmoid_grad(dy: Array, y: Array) -> Array:
     return _kernels.sigmoid_grad(dy, y)
 
@@ -283,6 +288,41 @@ def _sigmoid_grad(dy: Array, y: Array) -> Array:
 def _(call: Call, d: Tensor) -> Gradients:
     dy, y = call.inputs
     return lambda: _sigmoid_grad(d, y), lambda: d * dy * (1 - 2 * y)
+
+
+@primitive(chain="equal")
+def _equal(a: Array, b: Array) -> Array:
+    return np.equal(a, b)
+
+
+@primitive(chain="not_equal")
+def _not_equal(a: Array, b: Array) -> Array:
+    return np.not_equal(a, b)
+
+
+@primitive(chain="less")
+def _less(a: Array, b: Array) -> Array:
+    return np.less(a, b)
+
+
+@primitive(chain="less_equal")
+def _less_equal(a: Array, b: Array) -> Array:
+    return np.less_equal(a, b)
+
+
+@primitive(chain="greater")
+def _greater(a: Array, b: Array) -> Array:
+    return np.greater(a, b)
+
+
+@primitive(chain="greater_equal")
+def _greater_equal(a: Array, b: Array) -> Array:
+    return np.greater_equal(a, b)
+
+
+@primitive
+def _stop_gradient(x: Array) -> Array:
+    return x.view()
 
 
 @primitive
@@ -373,7 +413,7 @@ def abs(x: TensorLike) -> Tensor:
 
 def sign(x: TensorLike) -> Tensor:
     """-1, 0 or 1; NaN for NaN; no gradient."""
-    return wrap(np.asarray(np.sign(convert(x)._array)))
+    return _sign(convert(x))
 
 
 def square(x: TensorLike) -> Tensor:
@@ -431,6 +471,21 @@ def cast(x: TensorLike, dtype: DType) -> Tensor:
     return tensor if tensor.dtype == target else _cast(tensor, dtype=target)
 
 
+def stop_gradient(x: TensorLike) -> Tensor:
+    """x as it is, through which no gradient flows.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> x = fastnn.Variable(3.0)
+    >>> with fastnn.GradientTape() as tape:
+    ...     y = x * fastnn.stop_gradient(x)
+    >>> tape.gradient(y, x)
+    Tensor(3.0, shape=(), dtype=float32)
+    """
+    return _stop_gradient(convert(x))
+
+
 def zeros_like(x: TensorLike) -> Tensor:
     """Zeros of the shape and dtype of x."""
     return wrap(np.zeros_like(convert(x)._array))
@@ -441,42 +496,37 @@ def ones_like(x: TensorLike) -> Tensor:
     return wrap(np.ones_like(convert(x)._array))
 
 
-def _compare(ufunc: np.ufunc, a: TensorLike, b: TensorLike) -> Tensor:
-    x, y = _broadcast(ufunc.__name__, a, b)
-    return wrap(np.asarray(ufunc(x._array, y._array)))
-
-
 @operator
 def equal(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a == b, elementwise: a bool tensor."""
-    return _compare(np.equal, a, b)
+    return _equal(*_broadcast("equal", a, b))
 
 
 @operator
 def not_equal(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a != b, elementwise: a bool tensor."""
-    return _compare(np.not_equal, a, b)
+    return _not_equal(*_broadcast("not_equal", a, b))
 
 
 @operator
 def less(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a < b, elementwise: a bool tensor."""
-    return _compare(np.less, a, b)
+    return _less(*_broadcast("less", a, b))
 
 
 @operator
 def less_equal(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a <= b, elementwise: a bool tensor."""
-    return _compare(np.less_equal, a, b)
+    return _less_equal(*_broadcast("less_equal", a, b))
 
 
 @operator
 def greater(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a > b, elementwise: a bool tensor."""
-    return _compare(np.greater, a, b)
+    return _greater(*_broadcast("greater", a, b))
 
 
 @operator
 def greater_equal(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether a >= b, elementwise: a bool tensor."""
-    return _compare(np.greater_equal, a, b)
+    return _greater_equal(*_broadcast("greater_equal", a, b))

@@ -4,33 +4,48 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn import _kernels
 from fastnn.arrays import Array, DType, to_dtype
-from fastnn.tensor import Tensor, TensorLike, to_array, wrap
+from fastnn.ops.core import primitive
+from fastnn.tensor import Tensor, TensorLike, convert
 
 
-def to_classes(labels: TensorLike, classes: int, name: str = "labels") -> Array:
-    """`labels` as an array of integers in [0, classes); whole numbers in a float array are
-    accepted.
+@primitive(kernel=True)
+def _to_classes(x: Array, classes: int, name: str, out: Array | None = None) -> Array:
+    if out is not None:
+        return _kernels.labels(x, classes, out)
+    bad = (x < 0) | (x >= classes)
+    if x.dtype.kind == "f":
+        bad |= x != np.floor(x)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = ", ".join(map(str, index))
+        raise ValueError(
+            f"{name}[{place}] is {x[index]}; {classes} classes are numbered by the whole "
+            f"numbers 0 to {classes - 1}"
+        )
+    return x.astype(np.int64)
+
+
+@primitive
+def _one_hot(classes: Array, depth: int, dtype: np.dtype[np.generic]) -> Array:
+    rows = np.zeros((*classes.shape, depth), dtype)
+    np.put_along_axis(rows, classes[..., None], 1, axis=-1)
+    return rows
+
+
+def to_classes(labels: TensorLike, classes: int, name: str = "labels") -> Tensor:
+    """`labels` as int64 in [0, classes); whole numbers of a float type are accepted, and bool.
 
     Raises
     ------
     ValueError
         If a label is fractional, NaN, negative or too large: the message names the first such.
     """
-    array = to_array(labels)
-    if array.dtype.kind == "b":
-        array = array.astype(np.uint8)
-    bad = (array < 0) | (array >= classes)
-    if array.dtype.kind == "f":
-        bad |= array != np.floor(array)
-    if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = ", ".join(map(str, index))
-        raise ValueError(
-            f"{name}[{place}] is {array[index]}; {classes} classes are numbered by the whole "
-            f"numbers 0 to {classes - 1}"
-        )
-    return array.astype(np.int64) if array.dtype.kind == "f" else array
+    tensor = convert(labels)
+    if tensor.dtype.kind == "b":
+        tensor = convert(tensor, np.uint8)
+    return _to_classes(tensor, classes=classes, name=name)
 
 
 def one_hot(indices: TensorLike, depth: int, dtype: DType = np.float32) -> Tensor:
@@ -48,7 +63,4 @@ def one_hot(indices: TensorLike, depth: int, dtype: DType = np.float32) -> Tenso
     array([[1., 0., 0.],
            [0., 0., 1.]], dtype=float32)
     """
-    classes = to_classes(indices, depth, "indices")
-    rows = np.zeros((*classes.shape, depth), to_dtype(dtype))
-    np.put_along_axis(rows, classes[..., None].astype(np.intp), 1, axis=-1)
-    return wrap(rows)
+    return _one_hot(to_classes(indices, depth, "indices"), depth=depth, dtype=to_dtype(dtype))

@@ -12,10 +12,10 @@ from fastnn.ops.core import Call, Gradients, floating, primitive
 from fastnn.ops.labels import one_hot, to_classes
 from fastnn.ops.reductions import reduce_sum
 from fastnn.ops.shaping import expand_dims, reshape
-from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, wrap
+from fastnn.tensor import SoftmaxOf, Tensor, TensorLike
 
 
-@primitive
+@primitive(chain="relu")
 def _relu(x: Array) -> Array:
     return _kernels.relu(x)
 
@@ -25,7 +25,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (relu_grad(dy, call.output),)
 
 
-@primitive
+@primitive(chain="relu_grad")
 def relu_grad(dy: Array, y: Array) -> Array:
     """The gradient of relu's input, from its output y and the gradient dy of that."""
     return _kernels.relu_grad(dy, y)
@@ -36,9 +36,9 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return relu_grad(dy, call.inputs[1]), None
 
 
-@primitive
-def _softmax(x: Array) -> Array:
-    return _kernels.softmax(x)
+@primitive(kernel=True)
+def _softmax(x: Array, out: Array | None = None) -> Array:
+    return _kernels.softmax(x, out)
 
 
 @_softmax.gradient
@@ -46,9 +46,9 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (_softmax_grad(dy, call.output),)
 
 
-@primitive
-def _softmax_grad(dy: Array, y: Array) -> Array:
-    return _kernels.softmax_grad(dy, y)
+@primitive(kernel=True)
+def _softmax_grad(dy: Array, y: Array, out: Array | None = None) -> Array:
+    return _kernels.softmax_grad(dy, y, out)
 
 
 @_softmax_grad.gradient
@@ -59,25 +59,26 @@ def _(call: Call, d: Tensor) -> Gradients:
     return _softmax_grad(d, y), d * dy - d * along - across * dy
 
 
-@primitive
-def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
-    return _kernels.softmax_cross_entropy(logits, labels)
+@primitive(kernel=True)
+def _softmax_cross_entropy(logits: Array, labels: Array, out: Array | None = None) -> Array:
+    return _kernels.softmax_cross_entropy(logits, labels, out=out)
 
 
 @_softmax_cross_entropy.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     logits, labels = call.inputs
-    return _softmax_cross_entropy_grad(dy, logits, labels), None
+    return softmax_cross_entropy_grad(dy, logits, labels), None
 
 
 @primitive
-def _softmax_cross_entropy_grad(dloss: Array, logits: Array, labels: Array) -> Array:
+def softmax_cross_entropy_grad(dloss: Array, logits: Array, labels: Array) -> Array:
+    """The gradient of the logits, from that of the loss."""
     dlogits = np.empty_like(logits)
     _kernels.softmax_cross_entropy(logits, labels, dlogits, dloss)
     return dlogits
 
 
-@_softmax_cross_entropy_grad.gradient
+@softmax_cross_entropy_grad.gradient
 def _(call: Call, d: Tensor) -> Gradients:
     dloss, logits, labels = call.inputs
     y = softmax(logits)
@@ -166,5 +167,5 @@ def softmax_cross_entropy(labels: TensorLike, logits: TensorLike) -> Tensor:
             f"{x.shape[:-1]}, one class for each row of logits"
         )
     rows = reshape(x, (math.prod(classes.shape), x.shape[-1]))
-    loss = _softmax_cross_entropy(rows, wrap(classes.reshape(-1)))
+    loss = _softmax_cross_entropy(rows, reshape(classes, (-1,)))
     return reshape(loss, classes.shape)

@@ -17,31 +17,33 @@ from fastnn.ops.core import (
     operands,
     operator,
     primitive,
-    recorders,
 )
 from fastnn.ops.neural import relu_grad
 from fastnn.ops.reductions import reduce_sum, sum_to
 from fastnn.ops.shaping import reshape, transpose
+from fastnn.recorders import recorders
 from fastnn.sparse import COST, SparseTensor, without_zeros
 from fastnn.tensor import Tensor, TensorLike
 
 
-@primitive
-def _matmul(a: Array, b: Array, transpose_a: bool, transpose_b: bool) -> Array:
+@primitive(kernel=True)
+def _matmul(
+    a: Array, b: Array, transpose_a: bool, transpose_b: bool, out: Array | None = None
+) -> Array:
     if a.dtype.kind != "f":
         x = np.swapaxes(a, -1, -2) if transpose_a else a
         y = np.swapaxes(b, -1, -2) if transpose_b else b
-        return np.asarray(np.matmul(x, y))
+        return np.asarray(np.matmul(x, y, out))
     if a.ndim == b.ndim == 2:
-        return _kernels.matmul(a, b, transpose_a, transpose_b)
+        return _kernels.matmul(a, b, transpose_a, transpose_b, out=out)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     m, n = a.shape[-1 if transpose_a else -2], b.shape[-2 if transpose_b else -1]
     left = np.broadcast_to(a, batch + a.shape[-2:])
     right = np.broadcast_to(b, batch + b.shape[-2:])
-    out = np.empty((*batch, m, n), a.dtype)
+    product = np.empty((*batch, m, n), a.dtype) if out is None else out
     for i in np.ndindex(batch):
-        _kernels.matmul(left[i], right[i], transpose_a, transpose_b, out=out[i])
-    return out
+        _kernels.matmul(left[i], right[i], transpose_a, transpose_b, out=product[i])
+    return product
 
 
 @_matmul.gradient
@@ -62,9 +64,9 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return da, db
 
 
-@primitive
-def _dense(x: Array, kernel: Array, *bias: Array, relu: bool) -> Array:
-    return _kernels.matmul(x, kernel, bias=bias[0] if bias else None, relu=relu)
+@primitive(kernel=True)
+def _dense(x: Array, kernel: Array, *bias: Array, relu: bool, out: Array | None = None) -> Array:
+    return _kernels.matmul(x, kernel, bias=bias[0] if bias else None, relu=relu, out=out)
 
 
 @_dense.gradient
@@ -78,9 +80,11 @@ def _(call: Call, dy: Tensor) -> Gradients:
     )
 
 
-@primitive
-def _rows_matmul(b: Array, rows: CompressedRows, transpose_a: bool) -> Array:
-    return _kernels.matmul(rows, b, transpose_a)
+@primitive(kernel=True)
+def _rows_matmul(
+    b: Array, rows: CompressedRows, transpose_a: bool, out: Array | None = None
+) -> Array:
+    return _kernels.matmul(rows, b, transpose_a, out=out)
 
 
 @_rows_matmul.gradient
@@ -89,9 +93,11 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (_rows_matmul(dy, rows=rows, transpose_a=not transpose_a),)
 
 
-@primitive
-def _rows_dense(kernel: Array, *bias: Array, rows: CompressedRows, relu: bool) -> Array:
-    return _kernels.matmul(rows, kernel, bias=bias[0] if bias else None, relu=relu)
+@primitive(kernel=True)
+def _rows_dense(
+    kernel: Array, *bias: Array, rows: CompressedRows, relu: bool, out: Array | None = None
+) -> Array:
+    return _kernels.matmul(rows, kernel, bias=bias[0] if bias else None, relu=relu, out=out)
 
 
 @_rows_dense.gradient
@@ -110,6 +116,8 @@ def _rows_of(x: Tensor, units: int) -> CompressedRows | None:
         return None
     if any(recorder.follows(x) for recorder in recorders.stack):
         return None
+    if recorders.trace is not None and not isinstance(x, SparseTensor):
+        return None  # how many zeros there are differs from run to run
     rows = x.rows if isinstance(x, SparseTensor) else without_zeros(x._array, units, 1, x.dtype)
     return rows if isinstance(rows, CompressedRows) else None
 

@@ -12,7 +12,7 @@ from fastnn import _kernels
 from fastnn.arrays import Array, Shape, to_shape
 from fastnn.ops.core import Call, Gradients, Primitive, computable, floating, primitive
 from fastnn.ops.shaping import reshape
-from fastnn.tensor import Tensor, TensorLike, convert, wrap
+from fastnn.tensor import Tensor, TensorLike, convert
 
 Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
 
@@ -73,14 +73,18 @@ def _reduce_min(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     return np.asarray(np.min(x, axis=axes, keepdims=keepdims))
 
 
+@primitive
+def _argmax(x: Array, axis: int) -> Array:
+    return np.asarray(np.argmax(x, axis=axis))
+
+
 def _share_among_equals(call: Call, dy: Tensor) -> Gradients:
     """Elements equal to the extreme value share its gradient."""
     (x,) = call.inputs
     axes = call.attributes["axes"]
     kept = _kept(x.shape, axes)
-    hit = x._array == call.output._array.reshape(kept)
-    share = wrap(np.asarray(hit / np.sum(hit, axis=axes, keepdims=True), x.dtype))
-    return (reshape(dy, kept) * share,)
+    hit = convert(x == reshape(call.output, kept), x.dtype)
+    return (reshape(dy, kept) * (hit / reduce_sum(hit, axis=axes, keepdims=True)),)
 
 
 _reduce_max.gradient(_share_among_equals)
@@ -187,4 +191,4 @@ def argmax(x: TensorLike, axis: int = 0) -> Tensor:
     (checked,) = _axes("argmax", tensor, axis)
     if tensor.shape[checked] == 0:
         raise ValueError(f"argmax: the tensor of shape {tensor.shape} has no elements along {axis}")
-    return wrap(np.asarray(np.argmax(tensor._array, axis=checked)))
+    return _argmax(tensor, axis=checked)

@@ -1,46 +1,127 @@
-"""The update rules of the optimizers: each changes a variable and its slots in place, in one pass.
+"""What changes variables in place: assignments, and the update rules of the optimizers.
 
-They are not differentiable. Every gradient is checked against its variable before the first is
-applied.
+They are not differentiable. The rules change a variable and its slots in one pass; every gradient
+is checked against its variable before the first is applied.
 """
 
 from __future__ import annotations
 
 from fastnn import _kernels
-from fastnn.tensor import Tensor, Variable
+from fastnn.arrays import Array
+from fastnn.ops.core import Update, update
+from fastnn.tensor import Index, Tensor, Variable, assignments
 
 
-def sgd(w: Variable, g: Tensor, learning_rate: float) -> None:
+@update(chain="copy")
+def _assign(w: Array, value: Array, index: Index) -> None:
+    w[index] = value
+
+
+@update(chain="add")
+def _assign_add(w: Array, value: Array, index: Index) -> None:
+    w[index] += value
+
+
+@update(chain="subtract")
+def _assign_sub(w: Array, value: Array, index: Index) -> None:
+    w[index] -= value
+
+
+def _enter(assignment: Update) -> None:
+    """Make an update the meaning of Variable's method of that name."""
+
+    def assign(w: Variable, value: Tensor, index: Index) -> None:
+        assignment((w,), value, index=index)
+
+    assignments[assignment.name] = assign
+
+
+for _assignment in (_assign, _assign_add, _assign_sub):
+    _enter(_assignment)
+
+
+@update(kernel=True)
+def _count(n: Array) -> None:
+    _kernels.count_up(n)
+
+
+@update(kernel=True)
+def _sgd(w: Array, g: Array, learning_rate: Array) -> None:
+    _kernels.sgd(w, g, learning_rate)
+
+
+@update(kernel=True)
+def _momentum(
+    w: Array, velocity: Array, g: Array, learning_rate: Array, momentum: float, nesterov: bool
+) -> None:
+    _kernels.momentum(w, velocity, g, learning_rate, momentum, nesterov)
+
+
+@update(kernel=True)
+def _adagrad(w: Array, accumulator: Array, g: Array, learning_rate: Array, epsilon: float) -> None:
+    _kernels.adagrad(w, accumulator, g, learning_rate, epsilon)
+
+
+@update(kernel=True)
+def _rmsprop(
+    w: Array, velocity: Array, g: Array, learning_rate: Array, rho: float, epsilon: float
+) -> None:
+    _kernels.rmsprop(w, velocity, g, learning_rate, rho, epsilon)
+
+
+@update(kernel=True)
+def _adam(  # the arrays come by position
+    w: Array,
+    momentum: Array,
+    velocity: Array,
+    g: Array,
+    learning_rate: Array,
+    step: Array,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
+    alpha = _kernels.adam_rate(learning_rate, step, beta_1, beta_2)
+    _kernels.adam(w, momentum, velocity, g, alpha, beta_1, beta_2, epsilon)
+
+
+def count(n: Variable) -> None:
+    """n += 1, for an integer."""
+    _count((n,))
+
+
+def sgd(w: Variable, g: Tensor, learning_rate: Variable) -> None:
     """w -= learning_rate * g."""
-    _kernels.sgd(w.mutable(), g._array, learning_rate)
+    _sgd((w,), g, learning_rate.value)
 
 
 def momentum(
     w: Variable,
     velocity: Variable,
     g: Tensor,
-    learning_rate: float,
+    learning_rate: Variable,
     momentum: float,
     nesterov: bool,
 ) -> None:
     """velocity = momentum * velocity - learning_rate * g; w += velocity, or with Nesterov's rule
     momentum * velocity - learning_rate * g.
     """
-    _kernels.momentum(w.mutable(), velocity.mutable(), g._array, learning_rate, momentum, nesterov)
+    rate = learning_rate.value
+    _momentum((w, velocity), g, rate, momentum=momentum, nesterov=nesterov)
 
 
 def adagrad(
-    w: Variable, accumulator: Variable, g: Tensor, learning_rate: float, epsilon: float
+    w: Variable, accumulator: Variable, g: Tensor, learning_rate: Variable, epsilon: float
 ) -> None:
     """accumulator += g^2; w -= learning_rate * g / sqrt(accumulator + epsilon)."""
-    _kernels.adagrad(w.mutable(), accumulator.mutable(), g._array, learning_rate, epsilon)
+    _adagrad((w, accumulator), g, learning_rate.value, epsilon=epsilon)
 
 
 def rmsprop(
-    w: Variable, velocity: Variable, g: Tensor, learning_rate: float, rho: float, epsilon: float
+    w: Variable, velocity: Variable, g: Tensor, learning_rate: Variable, rho: float, epsilon: float
 ) -> None:
     """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + e)."""
-    _kernels.rmsprop(w.mutable(), velocity.mutable(), g._array, learning_rate, rho, epsilon)
+    _rmsprop((w, velocity), g, learning_rate.value, rho=rho, epsilon=epsilon)
 
 
 def adam(
@@ -48,21 +129,22 @@ def adam(
     momentum: Variable,
     velocity: Variable,
     g: Tensor,
-    alpha: float,
+    learning_rate: Variable,
+    step: Variable,
     beta_1: float,
     beta_2: float,
     epsilon: float,
 ) -> None:
     """momentum += (g - momentum) * (1 - beta_1); velocity += (g^2 - velocity) * (1 - beta_2);
-    w -= alpha * momentum / (sqrt(velocity) + epsilon).
+    w -= alpha * momentum / (sqrt(velocity) + epsilon), with alpha = learning_rate *
+    sqrt(1 - beta_2^t) / (1 - beta_1^t) at step t = 1, 2, ...
     """
-    _kernels.adam(
-        w.mutable(),
-        momentum.mutable(),
-        velocity.mutable(),
-        g._array,
-        alpha,
-        beta_1,
-        beta_2,
-        epsilon,
+    _adam(
+        (w, momentum, velocity),
+        g,
+        learning_rate.value,
+        step.value,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
     )

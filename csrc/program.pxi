@@ -1,0 +1,236 @@
+# Programs of kernels: a part of the door, csrc/_kernels.pyx.
+
+
+class NotRecorded(Exception):
+    """The call needs memory of its own, or a look at the data: a program cannot repeat it."""
+
+
+cdef class Cursor:
+    """A place in an array from which `read_next` reads, or to which `write_next` writes."""
+
+    cdef char *at
+    cdef cnp.ndarray array
+
+    def move_to(self, array, cnp.npy_intp index=0):
+        """Point at array[index]; the array stays alive and is used in place."""
+        if not isinstance(array, cnp.ndarray) or array.ndim == 0 or not 0 <= index <= len(array):
+            raise ValueError(f"there is no place {index} in {array!r}")
+        readable(array, "array")
+        self.array = array
+        self.at = cnp.PyArray_BYTES(self.array) + index * cnp.PyArray_STRIDE(self.array, 0)
+
+
+cdef class Program:
+    """Kernels with their arguments, checked once, to be run again and again without Python.
+
+    Between `start` and `stop` the functions of this module, called in the same thread, append what they
+    would do instead of doing it. The arrays that they are given stay in use; what is in them may change.
+    """
+
+    cdef fn_instruction *instructions
+    cdef size_t length, room
+    cdef list kept
+    cdef unsigned long owner
+    cdef int64_t failed_at
+    cdef int64_t *nanoseconds
+    cdef size_t work
+    cdef void *scratch
+    cdef size_t scratch_size
+    # What the next instructions depend on.
+    cdef const int *when
+    cdef int when_is
+    cdef dict dense  # room for compressed rows with all their elements
+
+    def __cinit__(self):
+        self.kept = []
+        self.dense = {}
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.instructions)
+        PyMem_RawFree(self.nanoseconds)
+
+    def __len__(self):
+        return self.length
+
+    def start(self):
+        """Record the calls of this thread from now on."""
+        global recording
+        if recording is not None:
+            raise RuntimeError("a program is being recorded already; stop it first")
+        self.owner = PyThread_get_thread_ident()
+        recording = self
+
+    def stop(self):
+        """Record no more."""
+        global recording
+        recording = None
+
+    def cut(self, size_t length):
+        """Forget the instructions from number `length` on."""
+        self.length = min(self.length, length)
+
+    @property
+    def failed(self):
+        """Whether the last run stopped at data that a kernel refused."""
+        return self.failed_at != 0
+
+    def run(self, size_t times=1, double seconds=1e9):
+        """Run it so many times, or until so many seconds have passed; returns how often it ran."""
+        cdef fn_program program = fn_program(
+            self.instructions, self.length, &self.failed_at, self.nanoseconds)
+        cdef int64_t until = fn_now() + <int64_t>(seconds * 1e9)
+        cdef PyThreadState *state = NULL
+        self.failed_at = 0
+        if self.work * times > SMALL:
+            state = PyEval_SaveThread()
+        cdef size_t done = fn_run(&program, times, until)
+        if state != NULL:
+            PyEval_RestoreThread(state)
+        return done
+
+    def profile(self, bint on):
+        """Measure, from now on, how long each instruction takes; or no longer."""
+        PyMem_RawFree(self.nanoseconds)
+        self.nanoseconds = NULL
+        if on:
+            self.nanoseconds = <int64_t *>PyMem_RawCalloc(self.length + 1, sizeof(int64_t))
+            if self.nanoseconds == NULL:
+                raise MemoryError("no memory for the time of each instruction")
+
+    @property
+    def seconds(self):
+        """The time that each instruction took since `profile`."""
+        return [self.nanoseconds[i] * 1e-9 for i in range(self.length)] if self.nanoseconds else []
+
+    cdef void *hold(self, size_t size) except NULL:
+        """Memory that stays as long as the program."""
+        cdef cnp.ndarray block = np.zeros(size, np.uint8)
+        self.kept.append(block)
+        return cnp.PyArray_DATA(block)
+
+    cdef void *shared_scratch(self, size_t size) except NULL:
+        """Memory that all instructions work in, one after another."""
+        if self.scratch_size < size:
+            self.scratch = <void *>((<size_t>self.hold(size + LINE) + LINE - 1) & ~<size_t>(LINE - 1))
+            self.scratch_size = size
+        return self.scratch
+
+    cdef int append(self, fn_kernel *kernel, const void *args, size_t size, size_t count, size_t grain,
+                    int threads) except -1:
+        cdef fn_instruction *more
+        cdef void *own = self.hold(size)
+        memcpy(own, args, size)
+        if self.length == self.room:
+            more = <fn_instruction *>PyMem_RawRealloc(
+                self.instructions, (2 * self.room + 16) * sizeof(fn_instruction))
+            if more == NULL:
+                raise MemoryError("no memory for the instructions of the program")
+            self.instructions, self.room = more, 2 * self.room + 16
+        self.instructions[self.length] = fn_instruction(
+            kernel, own, count, grain, threads, self.when_is, self.when)
+        self.length += 1
+        return 0
+
+    cdef cnp.ndarray dense_of(self, CompressedRows rows):
+        """Room for these rows, or a buffer's, as a matrix."""
+        if id(rows) not in self.dense:
+            self.dense[id(rows)] = np.empty(rows.shape, rows.dtype)
+            self.kept.append(rows)
+        return self.dense[id(rows)]
+
+
+cdef Program recording = None
+
+
+cdef inline bint is_recording() noexcept:
+    return recording is not None and recording.owner == PyThread_get_thread_ident()
+
+
+cdef inline int only_in_place(str reason) except -1:
+    """Refuses, while a program is recorded, what it could not repeat."""
+    if is_recording():
+        raise NotRecorded(reason)
+    return 0
+
+
+cdef cnp.ndarray number_array(object x, int kind, str dtype):
+    if not isinstance(x, cnp.ndarray) or cnp.PyArray_TYPE(x) != kind or cnp.PyArray_SIZE(x) != 1:
+        raise TypeError(f"an array () of {dtype} is expected, got {x!r}; use np.array(x, '{dtype}')")
+    readable(x, "the array of a number")
+    return x
+
+
+def count_up(x, int64_t by=1):
+    """x += by, in place; x is an array () of int64."""
+    cdef cnp.ndarray a = number_array(x, cnp.NPY_INT64, "int64")
+    writable(a, "x")
+    cdef fn_count_args g = fn_count_args(<int64_t *>cnp.PyArray_DATA(a), by)
+    run(fn_count_up, &g, sizeof(g), 1)
+
+
+def accumulate(total, value, double weight):
+    """total += value * weight, in place: `total` holds one float64, `value` one float32 or float64."""
+    cdef cnp.ndarray sum = number_array(total, cnp.NPY_DOUBLE, "float64")
+    cdef cnp.ndarray a = floating(value, "value")
+    writable(sum, "total")
+    if cnp.PyArray_SIZE(a) != 1:
+        raise ValueError(f"value has shape {value.shape}; it must hold one number")
+    cdef fn_accumulate_args g = fn_accumulate_args(
+        <double *>cnp.PyArray_DATA(sum), cnp.PyArray_DATA(a), cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE, weight)
+    run(fn_accumulate, &g, sizeof(g), 1)
+
+
+cdef int stream(fn_kernel *kernel, object x, Cursor cursor) except -1:
+    if not isinstance(x, cnp.ndarray):
+        raise TypeError(f"x must be a NumPy array, got {type(x).__name__}")
+    cdef cnp.ndarray a = x
+    cdef fn_stream_args g
+    readable(a, "x")
+    if cursor.array is not None and not is_recording():
+        check_room(a, cursor)
+    g.here, g.there, g.bytes = cnp.PyArray_DATA(a), &cursor.at, cnp.PyArray_NBYTES(a)
+    if is_recording():
+        recording.kept.append(cursor)
+    run(kernel, &g, sizeof(g), 1)
+    return 0
+
+
+cdef int check_room(cnp.ndarray a, Cursor cursor) except -1:
+    if cnp.PyArray_BYTES(cursor.array) + cnp.PyArray_NBYTES(cursor.array) - cursor.at < cnp.PyArray_NBYTES(a):
+        raise ValueError(f"fewer than {cnp.PyArray_NBYTES(a)} bytes are left behind the cursor")
+    return 0
+
+
+def read_next(Cursor cursor not None, out):
+    """Fill `out` with what comes next behind the cursor, which moves on."""
+    writable(out, "out")
+    stream(fn_read_next, out, cursor)
+
+
+def write_next(x, Cursor cursor not None):
+    """Write x behind the cursor, which moves on."""
+    stream(fn_write_next, x, cursor)
+
+
+def pick(x, rows, out):
+    """The rows x[rows[i]] (int64) in out[i], as they are: x, of any dtype, and `out` have the same."""
+    if not (isinstance(x, cnp.ndarray) and isinstance(out, cnp.ndarray)) or x.dtype != out.dtype:
+        raise TypeError("x and out must be NumPy arrays of one dtype")
+    if not isinstance(rows, cnp.ndarray) or rows.dtype != np.int64 or rows.ndim != 1:
+        raise TypeError("rows must be an int64 array of one axis")
+    if x.ndim == 0 or out.shape != (len(rows), *x.shape[1:]):
+        raise ValueError(f"out has shape {out.shape}; {len(rows)} rows of x {x.shape} are to go there")
+    readable(x, "x")
+    readable(rows, "rows")
+    writable(out, "out")
+    apart(out, "out", x, "x", False)
+    apart(out, "out", rows, "rows", False)
+    cdef cnp.ndarray chosen = rows
+    cdef size_t count = cnp.PyArray_SIZE(chosen)
+    cdef fn_pick_args g = fn_pick_args(
+        cnp.PyArray_DATA(out), cnp.PyArray_DATA(x), <const int64_t *>cnp.PyArray_DATA(chosen), 0)
+    if not is_recording():
+        check_rows(g.rows, count, cnp.PyArray_DIM(x, 0))
+    if count:
+        g.bytes = cnp.PyArray_NBYTES(out) // count
+        run(fn_pick, &g, sizeof(g), count, g.bytes + (g.bytes == 0))

@@ -1,0 +1,47 @@
+"""Who is told what this thread computes: gradient tapes and traces."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from fastnn.ops.core import Call, Update
+    from fastnn.tensor import Tensor, Variable
+
+
+class Recorder(Protocol):
+    """Someone who is told of every call of a primitive, such as a GradientTape."""
+
+    def record(self, call: Call) -> None: ...
+
+    def watches(self, x: Tensor) -> bool: ...
+
+    def follows(self, x: Tensor) -> bool: ...
+
+
+class Tracer(Recorder, Protocol):
+    """A recorder that writes a program down, for any values of its tensors."""
+
+    def read(self, x: Tensor | None) -> None:
+        """Someone wants to see a value: an error, if it may differ from run to run."""
+
+    def update(
+        self,
+        update: Update,
+        variables: tuple[Variable, ...],
+        inputs: tuple[Tensor, ...],
+        attributes: dict[str, Any],
+    ) -> None:
+        """To be done whenever the program runs, and not now."""
+
+
+class _Recorders(threading.local):
+    """The recorders at work in this thread, innermost last; a trace is one of them."""
+
+    def __init__(self) -> None:
+        self.stack: list[Recorder] = []
+        self.trace: Tracer | None = None
+
+
+recorders = _Recorders()
