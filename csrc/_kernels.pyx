@@ -546,7 +546,7 @@ cdef int check_rows(const int64_t *rows, size_t count, int64_t m) except -1:
     return 0
 
 
-def gather(x, rows, out, double scale=1.0):
+def gather(x, rows, out, double scale=1.0, Cursor source=None):
     """The rows x[rows[i]] (int64) in out[i], converted to the dtype of `out` and multiplied by `scale`.
 
     x (m, ...) holds bool, integers, float16, float32 or float64 and must be C-contiguous: it is read in
@@ -572,8 +572,9 @@ def gather(x, rows, out, double scale=1.0):
     apart(y, "out", a, "x", False)
     apart(y, "out", chosen, "rows", False)
     cdef size_t count = cnp.PyArray_SIZE(chosen)
+    cdef Cursor data = source_of(a, source)
     cdef fn_gather_args g = fn_gather_args(
-        cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), <const int64_t *>cnp.PyArray_DATA(chosen),
+        cnp.PyArray_DATA(y), &data.at, <const int64_t *>cnp.PyArray_DATA(chosen),
         0, cnp.PyArray_ITEMSIZE(a), <fn_type>storage_type(a), scale)
     if not is_recording():
         check_rows(g.rows, count, cnp.PyArray_DIM(a, 0))

@@ -58,7 +58,7 @@ typedef struct fn_dropout_args {
     uint32_t threshold;
 } fn_dropout_args;
 
-/* y (units x n) = the chosen rows of x, n elements of `itemsize` bytes each, times scale. */
+/* y (units x n) = the chosen rows of the array at *x, n elements of `itemsize` bytes each, times scale. */
 typedef enum fn_type {
     FN_UINT8, FN_INT8, FN_UINT16, FN_INT16, FN_UINT32, FN_INT32, FN_UINT64, FN_INT64,
     FN_FLOAT16, FN_FLOAT32, FN_FLOAT64
@@ -66,7 +66,7 @@ typedef enum fn_type {
 
 typedef struct fn_gather_args {
     void *y;
-    const void *x;
+    char **x;
     const int64_t *rows;
     size_t n, itemsize;
     fn_type type;
@@ -242,9 +242,9 @@ typedef struct fn_clear_args {
     size_t bytes;
 } fn_clear_args;
 
-typedef struct fn_pick_args { /* y[i] = x[rows[i]], rows of so many bytes; units are rows */
+typedef struct fn_pick_args { /* y[i] = (*x)[rows[i]], rows of so many bytes; units are rows */
     void *y;
-    const void *x;
+    char **x;
     const int64_t *rows;
     size_t bytes;
 } fn_pick_args;

@@ -45,7 +45,7 @@ cdef extern from "fastnn.h":
 
     ctypedef struct fn_gather_args:
         void *y
-        const void *x
+        char **x
         const int64_t *rows
         size_t n, itemsize
         fn_type type
@@ -186,7 +186,7 @@ cdef extern from "fastnn.h":
 
     ctypedef struct fn_pick_args:
         void *y
-        const void *x
+        char **x
         const int64_t *rows
         size_t bytes
 

@@ -1,5 +1,8 @@
 # The matrix product: a part of the door, csrc/_kernels.pyx.
 
+# The longest inner axis for which `accumulate` adds in one pass.
+LONGEST_ACCUMULATED = FN_BLOCK_MAX
+
 
 cdef cnp.ndarray operand(object x, str name):
     """`x` as a matrix whose rows are dense; the rows themselves may lie apart."""

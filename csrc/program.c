@@ -85,5 +85,5 @@ void fn_pick(const void *args, size_t begin, size_t end, __attribute__((unused))
 {
     const fn_pick_args *g = args;
     for (size_t i = begin; i < end; i++)
-        memcpy((char *)g->y + i * g->bytes, (const char *)g->x + (size_t)g->rows[i] * g->bytes, g->bytes);
+        memcpy((char *)g->y + i * g->bytes, *g->x + (size_t)g->rows[i] * g->bytes, g->bytes);
 }

@@ -212,8 +212,21 @@ def write_next(x, Cursor cursor not None):
     stream(fn_write_next, x, cursor)
 
 
-def pick(x, rows, out):
-    """The rows x[rows[i]] (int64) in out[i], as they are: x, of any dtype, and `out` have the same."""
+cdef Cursor source_of(cnp.ndarray x, Cursor source):
+    """Where a kernel finds the address of x, or of what `source` points at by then."""
+    if source is None:
+        source = Cursor.__new__(Cursor)
+        source.array, source.at = x, cnp.PyArray_BYTES(x)
+    if is_recording():
+        recording.kept.append(source)
+    return source
+
+
+def pick(x, rows, out, Cursor source=None):
+    """The rows x[rows[i]] (int64) in out[i], as they are: x, of any dtype, and `out` have the same.
+
+    A recorded call reads, instead of x, what is then at `source`: an array like x.
+    """
     if not (isinstance(x, cnp.ndarray) and isinstance(out, cnp.ndarray)) or x.dtype != out.dtype:
         raise TypeError("x and out must be NumPy arrays of one dtype")
     if not isinstance(rows, cnp.ndarray) or rows.dtype != np.int64 or rows.ndim != 1:
@@ -227,8 +240,9 @@ def pick(x, rows, out):
     apart(out, "out", rows, "rows", False)
     cdef cnp.ndarray chosen = rows
     cdef size_t count = cnp.PyArray_SIZE(chosen)
+    cdef Cursor data = source_of(x, source)
     cdef fn_pick_args g = fn_pick_args(
-        cnp.PyArray_DATA(out), cnp.PyArray_DATA(x), <const int64_t *>cnp.PyArray_DATA(chosen), 0)
+        cnp.PyArray_DATA(out), &data.at, <const int64_t *>cnp.PyArray_DATA(chosen), 0)
     if not is_recording():
         check_rows(g.rows, count, cnp.PyArray_DIM(x, 0))
     if count:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from fastnn import losses, ops, optimizers, random
+from fastnn import _kernels, losses, ops, optimizers, random
 from fastnn.arrays import Array
-from fastnn.layers.base import Layer, unbuilt_again_on_failure
+from fastnn.function import KEPT
+from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
+from fastnn.loop import (
+    Advance,
+    CompiledLoop,
+    EagerLoop,
+    Loop,
+    Outcome,
+    Results,
+    Step,
+    kind_of,
+)
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.metrics import get as get_metric
@@ -19,6 +32,7 @@ from fastnn.progress import Progress, Verbose
 from fastnn.sparse import Samples, to_samples, without_zeros
 from fastnn.tape import GradientTape
 from fastnn.tensor import Tensor, TensorLike, to_array
+from fastnn.trace import TraceError
 
 Logs = dict[str, float]
 Checked = TypeVar("Checked", Array, Samples)
@@ -48,22 +62,6 @@ class History:
             self.history.setdefault(name, []).append(value)
 
 
-class _Averages:
-    """Running averages over samples."""
-
-    def __init__(self) -> None:
-        self._sums: Logs = {}
-        self._samples = 0
-
-    def add(self, values: Logs, samples: int) -> None:
-        self._samples += samples
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value * samples
-
-    def result(self) -> Logs:
-        return {name: total / self._samples for name, total in self._sums.items()}
-
-
 class Model(Layer):
     """A layer that can be trained: the base of `Sequential`."""
 
@@ -72,14 +70,21 @@ class Model(Layer):
         self.optimizer: Optimizer | None = None
         self.loss: Loss | None = None
         self.metrics: dict[str, Metric] = {}
+        self.run_eagerly = False
+        self._loops: OrderedDict[object, Loop] = OrderedDict()
 
     def compile(
         self,
         optimizer: str | type[Optimizer] | Optimizer = "rmsprop",
         loss: str | Loss | None = None,
         metrics: Sequence[str | Metric] | None = None,
+        run_eagerly: bool = False,
     ) -> None:
         """Choose how to train; weights stay as they are.
+
+        `fit`, `evaluate` and `predict` run their step as a program in C. It is recorded when they are
+        first called after `compile`: what is then changed in the optimizer (but for its learning
+        rate), the loss or a layer's attributes counts after another `compile`.
 
         Parameters
         ----------
@@ -87,6 +92,8 @@ class Model(Layer):
         loss : str or callable(y_true, y_pred)
         metrics : list of str or callable(y_true, y_pred), optional
             Each is reported under the name given here.
+        run_eagerly : bool, default False
+            Run every step op by op in Python, with the same bits: to look at values on the way.
 
         Raises
         ------
@@ -102,7 +109,8 @@ class Model(Layer):
             raise ValueError(f"two metrics have one name in {names}; give each function its own")
         chosen_metrics = [get_metric(m) for m in metrics or ()]
         self.metrics = dict(zip(names, chosen_metrics, strict=True))
-        self.optimizer, self.loss = chosen, chosen_loss
+        self.optimizer, self.loss, self.run_eagerly = chosen, chosen_loss, bool(run_eagerly)
+        self._loops.clear()
 
     def fit(
         self,
@@ -154,6 +162,9 @@ class Model(Layer):
         Class labels are checked to the last one beforehand, if the loss is fastnn's own; a function
         of yours may refuse a later batch, after the batches before it have changed the weights.
 
+        A loss, metric or layer that looks at values (``float(y)``, NumPy's functions) cannot become
+        part of a program: the steps then run op by op, after one warning.
+
         Where the model begins with a `Dense` and most elements of x are zero, they are left out of
         the products, which gives the same bits in less time.
         """
@@ -170,13 +181,20 @@ class Model(Layer):
         if validation is not None:
             validation = self._prepared(validation[0], passes=epochs), validation[1]
         steps = -(-len(inputs) // size)
+        loop = self._loop(self._train_step, inputs, targets, size)
+        measuring = None
+        if validation is not None:
+            measuring = self._loop(self._test_step, *validation, size)
         history = History({"epochs": epochs, "steps": steps, "verbose": verbose})
         for epoch in range(epochs):
             title = f"Epoch {epoch + 1}/{epochs}"
-            batches = progress.watch(title, steps, _slices(len(inputs), size))
-            logs = self._train(inputs, targets, batches, shuffle)
-            if validation is not None:
-                measured = self._measure(*validation, _slices(len(validation[0]), size))
+            order = np.arange(len(inputs))
+            if shuffle:
+                order = random.generator().permutation(len(inputs))
+            with progress.watch(title, steps) as advance:
+                logs = loop.run(inputs, targets, order, advance).means
+            if measuring is not None and validation is not None:
+                measured = _in_order(measuring, *validation).means
                 logs |= {f"val_{name}": value for name, value in measured.items()}
             progress.report(title, logs)
             history.add(epoch, logs)
@@ -213,9 +231,9 @@ class Model(Layer):
         progress = Progress(verbose)
         inputs, targets = self._checked(x, y)
         inputs = self._prepared(inputs, passes=1)
-        steps = -(-len(inputs) // size)
-        batches = progress.watch("Evaluation", steps, _slices(len(inputs), size))
-        logs = self._measure(inputs, targets, batches)
+        loop = self._loop(self._test_step, inputs, targets, size)
+        with progress.watch("Evaluation", -(-len(inputs) // size)) as advance:
+            logs = _in_order(loop, inputs, targets, advance).means
         progress.report("Evaluation", logs)
         if return_dict:
             return logs
@@ -240,11 +258,12 @@ class Model(Layer):
         size = _count("batch_size", 32 if batch_size is None else batch_size)
         progress = Progress(verbose)
         inputs = self._prepared(_data("x", x, to_samples), passes=1)
-        steps = -(-len(inputs) // size)
-        batches = progress.watch("Prediction", steps, _slices(len(inputs), size))
-        result = np.concatenate([self(inputs[batch]).numpy() for batch in batches])
+        loop = self._loop(self._predict_step, inputs, None, size)
+        with progress.watch("Prediction", -(-len(inputs) // size)) as advance:
+            output = _in_order(loop, inputs, None, advance).output
         progress.report("Prediction", {})
-        return result
+        assert output is not None
+        return output
 
     def _prepared(self, x: Samples, passes: int) -> Samples:
         """The inputs in the form in which they go through the model fastest, so many times."""
@@ -269,37 +288,50 @@ class Model(Layer):
             self._losses_of(inputs[:1], targets[:1])
         return inputs, targets
 
-    def _losses_of(self, x: Samples, y: Array) -> tuple[Tensor, Logs]:
-        """The mean loss of a batch as a tensor, and all that is reported of the batch."""
+    def _losses_of(self, x: Samples | Tensor, y: TensorLike) -> dict[str, Tensor]:
+        """The mean loss of a batch and all else that is reported of it."""
         assert self.loss is not None
         y_pred = self(x)
-        loss = ops.reduce_mean(self.loss(y, y_pred))
-        logs = {"loss": float(loss)}
+        means = {"loss": ops.reduce_mean(self.loss(y, y_pred))}
         for name, metric in self.metrics.items():
-            logs[name] = float(np.mean(to_array(metric(y, y_pred))))
-        return loss, logs
+            means[name] = ops.reduce_mean(metric(y, y_pred))
+        return means
 
-    def _train(self, x: Samples, y: Array, batches: Iterable[slice], shuffle: bool) -> Logs:
+    def _train_step(self, x: Tensor, y: Tensor) -> Outcome:
         assert self.optimizer is not None
-        order = random.generator().permutation(len(x)) if shuffle else None
-        averages = _Averages()
-        for batch in batches:
-            rows = batch if order is None else order[batch]
-            targets = y[rows]
-            with GradientTape() as tape:
-                loss, logs = self._losses_of(x[rows], targets)
-            weights = self.trainable_weights
-            gradients = tape.gradient(loss, weights)
-            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-            averages.add(logs, len(targets))
-        return averages.result()
+        with GradientTape() as tape:
+            means = self._losses_of(x, y)
+        weights = self.trainable_weights
+        gradients = tape.gradient(means["loss"], weights)
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return Outcome(means)
 
-    def _measure(self, x: Samples, y: Array, batches: Iterable[slice]) -> Logs:
-        averages = _Averages()
-        for batch in batches:
-            targets = y[batch]
-            averages.add(self._losses_of(x[batch], targets)[1], len(targets))
-        return averages.result()
+    def _test_step(self, x: Tensor, y: Tensor) -> Outcome:
+        return Outcome(self._losses_of(x, y))
+
+    def _predict_step(self, x: Tensor) -> Outcome:
+        return Outcome({}, self(x))
+
+    def _loop(self, step: Step, x: Samples, y: Array | None, size: int) -> Loop:
+        """The loop that runs a step over such data: one from before, if there is one."""
+        if self.run_eagerly:
+            return EagerLoop(step, size)
+        size = min(size, len(x))
+        layers = tuple(layers_in(self))
+        trained = tuple(layer.trainable for layer in layers)
+        settings = (_kernels.threads(), _kernels.isa(), layers, trained)
+        key = (step.__name__, kind_of(x), kind_of(y), size, *settings)
+        if key not in self._loops:
+            try:
+                self._loops[key] = CompiledLoop(step, x, y, size)
+            except TraceError as error:
+                warnings.warn(
+                    f"model {self.name!r} runs op by op, which is slower: {error}", stacklevel=3
+                )
+                self._loops[key] = EagerLoop(step, size)
+            if len(self._loops) > KEPT:
+                self._loops.popitem(last=False)
+        return self._loops[key]
 
 
 class Sequential(Model):
@@ -387,8 +419,10 @@ def _data(name: str, value: TensorLike, convert: Callable[[TensorLike], Checked]
     return data
 
 
-def _slices(samples: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
+def _in_order(
+    loop: Loop, x: Samples, y: Array | None, advance: Advance = lambda done: None
+) -> Results:
+    return loop.run(x, y, np.arange(len(x)), advance)
 
 
 def _pair(data: Any) -> tuple[TensorLike, TensorLike]:

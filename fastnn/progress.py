@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 Verbose: TypeAlias = Literal["auto", 0, 1, 2]
@@ -31,15 +32,17 @@ class Progress:
         self._bar = verbose in ("auto", 1) and sys.stdout.isatty()
         self._start = 0.0
 
-    def watch(self, title: str, steps: int, batches: Iterable[slice]) -> Iterator[slice]:
-        """The batches, one after another, with a bar that moves along and goes when they end."""
+    @contextmanager
+    def watch(self, title: str, steps: int) -> Iterator[Callable[[int], object]]:
+        """A function to be told how many steps more are done; a bar moves along and goes at the end."""
         self._start = time.perf_counter()
         if not self._bar:
-            yield from batches
+            yield lambda done: None
             return
         from tqdm import tqdm
 
-        yield from tqdm(batches, title, steps, leave=False, file=sys.stdout, unit="step")
+        with tqdm(None, title, steps, leave=False, file=sys.stdout, unit="step") as bar:
+            yield bar.update
 
     def report(self, title: str, logs: Mapping[str, float]) -> None:
         """The line that sums a pass up."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, TypeAlias
 
 from fastnn.ops.core import Call
 from fastnn.ops.elementwise import add, ones_like
 from fastnn.recorders import recorders
+from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert
-
-Structure: TypeAlias = Any  # tensors in nested lists, tuples and dicts
 
 
 def _key(x: Tensor) -> int:
@@ -18,23 +16,6 @@ def _key(x: Tensor) -> int:
     if type(x.origin) is ReadFrom and x.origin.index is None:
         return id(x.origin.variable)
     return id(x)
-
-
-def _leaves(structure: Structure) -> list[Any]:
-    if isinstance(structure, dict):
-        return [leaf for part in structure.values() for leaf in _leaves(part)]
-    if isinstance(structure, list | tuple):
-        return [leaf for part in structure for leaf in _leaves(part)]
-    return [structure]
-
-
-def _like(structure: Structure, found: dict[int, Tensor]) -> Structure:
-    """The structure with each leaf replaced by what was found for it."""
-    if isinstance(structure, dict):
-        return {name: _like(part, found) for name, part in structure.items()}
-    if isinstance(structure, list | tuple):
-        return type(structure)([_like(part, found) for part in structure])
-    return found.get(_key(structure))
 
 
 class GradientTape:
@@ -90,8 +71,8 @@ class GradientTape:
         TypeError
             If something is not a tensor of floats: nothing else has a gradient.
         """
-        leaves = _leaves(tensor)
-        for leaf in leaves:
+        watched = leaves(tensor)
+        for leaf in watched:
             if not isinstance(leaf, Tensor):
                 raise TypeError(
                     f"only tensors can be watched, got {type(leaf).__name__}; make a tensor of it "
@@ -102,7 +83,7 @@ class GradientTape:
                     f"a tensor of {leaf.dtype} has no gradient; cast it to float32 before "
                     "watching it"
                 )
-        self._watched.update((_key(leaf), leaf) for leaf in leaves)
+        self._watched.update((_key(leaf), leaf) for leaf in watched)
 
     def watches(self, x: Tensor) -> bool:
         """Whether `watch` was called for exactly this tensor."""
@@ -160,8 +141,8 @@ class GradientTape:
         """
         self._check(sources)
         gradients = self._seeds(target, output_gradients)
-        self._walk_back(self._take(), gradients, {_key(leaf) for leaf in _leaves(sources)})
-        return _like(sources, gradients)
+        self._walk_back(self._take(), gradients, {_key(leaf) for leaf in leaves(sources)})
+        return filled(sources, (gradients.get(_key(leaf)) for leaf in leaves(sources)))
 
     def _check(self, sources: Structure) -> None:
         if self._used and not self._persistent:
@@ -169,7 +150,7 @@ class GradientTape:
                 "this tape has given its gradient already and freed what it recorded; use "
                 "GradientTape(persistent=True) to call gradient more than once"
             )
-        for leaf in _leaves(sources):
+        for leaf in leaves(sources):
             if not isinstance(leaf, Tensor):
                 raise TypeError(
                     f"a source must be a Variable or a Tensor, got {type(leaf).__name__}; compute "
@@ -179,7 +160,7 @@ class GradientTape:
     @staticmethod
     def _seeds(target: Structure, output_gradients: TensorLike | None) -> dict[int, Tensor]:
         gradients: dict[int, Tensor] = {}
-        for leaf in _leaves(target):
+        for leaf in leaves(target):
             y = convert(leaf)
             seed = ones_like(y) if output_gradients is None else convert(output_gradients, y.dtype)
             if seed.shape != y.shape:

@@ -15,6 +15,7 @@ from fastnn.arrays import DType, Shape, to_shape
 from fastnn.initializers import Initializer
 from fastnn.sparse import to_tensor
 from fastnn.tensor import Tensor, TensorLike, Variable, convert
+from fastnn.trace import paused
 
 _names: Counter[str] = Counter()
 
@@ -68,7 +69,8 @@ class Layer:
         if self.built:
             return self.call(x)
         with unbuilt_again_on_failure(self):
-            self.build(x.shape)
+            with paused():
+                self.build(x.shape)
             self.built = True
             return self.call(x)
 
@@ -127,7 +129,7 @@ class Layer:
 @contextmanager
 def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
     """Take back what was built inside the block, in the layer and those inside it, if it fails."""
-    before = [(part, dict(vars(part))) for part in _layers_in(layer) if not part.built]
+    before = [(part, dict(vars(part))) for part in layers_in(layer) if not part.built]
     try:
         yield
     except BaseException:
@@ -137,12 +139,13 @@ def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
         raise
 
 
-def _layers_in(layer: Layer) -> Iterator[Layer]:
+def layers_in(layer: Layer) -> Iterator[Layer]:
+    """The layer and all those inside it."""
     yield layer
     for value in vars(layer).values():
         for owner in _owners_in(value):
             if isinstance(owner, Layer):
-                yield from _layers_in(owner)
+                yield from layers_in(owner)
 
 
 def _owners_in(value: Any) -> Iterator[Variable | Layer]:

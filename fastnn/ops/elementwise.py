@@ -320,7 +320,13 @@ def _greater_equal(a: Array, b: Array) -> Array:
     return np.greater_equal(a, b)
 
 
-@primitive
+@primitive(chain="copy")
+def copy(x: Array) -> Array:
+    """The same values in memory of their own."""
+    return x.copy()
+
+
+@primitive(chain="copy")
 def _stop_gradient(x: Array) -> Array:
     return x.view()
 

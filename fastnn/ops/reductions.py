@@ -52,7 +52,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (broadcast_to(reshape(dy, _kept(x.shape, call.attributes["axes"])), x.shape),)
 
 
-@primitive
+@primitive(chain="copy")
 def _broadcast_to(x: Array, shape: Shape) -> Array:
     return np.broadcast_to(x, shape).copy()
 

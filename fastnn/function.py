@@ -1,0 +1,227 @@
+"""function: a step of your own, recorded once and then run as a program."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial, update_wrapper
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn import _kernels
+from fastnn.ops.elementwise import copy
+from fastnn.program import Program
+from fastnn.recorders import recorders
+from fastnn.structure import Structure, filled, leaves
+from fastnn.tensor import Tensor, Variable, to_array, wrap
+from fastnn.trace import Instruction, Trace, Value
+
+KEPT = 16  # programs of one function
+
+
+class Traced(NamedTuple):
+    """What a function computes for arguments of one kind."""
+
+    instructions: list[Instruction]
+    inputs: list[Value]
+    results: list[Value]
+    structure: Structure  # what the function returned
+
+
+def trace(function: Callable[..., Structure], inputs: list[Tensor], *args: Any, **kwargs: Any) -> Traced:
+    """Record one call; `inputs` are the tensors among the arguments that differ from run to run.
+
+    Raises
+    ------
+    TraceError
+        If the function looks at a value, or does something else that a program cannot.
+    """
+    recording = Trace()
+    with recording.opened():
+        values = [recording.input(x) for x in inputs]
+        structure = function(*args, **kwargs)
+    results = []
+    for leaf in leaves(structure):
+        if isinstance(leaf, Tensor) and not isinstance(leaf, Variable):
+            # Into memory of its own: what it is read from may be updated, or be an input.
+            value = recording.value_of(leaf)
+            result = Value(value.shape, value.dtype)
+            recording.instructions.append(Instruction(copy, (value,), {}, (result,)))
+            results.append(result)
+    return Traced(recording.instructions, values, results, structure)
+
+
+class _Entry(NamedTuple):
+    """A program, and what its caller gets."""
+
+    program: Program
+    structure: Structure
+    kept: Any  # what the key refers to by id
+
+
+class Function:
+    """A function over tensors that runs as a program; made by `function`.
+
+    Attributes
+    ----------
+    python_function : callable
+        The function as it was written.
+    """
+
+    def __init__(self, python_function: Callable[..., Structure]) -> None:
+        self.python_function = python_function
+        self._entries: OrderedDict[Any, _Entry] = OrderedDict()
+        update_wrapper(self, python_function)
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        return self if owner is None else partial(self, owner)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Structure:
+        if recorders.stack:  # a tape or another trace wants to see the ops themselves
+            return self.python_function(*args, **kwargs)
+        given = leaves((args, kwargs)) if kwargs else leaves(args)
+        entry = self._entry(given, args, kwargs)
+        program = entry.program
+        with program.lock:
+            arrays = iter(program.inputs)
+            for leaf in given:
+                if _is_input(leaf):
+                    np.copyto(next(arrays), leaf._array if isinstance(leaf, Tensor) else leaf)
+            program.run()
+            results = (wrap(array.copy()) for array in program.results)
+            if isinstance(entry.structure, Tensor):
+                return next(results, entry.structure)
+            return filled(
+                entry.structure,
+                (
+                    next(results) if isinstance(x, Tensor) and not isinstance(x, Variable) else x
+                    for x in leaves(entry.structure)
+                ),
+            )
+
+    def program(self, *args: Any, **kwargs: Any) -> Program:
+        """The program that runs for such arguments; it is made if there is none."""
+        return self._entry(leaves((args, kwargs)), args, kwargs).program
+
+    def describe(self, *args: Any, profile: bool = False, **kwargs: Any) -> str:
+        """The program for such arguments, as tables: what was recorded, and what runs.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As for a call.
+        profile : bool, default False
+            Make the call 10 times, which changes variables as calls do, and show the time that each
+            instruction takes.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> @fastnn.function
+        ... def half_square(x):
+        ...     return 0.5 * x * x
+        >>> print(half_square.describe(fastnn.ones((2,))))
+           recorded  inputs                          output      bytes
+        -  --------  ------------------------------  ----------  -----
+        0  multiply  constant float32[], float32[2]  float32[2]     20
+        1  multiply  float32[2], float32[2]          float32[2]     24
+        2  copy      float32[2]                      float32[2]     16
+        <BLANKLINE>
+           runs                    inputs                          output      bytes  in
+        -  ----------------------  ------------------------------  ----------  -----  --
+        0  multiply multiply copy  float32[2], constant float32[]  float32[2]     20  C
+        <BLANKLINE>
+        8 bytes of memory for all values, variables and constants apart
+        """
+        program = self.program(*args, **kwargs)
+        if not profile:
+            return program.describe()
+
+        def calls() -> int:
+            for _ in range(10):
+                self(*args, **kwargs)
+            return 10
+
+        return program.describe(program.profiled(calls))
+
+    def _entry(self, given: list[Any], args: Any, kwargs: Any) -> _Entry:
+        key = (*map(_key, given), *kwargs, _kernels.threads(), _kernels.isa())
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._made(given, args, kwargs)
+            self._entries[key] = entry
+            if len(self._entries) > KEPT:
+                self._entries.popitem(last=False)
+        return entry
+
+    def _made(self, given: list[Any], args: Any, kwargs: Any) -> _Entry:
+        examples = [wrap(to_array(x).copy()) if _is_input(x) else x for x in given]
+        example_args, example_kwargs = filled((args, kwargs), iter(examples))
+        inputs = [x for x, leaf in zip(examples, given, strict=True) if _is_input(leaf)]
+        traced = trace(self.python_function, inputs, *example_args, **example_kwargs)
+        program = Program(traced.instructions, traced.inputs, traced.results)
+        return _Entry(program, traced.structure, given)
+
+
+def function(python_function: Callable[..., Structure]) -> Function:
+    """Decorator: compile a step or a model to a program that runs without Python.
+
+    The first call with tensors of some shapes and dtypes runs the Python code once, to record the ops;
+    later calls run what was recorded, with the same bits. Small steps then cost their arithmetic alone.
+
+    Parameters
+    ----------
+    python_function : callable
+        Tensors and arrays among its arguments, also in nested lists, tuples and dicts, are the
+        inputs of the program. Everything else is taken as it is in the first call, and a call with
+        another number, string or object records anew. So are Python's own effects: a ``print``, an
+        ``append``, a number read from a global happen, or count, while recording only. A Variable is
+        read and updated at every run, and so are a layer's weights; those made while recording are
+        made once.
+
+    Returns
+    -------
+    Function
+        Called as the function was. Under an open GradientTape it runs op by op, so that gradients
+        flow through it.
+
+    Raises
+    ------
+    TraceError
+        On a call, if the function looks at a value that is known only at run time: ``if`` on a tensor,
+        ``float(x)``, ``x.numpy()``. The message names the line and the remedy.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> w = fastnn.Variable([1.0, 2.0])
+    >>> @fastnn.function
+    ... def step(x):
+    ...     with fastnn.GradientTape() as tape:
+    ...         loss = fastnn.reduce_sum((w - x) ** 2)
+    ...     w.assign_sub(0.25 * tape.gradient(loss, w))
+    ...     return loss
+    >>> [float(step(fastnn.zeros((2,)))) for _ in range(3)]
+    [5.0, 1.25, 0.3125]
+    """
+    return Function(python_function)
+
+
+def _is_input(x: Any) -> bool:
+    return isinstance(x, np.ndarray) or (isinstance(x, Tensor) and not isinstance(x, Variable))
+
+
+def _key(x: Any) -> Any:
+    """What a program depends on of an argument."""
+    if isinstance(x, Variable):
+        return id(x)
+    if isinstance(x, Tensor):
+        return x._array.shape, x._array.dtype
+    if isinstance(x, np.ndarray):
+        return x.shape, x.dtype
+    try:
+        hash(x)
+    except TypeError:
+        return id(x)
+    return type(x), x

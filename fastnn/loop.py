@@ -1,0 +1,228 @@
+"""Loop: one step over all batches of a data set, as a program in C or op by op in Python.
+
+Both ways a batch is the same tensors, and the averages are summed in the same order: they differ in
+speed alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from fastnn import _kernels
+from fastnn._kernels import CompressedRows, Cursor
+from fastnn.arrays import Array
+from fastnn.function import trace
+from fastnn.program import Program
+from fastnn.sparse import Samples, SparseTensor
+from fastnn.tensor import Tensor, convert, wrap
+
+Averages: TypeAlias = dict[str, float]
+Advance: TypeAlias = Callable[[int], object]  # told how many batches are done
+
+SLICE = 0.05  # seconds after which a program gives way to Python: to a bar, or to Ctrl-C
+
+
+class Outcome(NamedTuple):
+    """What a step gives: numbers to be averaged over the samples, and rows to be kept."""
+
+    means: dict[str, Tensor]
+    output: Tensor | None = None
+
+
+Step: TypeAlias = Callable[..., Outcome]  # from tensors of x and, if there are targets, y
+
+
+class Results(NamedTuple):
+    """What a pass over the data gives."""
+
+    means: Averages
+    output: Array | None
+
+
+class Loop(Protocol):
+    """Runs a step over the rows of a data set, in the order given."""
+
+    def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results: ...
+
+
+def computed(array: Array) -> Array:
+    """A batch as the step gets it: floats in float32, integers as they are."""
+    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+
+
+class EagerLoop:
+    """A loop op by op.
+
+    Parameters
+    ----------
+    step : callable
+    size : int
+        The samples in a batch; the last one may have fewer.
+    """
+
+    def __init__(self, step: Step, size: int) -> None:
+        self._step, self._size = step, size
+
+    def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
+        """One pass."""
+        sums: Averages = {}
+        outputs = []
+        for start in range(0, len(order), self._size):
+            rows = order[start : start + self._size]
+            outcome = self._step(*self._batch(x, y, rows))
+            for name, mean in outcome.means.items():
+                sums[name] = sums.get(name, 0.0) + float(mean) * len(rows)
+            if outcome.output is not None:
+                outputs.append(outcome.output.numpy())
+            advance(1)
+        means = {name: total / len(order) for name, total in sums.items()}
+        return Results(means, np.concatenate(outputs) if outputs else None)
+
+    @staticmethod
+    def _batch(x: Samples, y: Array | None, rows: Array) -> list[Tensor]:
+        chosen = x[rows]
+        if isinstance(chosen, CompressedRows):
+            batch: list[Tensor] = [SparseTensor(chosen)]
+        else:
+            batch = [wrap(chosen.astype(np.float32, copy=False))]
+        return batch if y is None else [*batch, wrap(computed(y[rows]))]
+
+
+class _Batch:
+    """A program for batches of one size, with what it reads and writes."""
+
+    def __init__(self, loop: CompiledLoop, x: Samples, y: Array | None, size: int) -> None:
+        self.loop, self.x, self.y = loop, x, y
+        self.rows = np.arange(size, dtype=np.int64) % len(x)
+        inputs: list[Tensor] = []
+        if isinstance(x, CompressedRows):
+            self.buffer = x.buffer(size)
+            _kernels.pick_rows(x, self.rows, self.buffer)
+            batch: list[Tensor] = [SparseTensor(self.buffer)]
+        else:
+            inputs.append(wrap(x[self.rows].astype(np.float32)))
+            batch = [inputs[0]]
+        if y is not None:
+            inputs.append(wrap(computed(y[self.rows])))
+            batch.append(inputs[-1])
+        traced = trace(loop.step, inputs, *batch)
+        outcome: Outcome = traced.structure
+        self.means = list(outcome.means)
+        self.has_output = outcome.output is not None
+        self.program = Program(
+            traced.instructions, traced.inputs, traced.results, self._gather, self._collect
+        )
+
+    def _gather(self, program: Program) -> None:
+        rows, loop = self.rows, self.loop
+        program.kernels(lambda: _kernels.read_next(loop.order, rows))
+        slots = iter(program.inputs)
+        if isinstance(self.x, CompressedRows):
+            data = self.x
+            program.kernels(lambda: _kernels.pick_rows(data, rows, self.buffer))
+        else:
+            self._gather_rows(program, "x", self.x, next(slots))
+        if self.y is not None:
+            self._gather_rows(program, "y", self.y, next(slots))
+
+    def _gather_rows(self, program: Program, name: str, data: Array, slot: Array) -> None:
+        rows, loop = self.rows, self.loop
+        source = loop.sources[name]
+        if not data.flags.c_contiguous:
+            program.python(lambda: np.copyto(slot, loop.data[name][rows]))
+        elif data.dtype == slot.dtype:
+            program.kernels(lambda: _kernels.pick(data, rows, slot, source))
+        else:
+            program.kernels(lambda: _kernels.gather(data, rows, slot, source=source))
+
+    def _collect(self, program: Program) -> None:
+        size = len(self.rows)
+        results = iter(program.results)
+        for name in self.means:
+            total, mean = self.loop.sums.setdefault(name, np.zeros(())), next(results)
+            program.kernels(lambda t=total, m=mean: _kernels.accumulate(t, m, size))  # type: ignore[misc]
+        if self.has_output:
+            output = next(results)
+            program.kernels(lambda: _kernels.write_next(output, self.loop.rest_of_output))
+
+
+class CompiledLoop:
+    """A loop as a program that runs whole passes in C, for data sets of one kind.
+
+    Parameters
+    ----------
+    step : callable
+    x, y : data set
+        An example: another one may come with `run`, if its arrays have the same dtypes, the same
+        order in memory and rows of the same shape; for compressed rows it must be this one.
+    size : int
+        The samples in a batch; the last one may have fewer.
+
+    Raises
+    ------
+    TraceError
+        If the step does something that a program cannot.
+    """
+
+    def __init__(self, step: Step, x: Samples, y: Array | None, size: int) -> None:
+        self.step, self._size = step, size
+        self.order, self.rest_of_output = Cursor(), Cursor()
+        self.sources = {"x": Cursor(), "y": Cursor()}
+        self.data: dict[str, Array] = {}
+        self.sums: dict[str, Array] = {}
+        self._batches: dict[int, _Batch] = {}
+        self._batch(x, y, min(size, len(x)))
+
+    def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
+        """One pass."""
+        sizes = [self._size] * (len(order) // self._size)
+        if len(order) % self._size:
+            sizes.append(len(order) % self._size)
+        batches = [self._batch(x, y, size) for size in dict.fromkeys(sizes)]
+        self._bind(x, y, order)
+        for total in self.sums.values():
+            total[...] = 0
+        output = self._room(batches[0], len(order))
+        for batch, times in zip(batches, map(sizes.count, dict.fromkeys(sizes)), strict=True):
+            done = 0
+            while done < times:
+                now = batch.program.run(times - done, SLICE)
+                advance(now)
+                done += now
+        means = {name: float(self.sums[name]) / len(order) for name in batches[0].means}
+        return Results(means, output)
+
+    def batch_program(self) -> Program:
+        """The program of a whole batch."""
+        return next(iter(self._batches.values())).program
+
+    def _bind(self, x: Samples, y: Array | None, order: Array) -> None:
+        self.order.move_to(order)
+        for name, data in (("x", x), ("y", y)):
+            if isinstance(data, np.ndarray):
+                self.data[name] = data
+                if data.flags.c_contiguous:
+                    self.sources[name].move_to(data)
+
+    def _room(self, batch: _Batch, samples: int) -> Array | None:
+        if not batch.has_output:
+            return None
+        last = batch.program.results[-1]
+        output = np.empty((samples, *last.shape[1:]), last.dtype)
+        self.rest_of_output.move_to(output)
+        return output
+
+    def _batch(self, x: Samples, y: Array | None, size: int) -> _Batch:
+        if size not in self._batches:
+            self._batches[size] = _Batch(self, x, y, size)
+        return self._batches[size]
+
+
+def kind_of(x: Samples | Array | None) -> object:
+    """What a compiled loop depends on of a data set."""
+    if isinstance(x, np.ndarray):
+        return x.shape[1:], x.dtype, x.flags.c_contiguous
+    return id(x)

@@ -1,0 +1,339 @@
+"""Program: a list of instructions with its memory laid out, ready to run without Python.
+
+Every value that is computed gets a place in one block of memory (the arena), shared with values that
+are no longer needed by then. The instructions are given to the door once, which checks them and records
+its kernels; what has no kernel runs in Python between those.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from fastnn import _kernels
+from fastnn.arrays import Array
+from fastnn.ops.core import Primitive, Update
+from fastnn.passes import optimized
+from fastnn.table import table
+from fastnn.trace import Instruction, Value
+
+LINE = 64  # bytes of a cache line, where every value begins
+
+VIEWS = {"reshape", "stop_gradient"}  # the same elements in the same memory
+
+Step: TypeAlias = Callable[[], None]
+
+
+class _Place(NamedTuple):
+    """Memory that is taken until an instruction is done."""
+
+    start: int
+    stop: int
+    until: int
+
+
+def root_of(x: Value, views: dict[int, Value]) -> Value:
+    """The value in whose memory x lies."""
+    while id(x) in views:
+        x = views[id(x)]
+    return x
+
+
+def views_in(instructions: Sequence[Instruction]) -> dict[int, Value]:
+    """By id, what each view is a view of. Variables are copied: they change under a view."""
+    return {
+        id(i.outputs[0]): i.inputs[0]
+        for i in instructions
+        if i.op.name in VIEWS and i.inputs[0].variable is None
+    }
+
+
+def laid_out(
+    instructions: Sequence[Instruction], inputs: Sequence[Value], results: Sequence[Value]
+) -> tuple[dict[int, int], int]:
+    """Where, by id, each value begins in the arena, and how large that is.
+
+    A value stays until its last use, a result to the end. The output of a chain may take the place of
+    an input that nobody needs afterwards.
+    """
+    views = views_in(instructions)
+    last: dict[int, int] = {}
+    for i, instruction in enumerate(instructions):
+        last.update((id(root_of(x, views)), i) for x in instruction.inputs)
+    last.update((id(root_of(x, views)), len(instructions)) for x in results)
+
+    starts: dict[int, int] = {}
+    taken: list[_Place] = []
+
+    def place(x: Value, now: int, instead_of: Sequence[Value] = ()) -> None:
+        for old in instead_of:
+            reusable = id(old) in starts and last[id(old)] == now
+            if reusable and (old.shape, old.dtype) == (x.shape, x.dtype):
+                start = starts[id(old)]
+                break
+        else:
+            start = _gap([p for p in taken if p.until >= now], x.nbytes)
+        starts[id(x)] = start
+        taken.append(_Place(start, start + x.nbytes, last.get(id(x), now)))
+
+    for x in inputs:
+        place(x, -1)
+    for i, instruction in enumerate(instructions):
+        in_place = instruction.op.name == "chain"
+        candidates = [root_of(x, views) for x in instruction.inputs] if in_place else ()
+        for y in instruction.outputs:
+            if y.array is None and id(y) not in views:
+                place(y, i, candidates)
+    return starts, max((p.stop for p in taken), default=0)
+
+
+def _gap(taken: list[_Place], size: int) -> int:
+    """The first free place of so many bytes."""
+    start = 0
+    for place in sorted(taken):
+        if start + size <= place.start:
+            break
+        start = max(start, -(-place.stop // LINE) * LINE)
+    return start
+
+
+class Program:
+    """A traced step that runs again and again.
+
+    Parameters
+    ----------
+    instructions, inputs, results
+        What a trace recorded: the values in `inputs` are to be filled before each run, those in
+        `results` are there after it.
+    before, after : callable, optional
+        Called with the program while it is built, to add what is to run first and last.
+    """
+
+    def __init__(
+        self,
+        instructions: list[Instruction],
+        inputs: Sequence[Value],
+        results: Sequence[Value],
+        before: Callable[[Program], None] | None = None,
+        after: Callable[[Program], None] | None = None,
+    ) -> None:
+        self.recorded = instructions
+        self.instructions = optimized(instructions, results)
+        self.lock = threading.Lock()  # the arena serves one thread at a time
+        self._segments: list[_kernels.Program | Step] = []
+        self._spans: list[tuple[int, int, int]] = []  # segment and kernels of each instruction
+        self._python_seconds: dict[int, float] = {}
+        self._lay_out(inputs, results)
+        self.inputs = [self.array_of(x) for x in inputs]
+        self.results = [self.array_of(x) for x in results]
+        self.variables = list(
+            {
+                id(y.variable): y.variable
+                for i in self.instructions
+                for y in i.outputs
+                if y.variable is not None
+            }.values()
+        )
+        if before is not None:
+            before(self)
+        for instruction in self.instructions:
+            self._add(instruction)
+        if after is not None:
+            after(self)
+
+    def array_of(self, x: Value) -> Array:
+        """The array in which a value lies."""
+        return x.array if x.array is not None else self._arrays[id(x)]
+
+    def kernels(self, call: Step) -> bool:
+        """Append what `call` asks of the door; False if that takes more than kernels."""
+        if not self._segments or not isinstance(self._segments[-1], _kernels.Program):
+            self._segments.append(_kernels.Program())
+        program = self._segments[-1]
+        assert isinstance(program, _kernels.Program)
+        length = len(program)
+        program.start()
+        try:
+            call()
+        except _kernels.NotRecorded:
+            program.cut(length)
+            return False
+        finally:
+            program.stop()
+        return True
+
+    def python(self, step: Step) -> None:
+        """Append a step in Python."""
+        self._segments.append(step)
+
+    @property
+    def in_c(self) -> bool:
+        """Whether it runs without Python."""
+        return all(isinstance(s, _kernels.Program) for s in self._segments)
+
+    def run(self, times: int = 1, seconds: float = 1e9) -> int:
+        """Run it so many times, or until so many seconds have passed; returns how often it ran.
+
+        Raises
+        ------
+        ValueError
+            If a label is no class. Nothing was updated in that run before the labels were looked at.
+        """
+        for variable in self.variables:
+            variable.mutable()
+        if len(self._segments) == 1 and isinstance(self._segments[0], _kernels.Program):
+            done = self._segments[0].run(times, seconds)
+            if self._segments[0].failed:
+                self._explain()
+            return done
+        until = time.perf_counter() + seconds
+        for done in range(times):
+            self._run_segments()
+            if time.perf_counter() >= until:
+                return done + 1
+        return times
+
+    def _run_segments(self) -> None:
+        for i, segment in enumerate(self._segments):
+            if isinstance(segment, _kernels.Program):
+                segment.run()
+                if segment.failed:
+                    self._explain()
+            else:
+                start = time.perf_counter()
+                segment()
+                spent = time.perf_counter() - start
+                self._python_seconds[i] = self._python_seconds.get(i, 0.0) + spent
+
+    def _explain(self) -> None:
+        """Raise the error of the op whose kernel found fault with its data."""
+        for instruction in self.instructions:
+            if instruction.op.name == "to_classes":
+                arrays = map(self.array_of, instruction.inputs)
+                instruction.op.forward(*arrays, **instruction.attributes)
+
+    def _lay_out(self, inputs: Sequence[Value], results: Sequence[Value]) -> None:
+        starts, size = laid_out(self.instructions, inputs, results)
+        block = np.zeros(size + LINE, np.uint8)
+        self._arena = block[-block.ctypes.data % LINE :][:size]
+        self._arrays: dict[int, Array] = {}
+        # The references keep the ids from being reused.
+        self._values = [
+            *inputs,
+            *(x for i in self.instructions for x in (*i.inputs, *i.outputs)),
+        ]
+        views = views_in(self.instructions)
+        for x in self._values:
+            base = root_of(x, views)
+            if x.array is not None:
+                continue
+            if base.array is not None:
+                self._arrays[id(x)] = base.array.reshape(x.shape)
+            elif id(base) in starts:
+                start = starts[id(base)]
+                memory = self._arena[start : start + x.nbytes]
+                self._arrays[id(x)] = memory.view(x.dtype).reshape(x.shape)
+
+    def _add(self, instruction: Instruction) -> None:
+        first = len(self._segments)
+        last = self._segments[-1] if self._segments else None
+        start = len(last) if isinstance(last, _kernels.Program) else 0
+        views = views_in([instruction])
+        if not views:
+            self._add_call(instruction)
+        segment = self._segments[-1] if self._segments else None
+        if isinstance(segment, _kernels.Program):
+            same = segment is last
+            self._spans.append((len(self._segments) - 1, start if same else 0, len(segment)))
+        else:
+            self._spans.append((max(first, len(self._segments) - 1), 0, 0))
+
+    def _add_call(self, instruction: Instruction) -> None:
+        op, attributes = instruction.op, instruction.attributes
+        arrays = [self.array_of(x) for x in instruction.inputs]
+        if isinstance(op, Update):
+            call: Step = partial(op.forward, *arrays, **attributes)
+            if not (op.kernel and self.kernels(call)):
+                self.python(call)
+            return
+        outs = tuple(self.array_of(y) for y in instruction.outputs)
+        out = outs[0] if len(outs) == 1 else outs
+        if op.kernel:
+            with_out: Step = partial(op.forward, *arrays, out=out, **attributes)
+            if not self.kernels(with_out):
+                self.python(with_out)
+        else:
+            self.python(partial(_copy_result, op, arrays, attributes, outs[0]))
+
+    def describe(self, seconds: Sequence[float] | None = None) -> str:
+        """The instructions as they were recorded and as they run, as two tables.
+
+        The columns are the op, its inputs and its output with dtype and shape, and the bytes that it
+        reads and writes; for what runs also where (C or Python), and, where `seconds` are given, the
+        time of each.
+        """
+        before = table(
+            ["", "recorded", "inputs", "output", "bytes"],
+            [[str(n), *_row(i)] for n, i in enumerate(self.recorded)],
+        )
+        head = ["", "runs", "inputs", "output", "bytes", "in"]
+        rows = [[str(n), *_row(i), self._where(n)] for n, i in enumerate(self.instructions)]
+        if seconds is not None:
+            head.append("us")
+            rows = [[*row, f"{s * 1e6:.2f}"] for row, s in zip(rows, seconds, strict=True)]
+        total = (
+            f"{len(self._arena):,} bytes of memory for all values, variables and constants apart"
+        )
+        return f"{before}\n\n{table(head, rows)}\n\n{total}"
+
+    def _where(self, n: int) -> str:
+        segment, start, stop = self._spans[n]
+        if self.instructions[n].op.name in VIEWS and stop == start:
+            return "-"
+        return "C" if isinstance(self._segments[segment], _kernels.Program) else "Python"
+
+    def profiled(self, run: Callable[[], int]) -> list[float]:
+        """The seconds that each instruction takes, on average over the runs that `run` makes."""
+        programs = [s for s in self._segments if isinstance(s, _kernels.Program)]
+        self._python_seconds.clear()
+        for program in programs:
+            program.profile(True)
+        runs = max(1, run())
+        spent = []
+        for segment, start, stop in self._spans:
+            of = self._segments[segment] if segment < len(self._segments) else None
+            if isinstance(of, _kernels.Program):
+                spent.append(sum(of.seconds[start:stop]) / runs)
+            else:
+                spent.append(self._python_seconds.get(segment, 0.0) / runs)
+        for program in programs:
+            program.profile(False)
+        return spent
+
+
+def _copy_result(
+    op: Primitive, arrays: list[Array], attributes: dict[str, Any], out: Array
+) -> None:
+    np.copyto(out, op.forward(*arrays, **attributes))
+
+
+def _row(instruction: Instruction) -> list[str]:
+    steps = instruction.attributes.get("steps")
+    name = instruction.op.name if steps is None else " ".join(step[0] for step in steps)
+    if instruction.attributes.get("relu"):
+        name += " relu"
+    inputs = ", ".join(_kind(x) for x in instruction.inputs)
+    outputs = ", ".join(_kind(y) for y in instruction.outputs)
+    size = sum(x.nbytes for x in (*instruction.inputs, *instruction.outputs))
+    return [name, inputs, outputs, f"{size:,}"]
+
+
+def _kind(x: Value) -> str:
+    name = x.variable.name + " " if x.variable is not None else ""
+    constant = "constant " if x.variable is None and x.array is not None else ""
+    return f"{name}{constant}{x.dtype.name}{list(x.shape)}"

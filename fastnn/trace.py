@@ -1,0 +1,201 @@
+"""Trace: writes down what a step computes, as a list of instructions over values.
+
+A trace is a recorder like a tape. While it is open the ops run as ever, on examples of the inputs, which
+gives every shape, dtype and error; what depends on an input or on a variable becomes an instruction, and
+everything else is a constant of the program. Updates of variables are written down and not done.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from fastnn.arrays import Array, Shape
+from fastnn.ops.core import Call, Primitive, Update
+from fastnn.recorders import recorders
+from fastnn.sparse import SparseTensor
+from fastnn.tensor import ReadFrom, Tensor, Variable
+
+PACKAGE = str(Path(__file__).parent)
+
+
+class TraceError(RuntimeError):
+    """What was traced does something that cannot be written down as a program."""
+
+
+class Value:
+    """Something that a program computes with.
+
+    Attributes
+    ----------
+    shape, dtype
+    array : array, optional
+        Where it lies: of a constant and of a variable. All else lies in the program's memory.
+    variable : Variable, optional
+        The variable whose storage this is, as it is until the next update.
+    """
+
+    __slots__ = ("array", "dtype", "shape", "variable")
+
+    def __init__(
+        self,
+        shape: Shape,
+        dtype: np.dtype[Any],
+        array: Array | None = None,
+        variable: Variable | None = None,
+    ) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.array = array
+        self.variable = variable
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that it takes."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+Op: TypeAlias = Primitive | Update
+
+
+class Instruction(NamedTuple):
+    """One op with what it reads and writes.
+
+    An update reads the old values of its variables first and writes their new ones, which lie in the
+    same memory.
+    """
+
+    op: Op
+    inputs: tuple[Value, ...]
+    attributes: dict[str, Any]
+    outputs: tuple[Value, ...]
+
+
+class Trace:
+    """The instructions recorded while it is open in this thread."""
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        # By id, which the reference to the tensor keeps from being reused.
+        self._known: dict[int, tuple[Tensor, Value]] = {}
+        self._variables: dict[int, tuple[Variable, Value]] = {}
+        self._constants: dict[int, tuple[Tensor, Value]] = {}
+
+    @contextmanager
+    def opened(self) -> Iterator[Trace]:
+        """Record, inside the block, what this thread computes."""
+        if recorders.trace is not None:
+            raise TraceError("a step is being traced already; traces do not nest")
+        recorders.trace = self
+        recorders.stack.insert(0, self)
+        try:
+            yield self
+        finally:
+            recorders.stack.remove(self)
+            recorders.trace = None
+
+    def input(self, example: Tensor) -> Value:
+        """A value that differs from run to run."""
+        value = Value(example.shape, example.dtype)
+        self._known[id(example)] = (example, value)
+        return value
+
+    def value_of(self, x: Tensor) -> Value:
+        """What a tensor is in the program: an input, computed, a variable or a constant."""
+        if id(x) in self._known:
+            return self._known[id(x)][1]
+        if isinstance(x, Variable):
+            return self._variable(x)
+        if type(x.origin) is ReadFrom and x.origin.index is None:
+            value = self._variable(x.origin.variable)
+            self._known[id(x)] = (x, value)
+            return value
+        if id(x) not in self._constants:
+            array = np.ascontiguousarray(x._array).reshape(x.shape)
+            self._constants[id(x)] = (x, Value(x.shape, x.dtype, array))
+        return self._constants[id(x)][1]
+
+    def is_constant(self, x: Tensor) -> bool:
+        """Whether a tensor is the same whenever the program runs."""
+        if id(x) in self._known or isinstance(x, Variable):
+            return False
+        return not (type(x.origin) is ReadFrom and x.origin.index is None)
+
+    def record(self, call: Call) -> None:
+        """Append a call, unless it is of constants: then its output is one too."""
+        varies = "rows" in call.attributes or not all(map(self.is_constant, call.inputs))
+        if varies:
+            inputs = tuple(map(self.value_of, call.inputs))
+            output = self.input(call.output)
+            self.instructions.append(
+                Instruction(call.primitive, inputs, call.attributes, (output,))
+            )
+
+    def update(
+        self,
+        update: Update,
+        variables: tuple[Variable, ...],
+        inputs: tuple[Tensor, ...],
+        attributes: dict[str, Any],
+    ) -> None:
+        """Append an update. Tensors read from the variables before stand for the old values."""
+        read = tuple(map(self.value_of, inputs))
+        old = tuple(map(self._variable, variables))
+        for variable, value in zip(variables, old, strict=True):
+            snapshot = variable.value
+            self._known.setdefault(id(snapshot), (snapshot, value))
+            variable.forget_snapshot()
+        new = tuple(
+            Value(value.shape, value.dtype, value.array, variable)
+            for variable, value in zip(variables, old, strict=True)
+        )
+        self._variables.update((id(v), (v, value)) for v, value in zip(variables, new, strict=True))
+        self.instructions.append(Instruction(update, old + read, attributes, new))
+
+    def watches(self, x: Tensor) -> bool:
+        """Never: a trace asks for no gradient."""
+        return False
+
+    def follows(self, x: Tensor) -> bool:
+        """Never, for the same reason."""
+        return False
+
+    def read(self, x: Tensor | None) -> None:
+        """Refuse to show a value that differs from run to run."""
+        if x is None or isinstance(x, SparseTensor) or not self.is_constant(x):
+            place = next(
+                f"line {frame.lineno} of {frame.filename}, `{frame.line}`,"
+                for frame in reversed(traceback.extract_stack())
+                if not frame.filename.startswith(PACKAGE)
+            )
+            raise TraceError(
+                f"{place} needs a number that is known only when the step runs, and Python is not "
+                "there then. Compute with ops and tensors alone (fastnn.where chooses, assign keeps "
+                "a value), or leave the step uncompiled: run_eagerly=True in compile, no "
+                "@fastnn.function"
+            )
+
+    def _variable(self, variable: Variable) -> Value:
+        if id(variable) not in self._variables:
+            storage = variable._array
+            self._variables[id(variable)] = (
+                variable,
+                Value(storage.shape, storage.dtype, storage, variable),
+            )
+        return self._variables[id(variable)][1]
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Compute at once inside the block, as if no step were being traced."""
+    trace, stack = recorders.trace, recorders.stack
+    recorders.trace, recorders.stack = None, []
+    try:
+        yield
+    finally:
+        recorders.trace, recorders.stack = trace, stack
