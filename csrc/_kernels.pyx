@@ -489,12 +489,14 @@ def dropout(x, double rate, key, counter, out=None):
 
     Which ones depends on `key` and `counter` (integers from 0 to 2^64 - 1) and on the place of the
     element in x alone; so with the same two, dropout of the output's gradient is the input's gradient.
+    A counter in an array () of int64 is read when the kernel runs.
     """
     cdef cnp.ndarray a = floating(x, "x")
     if not 0 <= rate <= 1:
         raise ValueError(f"rate is {rate}; it must be from 0 to 1")
     cdef fn_dropout_args g
-    g.key, g.counter = word(key, "key"), word(counter, "counter")
+    cdef uint64_t own
+    g.key, g.counter = word(key, "key"), word_at(counter, &own, "counter")
     cdef cnp.ndarray y = output_like(out, a)
     if out is not None:
         apart(y, "out", a, "x", True)
@@ -512,6 +514,16 @@ cdef uint64_t word(object value, str name) except? 0:
         return PyNumber_Index(value)
     except OverflowError:
         raise ValueError(f"{name} is {value}; it must be from 0 to 2^64 - 1") from None
+
+
+cdef const uint64_t *word_at(object value, uint64_t *own, str name) except NULL:
+    """Where a kernel finds the word when it runs: in `own`, or in an array () of int64."""
+    if isinstance(value, cnp.ndarray):
+        return <const uint64_t *>cnp.PyArray_DATA(number_array(value, cnp.NPY_INT64, "int64"))
+    if is_recording():
+        own = <uint64_t *>recording.hold(sizeof(uint64_t))
+    own[0] = word(value, name)
+    return own
 
 
 cdef int storage_type(cnp.ndarray x) except -1:

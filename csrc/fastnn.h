@@ -54,7 +54,8 @@ typedef struct fn_dropout_args {
     void *y;
     const void *x;
     double scale;
-    uint64_t key, counter;
+    uint64_t key;
+    const uint64_t *counter; /* read when the kernel runs */
     uint32_t threshold;
 } fn_dropout_args;
 

@@ -36,7 +36,8 @@ cdef extern from "fastnn.h":
         void *y
         const void *x
         double scale
-        uint64_t key, counter
+        uint64_t key
+        const uint64_t *counter
         uint32_t threshold
 
     ctypedef enum fn_type:

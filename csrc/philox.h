@@ -35,10 +35,11 @@ INLINE void NAME(philox)(NAME(lanes) c[4], uint32_t key_0, uint32_t key_1)
 INLINE void NAME(random_words)(uint32_t words[4 * LANES], uint64_t group, const fn_dropout_args *g)
 {
     const NAME(lanes) zero = {0};
+    const uint64_t counter = *g->counter;
     for (int l = 0; l < LANES; l += 2 * PAIRS) {
         NAME(lanes) count, odd[4];
         UNROLL for (int pair = 0; pair < PAIRS; pair++) count[pair] = group * LANES + l + 2 * pair;
-        NAME(lanes) even[4] = {count, count >> 32, zero + g->counter, zero + (g->counter >> 32)};
+        NAME(lanes) even[4] = {count, count >> 32, zero + counter, zero + (counter >> 32)};
         UNROLL for (int w = 0; w < 4; w++) odd[w] = even[w];
         odd[0] += 1;
         NAME(philox)(even, (uint32_t)g->key, (uint32_t)(g->key >> 32));

@@ -29,7 +29,9 @@ class Traced(NamedTuple):
     structure: Structure  # what the function returned
 
 
-def trace(function: Callable[..., Structure], inputs: list[Tensor], *args: Any, **kwargs: Any) -> Traced:
+def trace(
+    function: Callable[..., Structure], inputs: list[Tensor], *args: Any, **kwargs: Any
+) -> Traced:
     """Record one call; `inputs` are the tensors among the arguments that differ from run to run.
 
     Raises
@@ -167,8 +169,9 @@ class Function:
 def function(python_function: Callable[..., Structure]) -> Function:
     """Decorator: compile a step or a model to a program that runs without Python.
 
-    The first call with tensors of some shapes and dtypes runs the Python code once, to record the ops;
-    later calls run what was recorded, with the same bits. Small steps then cost their arithmetic alone.
+    The first call with tensors of some shapes and dtypes runs the Python code once, to record the
+    ops; later calls run what was recorded, with the same bits. Small steps then cost their
+    arithmetic alone.
 
     Parameters
     ----------
@@ -176,9 +179,9 @@ def function(python_function: Callable[..., Structure]) -> Function:
         Tensors and arrays among its arguments, also in nested lists, tuples and dicts, are the
         inputs of the program. Everything else is taken as it is in the first call, and a call with
         another number, string or object records anew. So are Python's own effects: a ``print``, an
-        ``append``, a number read from a global happen, or count, while recording only. A Variable is
-        read and updated at every run, and so are a layer's weights; those made while recording are
-        made once.
+        ``append``, a number read from a global happen, or count, while recording only. A Variable
+        is read and updated at every run, and so are a layer's weights; those made while recording
+        are made once.
 
     Returns
     -------
@@ -189,8 +192,8 @@ def function(python_function: Callable[..., Structure]) -> Function:
     Raises
     ------
     TraceError
-        On a call, if the function looks at a value that is known only at run time: ``if`` on a tensor,
-        ``float(x)``, ``x.numpy()``. The message names the line and the remedy.
+        On a call, if the function looks at a value that is known only at run time: ``if`` on a
+        tensor, ``float(x)``, ``x.numpy()``. The message names the line and the remedy.
 
     Examples
     --------

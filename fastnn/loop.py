@@ -7,6 +7,7 @@ speed alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -17,7 +18,7 @@ from fastnn.arrays import Array
 from fastnn.function import trace
 from fastnn.program import Program
 from fastnn.sparse import Samples, SparseTensor
-from fastnn.tensor import Tensor, convert, wrap
+from fastnn.tensor import Tensor, wrap
 
 Averages: TypeAlias = dict[str, float]
 Advance: TypeAlias = Callable[[int], object]  # told how many batches are done
@@ -142,8 +143,8 @@ class _Batch:
         size = len(self.rows)
         results = iter(program.results)
         for name in self.means:
-            total, mean = self.loop.sums.setdefault(name, np.zeros(())), next(results)
-            program.kernels(lambda t=total, m=mean: _kernels.accumulate(t, m, size))  # type: ignore[misc]
+            total = self.loop.sums.setdefault(name, np.zeros(()))
+            program.kernels(partial(_kernels.accumulate, total, next(results), size))
         if self.has_output:
             output = next(results)
             program.kernels(lambda: _kernels.write_next(output, self.loop.rest_of_output))

@@ -10,6 +10,7 @@ from fastnn.arrays import Shape
 from fastnn.lookup import resolve
 from fastnn.ops.core import floating
 from fastnn.ops.labels import to_classes
+from fastnn.ops.neural import cross_entropy_of_classes
 from fastnn.recorders import recorders
 from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert
 
@@ -110,7 +111,7 @@ def sparse_categorical_crossentropy(
     labels = _class_labels(y_true, y_pred.shape)
     logits = y_pred if from_logits else _logits_of(y_pred)
     if logits is not None:
-        return ops.softmax_cross_entropy(labels, logits)
+        return cross_entropy_of_classes(labels, logits)
     chosen = ops.one_hot(labels, y_pred.shape[-1], y_pred.dtype)
     return -ops.reduce_sum(chosen * _log_probabilities(y_pred), axis=-1)
 

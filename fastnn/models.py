@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -82,9 +82,9 @@ class Model(Layer):
     ) -> None:
         """Choose how to train; weights stay as they are.
 
-        `fit`, `evaluate` and `predict` run their step as a program in C. It is recorded when they are
-        first called after `compile`: what is then changed in the optimizer (but for its learning
-        rate), the loss or a layer's attributes counts after another `compile`.
+        `fit`, `evaluate` and `predict` run their step as a program in C. It is recorded when they
+        are first called after `compile`: what is then changed in the optimizer (but for its
+        learning rate), the loss or a layer's attributes counts after another `compile`.
 
         Parameters
         ----------
@@ -288,10 +288,12 @@ class Model(Layer):
             self._losses_of(inputs[:1], targets[:1])
         return inputs, targets
 
-    def _losses_of(self, x: Samples | Tensor, y: TensorLike) -> dict[str, Tensor]:
+    def _losses_of(
+        self, x: Samples | Tensor, y: TensorLike, training: bool = False
+    ) -> dict[str, Tensor]:
         """The mean loss of a batch and all else that is reported of it."""
         assert self.loss is not None
-        y_pred = self(x)
+        y_pred = self(x, training=training)
         means = {"loss": ops.reduce_mean(self.loss(y, y_pred))}
         for name, metric in self.metrics.items():
             means[name] = ops.reduce_mean(metric(y, y_pred))
@@ -300,7 +302,7 @@ class Model(Layer):
     def _train_step(self, x: Tensor, y: Tensor) -> Outcome:
         assert self.optimizer is not None
         with GradientTape() as tape:
-            means = self._losses_of(x, y)
+            means = self._losses_of(x, y, training=True)
         weights = self.trainable_weights
         gradients = tape.gradient(means["loss"], weights)
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))

@@ -202,7 +202,7 @@ def _loss_with_gradient(graph: _Graph, i: int, gradient: Instruction) -> None:
     for at, loss in enumerate(graph.instructions[:i]):
         if loss is None or loss.op.name != "softmax_cross_entropy":
             continue
-        if loss.inputs == (logits, labels) and graph.can_move(at, i):
+        if loss.inputs == (logits, labels):
             outputs = (*loss.outputs, *gradient.outputs)
             joined = Instruction(_loss_and_gradient, gradient.inputs, {}, outputs)
             # At the earlier place: the loss is used in between.
@@ -268,6 +268,8 @@ def chained(instructions: list[Instruction], results: Sequence[Value]) -> list[I
 def _as_chain(instruction: Instruction) -> Instruction | None:
     """An elementwise instruction as a chain of one step, if the kernel can do it."""
     op, inputs, (out, *more) = instruction.op, instruction.inputs, instruction.outputs
+    if op.name == "cast" and inputs[0].dtype == np.bool_ and out.dtype in COMPUTED_IN:
+        return Instruction(chain, inputs, {"steps": [("copy", 0)]}, (out,))
     if (
         op.chain is None
         or more

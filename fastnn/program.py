@@ -1,8 +1,8 @@
 """Program: a list of instructions with its memory laid out, ready to run without Python.
 
-Every value that is computed gets a place in one block of memory (the arena), shared with values that
-are no longer needed by then. The instructions are given to the door once, which checks them and records
-its kernels; what has no kernel runs in Python between those.
+Every value that is computed gets a place in one block of memory (the arena), shared with values
+that are no longer needed by then. The instructions are given to the door once, which checks them
+and records its kernels; what has no kernel runs in Python between those.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LINE = 64  # bytes of a cache line, where every value begins
 
 VIEWS = {"reshape", "stop_gradient"}  # the same elements in the same memory
 
-Step: TypeAlias = Callable[[], None]
+Step: TypeAlias = Callable[[], object]
 
 
 class _Place(NamedTuple):
@@ -58,8 +58,8 @@ def laid_out(
 ) -> tuple[dict[int, int], int]:
     """Where, by id, each value begins in the arena, and how large that is.
 
-    A value stays until its last use, a result to the end. The output of a chain may take the place of
-    an input that nobody needs afterwards.
+    A value stays until its last use, a result to the end. The output of a chain may take the place
+    of an input that nobody needs afterwards.
     """
     views = views_in(instructions)
     last: dict[int, int] = {}
@@ -182,7 +182,8 @@ class Program:
         Raises
         ------
         ValueError
-            If a label is no class. Nothing was updated in that run before the labels were looked at.
+            If a label is no class. Nothing was updated in that run before the labels were looked
+            at.
         """
         for variable in self.variables:
             variable.mutable()
@@ -265,17 +266,16 @@ class Program:
         out = outs[0] if len(outs) == 1 else outs
         if op.kernel:
             with_out: Step = partial(op.forward, *arrays, out=out, **attributes)
-            if not self.kernels(with_out):
-                self.python(with_out)
-        else:
-            self.python(partial(_copy_result, op, arrays, attributes, outs[0]))
+            if self.kernels(with_out):
+                return
+        self.python(partial(_copy_result, op, arrays, attributes, outs[0]))
 
     def describe(self, seconds: Sequence[float] | None = None) -> str:
         """The instructions as they were recorded and as they run, as two tables.
 
-        The columns are the op, its inputs and its output with dtype and shape, and the bytes that it
-        reads and writes; for what runs also where (C or Python), and, where `seconds` are given, the
-        time of each.
+        The columns are the op, its inputs and its output with dtype and shape, and the bytes that
+        it reads and writes; for what runs also where (C or Python), and, where `seconds` are given,
+        the time of each.
         """
         before = table(
             ["", "recorded", "inputs", "output", "bytes"],

@@ -34,7 +34,7 @@ class Progress:
 
     @contextmanager
     def watch(self, title: str, steps: int) -> Iterator[Callable[[int], object]]:
-        """A function to be told how many steps more are done; a bar moves along and goes at the end."""
+        """A function to be told how many steps more are done; a bar, if there is one, follows."""
         self._start = time.perf_counter()
         if not self._bar:
             yield lambda done: None

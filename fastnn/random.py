@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.arrays import DType, Shape, to_dtype, to_shape
+from fastnn.ops import updates
 from fastnn.recorders import recorders
-from fastnn.tensor import Tensor, wrap
+from fastnn.tensor import Tensor, Variable, wrap
 
 _generator = np.random.Generator(np.random.Philox())
 
@@ -20,6 +21,25 @@ def seed(value: int) -> None:
 def generator() -> np.random.Generator:
     """The generator in use."""
     return _generator
+
+
+class Stream:
+    """Random numbers of a place in a network: a key of its own, and a counter of its uses.
+
+    Parameters
+    ----------
+    seed : int, optional
+        The key; by default drawn from the common generator.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.key = int(_generator.integers(2**63)) if seed is None else seed
+        self._uses = Variable(np.int64(0), trainable=False, name="uses")
+
+    def next(self) -> Tensor:
+        """The counter of one more use, int64 of shape ()."""
+        updates.count(self._uses)
+        return self._uses.value
 
 
 def _drawing(seed: int | None) -> np.random.Generator:

@@ -1,8 +1,9 @@
 """Trace: writes down what a step computes, as a list of instructions over values.
 
-A trace is a recorder like a tape. While it is open the ops run as ever, on examples of the inputs, which
-gives every shape, dtype and error; what depends on an input or on a variable becomes an instruction, and
-everything else is a constant of the program. Updates of variables are written down and not done.
+A trace is a recorder like a tape. While it is open the ops run as ever, on examples of the inputs,
+which gives every shape, dtype and error; what depends on an input or on a variable becomes an
+instruction, and everything else is a constant of the program. Updates of variables are written down
+and not done.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ Op: TypeAlias = Primitive | Update
 class Instruction(NamedTuple):
     """One op with what it reads and writes.
 
-    An update reads the old values of its variables first and writes their new ones, which lie in the
-    same memory.
+    An update reads the old values of its variables first and writes their new ones, which lie in
+    the same memory.
     """
 
     op: Op
@@ -175,8 +176,8 @@ class Trace:
             )
             raise TraceError(
                 f"{place} needs a number that is known only when the step runs, and Python is not "
-                "there then. Compute with ops and tensors alone (fastnn.where chooses, assign keeps "
-                "a value), or leave the step uncompiled: run_eagerly=True in compile, no "
+                "there then. Compute with ops and tensors alone (fastnn.where chooses, assign "
+                "keeps a value), or leave the step uncompiled: run_eagerly=True in compile, no "
                 "@fastnn.function"
             )
 

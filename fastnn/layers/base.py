@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,15 @@ from fastnn.trace import paused
 _names: Counter[str] = Counter()
 
 
+class _Phase(threading.local):
+    """Whether this thread is training: what the outermost layer was told holds for those inside."""
+
+    training = False
+
+
+phase = _Phase()
+
+
 def _unique_name(of: type) -> str:
     """`Dense` becomes "dense", then "dense_1", ..."""
     stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", of.__name__).lower()
@@ -31,7 +42,9 @@ class Layer:
     """Base class of all layers, and of your own.
 
     A subclass makes its weights in ``build(input_shape)``, which runs once, on the first call, with
-    the shape of the input including the batch axis; ``call(inputs)`` computes.
+    the shape of the input including the batch axis; ``call(inputs)`` computes. It may be
+    ``call(inputs, training)``, to do something else while training: ``layer(x, training=True)``
+    says that, for the layers inside too, and `fit` does.
 
     Parameters
     ----------
@@ -50,6 +63,12 @@ class Layer:
     Tensor([2. 4.], shape=(2,), dtype=float32)
     """
 
+    _takes_training = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._takes_training = "training" in signature(cls.call).parameters
+
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
         self.name = _unique_name(type(self)) if name is None else name
         self.trainable = trainable
@@ -62,17 +81,27 @@ class Layer:
         """Compute the output; for subclasses to define."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs)")
 
-    def __call__(self, inputs: TensorLike) -> Any:
+    def __call__(self, inputs: TensorLike, training: bool | None = None) -> Any:
         x = to_tensor(inputs)
         if x.dtype == np.float64 and not isinstance(inputs, Tensor):
             x = convert(x, np.float32)  # NumPy's default, not a wish to compute in float64
+        if training is None or training == phase.training:
+            return self._called(x)
+        before, phase.training = phase.training, bool(training)
+        try:
+            return self._called(x)
+        finally:
+            phase.training = before
+
+    def _called(self, x: Tensor) -> Any:
+        options = {"training": phase.training} if self._takes_training else {}
         if self.built:
-            return self.call(x)
+            return self.call(x, **options)
         with unbuilt_again_on_failure(self):
             with paused():
                 self.build(x.shape)
             self.built = True
-            return self.call(x)
+            return self.call(x, **options)
 
     def add_weight(
         self,

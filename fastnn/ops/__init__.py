@@ -33,7 +33,7 @@ from fastnn.ops.elementwise import (
     zeros_like,
 )
 from fastnn.ops.labels import one_hot
-from fastnn.ops.neural import relu, softmax, softmax_cross_entropy
+from fastnn.ops.neural import dropout, relu, softmax, softmax_cross_entropy
 from fastnn.ops.products import dense, dot, matmul
 from fastnn.ops.reductions import (
     argmax,
@@ -56,6 +56,7 @@ __all__ = [
     "dense",
     "divide",
     "dot",
+    "dropout",
     "equal",
     "exp",
     "expand_dims",

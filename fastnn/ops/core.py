@@ -38,15 +38,15 @@ class Primitive:
     Attributes
     ----------
     kernel : bool
-        Whether `forward` does nothing but call kernels, and takes `out`: a program can then do
-        without Python.
+        Whether `forward` takes `out`, and then does nothing but call kernels, or raises
+        NotRecorded: so a program can do without Python.
     chain : str, optional
         The op's name as a step of `_kernels.chain`, for an elementwise one.
     """
 
     __slots__ = ("chain", "forward", "kernel", "name", "rule")
 
-    def __init__(self, forward: Callable[..., Array], kernel: bool, chain: str | None) -> None:
+    def __init__(self, forward: Callable[..., Any], kernel: bool, chain: str | None) -> None:
         self.name = forward.__name__.strip("_")
         self.forward = forward
         self.kernel = kernel
@@ -80,13 +80,13 @@ class Primitive:
 
 
 @overload
-def primitive(forward: Callable[..., Array]) -> Primitive: ...
+def primitive(forward: Callable[..., Any]) -> Primitive: ...
 @overload
 def primitive(
     *, kernel: bool = False, chain: str | None = None
-) -> Callable[[Callable[..., Array]], Primitive]: ...
+) -> Callable[[Callable[..., Any]], Primitive]: ...
 def primitive(
-    forward: Callable[..., Array] | None = None, *, kernel: bool = False, chain: str | None = None
+    forward: Callable[..., Any] | None = None, *, kernel: bool = False, chain: str | None = None
 ) -> Any:
     """Make a primitive of a function from arrays (and keyword attributes) to an array."""
     if forward is not None:

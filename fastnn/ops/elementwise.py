@@ -331,9 +331,16 @@ def _stop_gradient(x: Array) -> Array:
     return x.view()
 
 
-@primitive
-def _cast(x: Array, dtype: np.dtype[np.generic]) -> Array:
-    return x.astype(dtype)
+FIRST_ROW = np.zeros(1, np.int64)
+
+
+@primitive(kernel=True)
+def _cast(x: Array, dtype: np.dtype[np.generic], out: Array | None = None) -> Array:
+    if out is None:
+        return x.astype(dtype)
+    if dtype not in COMPUTED_IN:
+        raise _kernels.NotRecorded(f"a conversion to {dtype}")
+    return _kernels.gather(x.reshape(1, -1), FIRST_ROW, out.reshape(1, -1))
 
 
 @_cast.gradient

@@ -12,7 +12,7 @@ from fastnn.ops.core import Call, Gradients, floating, primitive
 from fastnn.ops.labels import one_hot, to_classes
 from fastnn.ops.reductions import reduce_sum
 from fastnn.ops.shaping import expand_dims, reshape
-from fastnn.tensor import SoftmaxOf, Tensor, TensorLike
+from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert
 
 
 @primitive(chain="relu")
@@ -90,6 +90,35 @@ def _(call: Call, d: Tensor) -> Gradients:
     )
 
 
+@primitive(kernel=True)
+def _dropout(x: Array, counter: Array, rate: float, key: int, out: Array | None = None) -> Array:
+    return _kernels.dropout(x, rate, key, counter, out)
+
+
+@_dropout.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    return _dropout(dy, call.inputs[1], **call.attributes), None
+
+
+def dropout(x: TensorLike, rate: float, key: int, counter: TensorLike) -> Tensor:
+    """x / (1 - rate), but 0 for a share `rate` of the elements.
+
+    Parameters
+    ----------
+    x : tensor
+    rate : float in [0, 1]
+    key : int
+    counter : tensor of int64, shape ()
+        The two decide which elements, together with their places in x.
+
+    Raises
+    ------
+    ValueError
+        If `rate` is outside [0, 1].
+    """
+    return _dropout(floating(x), convert(counter), rate=rate, key=key)
+
+
 def relu(x: TensorLike) -> Tensor:
     """max(x, 0), elementwise; NaN where x is NaN; the gradient at 0 is 0.
 
@@ -160,7 +189,11 @@ def softmax_cross_entropy(labels: TensorLike, logits: TensorLike) -> Tensor:
     x = floating(logits)
     if x.ndim == 0:
         raise ValueError("logits must have shape (..., classes), got shape ()")
-    classes = to_classes(labels, x.shape[-1])
+    return cross_entropy_of_classes(to_classes(labels, x.shape[-1]), x)
+
+
+def cross_entropy_of_classes(classes: Tensor, x: Tensor) -> Tensor:
+    """The same for labels that `to_classes` gave."""
     if classes.shape != x.shape[:-1]:
         raise ValueError(
             f"labels have shape {classes.shape} and logits {x.shape}; labels must have shape "

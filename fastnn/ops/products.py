@@ -31,9 +31,11 @@ def _matmul(
     a: Array, b: Array, transpose_a: bool, transpose_b: bool, out: Array | None = None
 ) -> Array:
     if a.dtype.kind != "f":
+        if out is not None:
+            raise _kernels.NotRecorded(f"a product of {a.dtype}")
         x = np.swapaxes(a, -1, -2) if transpose_a else a
         y = np.swapaxes(b, -1, -2) if transpose_b else b
-        return np.asarray(np.matmul(x, y, out))
+        return np.asarray(np.matmul(x, y))
     if a.ndim == b.ndim == 2:
         return _kernels.matmul(a, b, transpose_a, transpose_b, out=out)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])

@@ -1,0 +1,213 @@
+"""Compiled and op by op: the same bits, for every op, layer, loss, optimizer and metric.
+
+Whatever is added to fastnn gets a row in one of the tables here (ops: in tests/cases.py).
+"""
+
+import warnings
+
+import numpy as np
+import pytest
+from cases import CASES
+
+import fastnn
+from fastnn import GradientTape, Sequential, Variable, layers, losses, optimizers
+from fastnn.function import function
+
+CLASSES = 5
+
+
+def classifier():
+    return [layers.Dense(12, "relu"), layers.Dense(CLASSES, "softmax")]
+
+
+LAYERS = {
+    "one layer": lambda: [layers.Dense(CLASSES)],
+    "relu, softmax": classifier,
+    "tanh": lambda: [layers.Dense(7, "tanh"), layers.Dense(CLASSES, "softmax")],
+    "sigmoid, no bias": lambda: [layers.Dense(9, "sigmoid", use_bias=False), layers.Dense(CLASSES)],
+    "wide": lambda: [layers.Dense(420, "relu"), layers.Dense(CLASSES, "softmax")],
+    "deep": lambda: [*(layers.Dense(16, "relu") for _ in range(4)), layers.Dense(CLASSES, "softmax")],
+    "dropout": lambda: [
+        layers.Dense(40, "relu"),
+        layers.Dropout(0.5),
+        layers.Dense(CLASSES, "softmax"),
+    ],
+    "dropout first": lambda: [layers.Dropout(0.2), layers.Dense(CLASSES, "softmax")],
+    "frozen": lambda: [layers.Dense(8, "relu", trainable=False), layers.Dense(CLASSES, "softmax")],
+    "own layer": lambda: [layers.Dense(8), Scale(), layers.Dense(CLASSES, "softmax")],
+}
+
+OPTIMIZERS = {
+    "sgd": lambda: optimizers.SGD(0.1),
+    "momentum": lambda: optimizers.SGD(0.1, momentum=0.9),
+    "nesterov": lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "adagrad": lambda: optimizers.Adagrad(0.1),
+    "rmsprop": lambda: optimizers.RMSprop(0.01),
+    "adam": lambda: optimizers.Adam(0.01),
+}
+
+LOSSES = {
+    "sparse": ("sparse_categorical_crossentropy", "labels"),
+    "sparse, logits": (
+        lambda y, p: losses.sparse_categorical_crossentropy(y, p, from_logits=True),
+        "labels",
+    ),
+    "categorical": ("categorical_crossentropy", "one hot"),
+    "mse": ("mse", "one hot"),
+    "of probabilities": (
+        lambda y, p: losses.sparse_categorical_crossentropy(y, p * 1),
+        "labels",
+    ),
+    "own": (lambda y, p: fastnn.reduce_sum(abs(p - y), axis=-1), "one hot"),
+}
+
+METRICS = {
+    "labels": ["accuracy", "sparse_categorical_accuracy"],
+    "one hot": ["accuracy", "categorical_accuracy", "binary_accuracy", "mse"],
+}
+
+
+class Scale(layers.Layer):
+    """A layer of somebody else's, with a weight that it counts its training calls in."""
+
+    def build(self, input_shape):
+        self.factor = self.add_weight((input_shape[-1],), "ones")
+        self.calls = self.add_weight((), "zeros", trainable=False)
+
+    def call(self, inputs, training=False):
+        if training:
+            self.calls.assign_add(1.0)
+        return inputs * self.factor + self.calls / 100
+
+
+def data(kind, n=83, features=11, dtype=np.float32, zeros=0.0):
+    rng = np.random.default_rng(3)
+    x = rng.integers(1, 200, (n, features)) * (rng.random((n, features)) >= zeros)
+    x = x.astype(dtype) if np.dtype(dtype).kind in "iu" else (x / 200).astype(dtype)
+    labels = rng.integers(0, CLASSES, n)
+    return x, labels if kind == "labels" else np.eye(CLASSES)[labels]
+
+
+def trained(run_eagerly, make_layers, optimizer, loss, metrics, x, y, **options):
+    """Everything that can be seen of a model that was trained, evaluated and asked."""
+    fastnn.utils.set_random_seed(4)
+    model = Sequential(make_layers())
+    model.compile(optimizer(), loss, metrics, run_eagerly=run_eagerly)
+    history = model.fit(x, y, epochs=3, verbose=0, **{"batch_size": 16, **options})
+    seen = [np.array(values) for values in history.history.values()]
+    seen += [np.array(model.evaluate(x, y, batch_size=16, verbose=0)), model.predict(x)]
+    seen += [w.numpy() for w in model.weights]
+    return seen + [v.numpy() for v in model.optimizer.variables]
+
+
+def assert_both_ways_agree(*setting, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a model that cannot be compiled would warn
+        compiled, eager = (trained(eagerly, *setting, **options) for eagerly in (False, True))
+    for a, b in zip(compiled, eager, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b, strict=True)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name):
+    loss = "mse" if name in ("one layer", "sigmoid, no bias") else "sparse_categorical_crossentropy"
+    kind = "one hot" if loss == "mse" else "labels"
+    x, y = data(kind)
+    assert_both_ways_agree(LAYERS[name], OPTIMIZERS["sgd"], loss, ["accuracy"], x, y)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("zeros", [0.0, 0.9])
+def test_optimizers(name, zeros):
+    wide = LAYERS["wide"]
+    x, y = data("labels", n=150, features=60, zeros=zeros)
+    loss = "sparse_categorical_crossentropy"
+    assert_both_ways_agree(wide, OPTIMIZERS[name], loss, ["accuracy"], x, y)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_metrics(name):
+    loss, kind = LOSSES[name]
+    x, y = data(kind)
+    assert_both_ways_agree(classifier, OPTIMIZERS["adam"], loss, METRICS[kind], x, y)
+
+
+@pytest.mark.parametrize("targets", ["uint8", "int64", "float32", "float64", "column"])
+@pytest.mark.parametrize("inputs", ["float32", "float64", "float16", "uint8", "int64", "strided"])
+def test_data(inputs, targets):
+    x, y = data("labels", dtype="float32" if inputs == "strided" else inputs)
+    x = np.repeat(x, 2, axis=1)[:, ::2] if inputs == "strided" else x
+    y = y[:, None] if targets == "column" else y.astype(targets)
+    loss = "sparse_categorical_crossentropy"
+    assert_both_ways_agree(classifier, OPTIMIZERS["sgd"], loss, ["accuracy"], x, y)
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 83}, {"batch_size": 500}, {"shuffle": False}, {"validation_split": 0.3}], ids=str)
+@pytest.mark.parametrize("zeros", [0.0, 0.9])
+def test_options(options, zeros):
+    x, y = data("labels", zeros=zeros)
+    loss = "sparse_categorical_crossentropy"
+    setting = (LAYERS["wide"], OPTIMIZERS["sgd"], loss, ["accuracy"], x, y)
+    assert_both_ways_agree(*setting, **options)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("zeros", [0.0, 0.9])
+def test_threads(threads, zeros):
+    x, y = data("labels", n=300, features=300, zeros=zeros)
+    loss = "sparse_categorical_crossentropy"
+    setting = (LAYERS["wide"], OPTIMIZERS["sgd"], loss, ["accuracy"], x, y)
+    alone = trained(True, *setting, batch_size=128)
+    with fastnn.threads(threads):
+        for a, b in zip(alone, trained(False, *setting, batch_size=128), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_zeros_times_infinity(bad, isa):
+    """Zeros that were left out count again where the weights are not finite."""
+    x, y = data("labels", n=100, features=50, zeros=0.9)
+
+    def spoilt():
+        made = LAYERS["wide"]()
+        made[0](x[:1])
+        made[0].kernel[3, 5].assign(bad)
+        return made
+
+    loss = "sparse_categorical_crossentropy"
+    assert_both_ways_agree(spoilt, OPTIMIZERS["sgd"], loss, [], x, y)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_ops(case, dtype, isa, rng):
+    """Values and gradients of every op, for inputs and for variables, run after run."""
+    drawn = [
+        [np.asarray(case.draw(rng, shape), dtype) for shape in case.shapes] for _ in range(3)
+    ]
+    variables = [Variable(x) for x in drawn[0]]
+
+    def of_inputs(*inputs):
+        with GradientTape() as tape:
+            tape.watch(inputs)
+            y = case.op(*inputs)
+        return y, tape.gradient(y, list(inputs))
+
+    def of_variables():
+        with GradientTape() as tape:
+            y = case.op(*variables)
+        return y, tape.gradient(y, variables)
+
+    compiled, of_variables_compiled = function(of_inputs), function(of_variables)
+    for inputs in drawn:
+        for variable, x in zip(variables, inputs, strict=True):
+            variable.assign(x)
+        tensors = [fastnn.constant(x) for x in inputs]
+        for found, expected in (
+            (compiled(*tensors), of_inputs(*tensors)),
+            (of_variables_compiled(), of_variables()),
+        ):
+            for a, b in zip((found[0], *found[1]), (expected[0], *expected[1]), strict=True):
+                assert (a is None) == (b is None)
+                if a is not None:
+                    np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)

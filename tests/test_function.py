@@ -1,0 +1,283 @@
+"""@fastnn.function: what is recorded, what is read anew, and what is refused."""
+
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import GradientTape, Sequential, Variable, layers, optimizers
+from fastnn.function import KEPT, Function, function
+from fastnn.trace import TraceError
+
+
+def test_python_runs_once_for_each_kind_of_argument():
+    calls = []
+
+    @function
+    def twice(x, factor=2.0):
+        calls.append(factor)
+        return factor * x
+
+    for shape in ((2,), (3,), (2,), (3,)):
+        np.testing.assert_array_equal(twice(np.ones(shape)), np.full(shape, 2))
+    assert calls == [2.0, 2.0]
+    assert float(twice(fastnn.constant(1.0), 5)) == 5
+    assert float(twice(fastnn.constant(2.0), factor=5)) == 10
+    assert float(twice(fastnn.constant(3.0), 5)) == 15
+    assert calls == [2.0, 2.0, 5, 5]
+    assert twice(np.ones(2, np.float64)).dtype == np.float64
+    assert twice.__name__ == "twice"
+
+
+def test_programs_are_forgotten_one_day():
+    calls = []
+
+    @function
+    def same(x, n):
+        calls.append(n)
+        return x + 0
+
+    for n in (*range(KEPT), 0, KEPT, 0, 1):
+        same(np.ones(1), n)
+    assert calls == [*range(KEPT), KEPT, 0, 1]
+
+
+def test_variables_are_read_at_every_run():
+    v = Variable([1.0, 2.0])
+    read = function(lambda: v * 2)
+    np.testing.assert_array_equal(read(), [2, 4])
+    v.assign([5.0, 6.0])
+    np.testing.assert_array_equal(read(), [10, 12])
+
+
+def test_assignments_happen_in_order_at_every_run():
+    """What was read before an assignment keeps the old values."""
+    v = Variable([1.0, 2.0])
+
+    @function
+    def step(x):
+        before, first = v.value, v[0]
+        v.assign(x)
+        between = v.value
+        v.assign_add(x)
+        v[1].assign(9.0)
+        return before, first, between, v * 1, {"x": x, "list": [v[0]]}
+
+    for x in ([3.0, 4.0], [5.0, 6.0]):
+        old = v.numpy()
+        before, first, between, after, rest = step(np.array(x, np.float32))
+        np.testing.assert_array_equal(before, old)
+        assert float(first) == old[0]
+        np.testing.assert_array_equal(between, x)
+        np.testing.assert_array_equal(after, [2 * x[0], 9])
+        np.testing.assert_array_equal(v, [2 * x[0], 9])
+        np.testing.assert_array_equal(rest["x"], x)
+        assert float(rest["list"][0]) == 2 * x[0]
+
+
+def test_results_and_snapshots_stand_alone():
+    v = Variable([1.0])
+
+    @function
+    def step():
+        v.assign_add([1.0])
+        return v.value
+
+    snapshot = v.value
+    first = step()
+    second = step()
+    assert [float(t[0]) for t in (snapshot, first, second)] == [1, 2, 3]
+
+
+def test_weights_of_new_layers_are_made_once():
+    layer = layers.Dense(3)
+    compiled = function(layer)
+    x = np.ones((2, 4), np.float32)
+    first = compiled(x)
+    np.testing.assert_array_equal(first, layer(x))
+    np.testing.assert_array_equal(compiled(x), first)
+
+
+def test_methods_compile_for_each_object():
+    class Shift:
+        def __init__(self, by):
+            self.by = by
+
+        @function
+        def apply(self, x):
+            return x + self.by
+
+    one, two = Shift(1.0), Shift(2.0)
+    assert [float(s.apply(np.zeros(()))) for s in (one, two, one)] == [1, 2, 1]
+
+
+def test_gradients_flow_through_a_call():
+    square = function(lambda x: x * x)
+    x = Variable(3.0)
+    with GradientTape() as tape:
+        y = square(square(x))
+    assert float(tape.gradient(y, x)) == 4 * 27
+    double = function(lambda x: square(x) + square(x))
+    assert float(double(fastnn.constant(3.0))) == 18
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x if fastnn.reduce_sum(x) > 0 else -x,
+        lambda x: x.numpy(),
+        lambda x: float(fastnn.reduce_sum(x)),
+        lambda x: np.mean(x),
+        lambda x: [1, 2][fastnn.cast(x[0], "int32")],
+        lambda x: f"{x}",
+        lambda x: Variable(x),
+        lambda x: x + fastnn.random.normal((2,)),
+        lambda x: x + WEIGHT.numpy(),
+    ],
+)
+def test_looking_at_values_is_refused_with_line_and_remedy(look):
+    with pytest.raises(TraceError, match=r"line \d+ of .*test_function.py.* run_eagerly=True"):
+        function(look)(fastnn.ones((2,)))
+    assert isinstance(look(fastnn.ones((2,))), object)  # and nothing is left of the trace
+
+
+WEIGHT = Variable([1.0, 2.0])
+
+
+def test_an_error_while_recording_leaves_everything_as_it_was():
+    v = Variable([1.0, 2.0])
+
+    @function
+    def step(x):
+        v.assign_add(x)
+        return fastnn.matmul(v, x)
+
+    with pytest.raises(ValueError, match="must be equal"):
+        step(np.ones((3, 3), np.float32))
+    np.testing.assert_array_equal(v, [1, 2])
+    assert float(v[0]) == 1
+
+
+def test_a_label_that_is_no_class_changes_nothing():
+    model = Sequential([layers.Dense(3, "softmax")])
+    optimizer = optimizers.Adam()
+
+    @function
+    def step(x, y):
+        with GradientTape() as tape:
+            losses = fastnn.losses.sparse_categorical_crossentropy(y, model(x))
+            loss = fastnn.reduce_mean(losses)
+        weights = model.trainable_weights
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return loss
+
+    x = np.ones((4, 2), np.float32)
+    step(x, np.array([0, 1, 2, 0]))
+    before = [v.numpy() for v in (*model.weights, *optimizer.variables)]
+    with pytest.raises(ValueError, match=r"y_true\[2\] is 3; 3 classes"):
+        step(x, np.array([0, 1, 3, 0]))
+    after = [v.numpy() for v in (*model.weights, *optimizer.variables)]
+    # The count of updates is the one thing that an optimizer changes before the loss is known.
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert float(step(x, np.array([0, 1, 2, 0]))) > 0
+
+
+def test_ops_without_a_kernel_run_in_python():
+    @function
+    def mixed(x):
+        return fastnn.sin(x) * fastnn.concat([x, x], axis=0)[:2] + fastnn.cos(x) ** 2
+
+    x = np.array([0.5, 1.5], np.float32)
+    np.testing.assert_allclose(mixed(x), np.sin(x) * x + np.cos(x) ** 2, rtol=1e-6)
+    assert "Python" in mixed.describe(x)
+
+
+def test_describe_shows_fusion_and_times():
+    layer = layers.Dense(4, "relu")
+
+    @function
+    def forward(x):
+        return fastnn.relu(fastnn.matmul(x, layer.kernel) + layer.bias)
+
+    x = np.ones((2, 3), np.float32)
+    layer(x)
+    recorded, runs, memory = forward.describe(x, profile=True).split("\n\n")
+    assert [line.split()[1] for line in recorded.splitlines()[2:]] == ["matmul", "add", "relu", "copy"]
+    assert [line.split()[1] for line in runs.splitlines()[2:]] == ["dense", "copy"]
+    assert runs.splitlines()[0].endswith("us")
+    assert memory.endswith("bytes of memory for all values, variables and constants apart")
+
+
+def test_no_memory_is_taken_after_the_first_run():
+    model = Sequential([layers.Dense(8, "relu"), layers.Dense(1)])
+    optimizer = optimizers.Adam()
+
+    @function
+    def step(x, y):
+        with GradientTape() as tape:
+            loss = fastnn.reduce_mean(fastnn.losses.mean_squared_error(y, model(x)))
+        weights = model.trainable_weights
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+
+    x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)
+    program = step.program(x, y)
+    assert program.in_c
+    program.run()
+    tracemalloc.start()
+    program.run(1)
+    once = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    program.run(1000)
+    often = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert often <= once + 1000
+
+
+def test_two_threads_may_call_one_function():
+    add_one = function(lambda x: fastnn.exp(x) + 1)
+    wrong = []
+
+    def call(value):
+        x = np.full((500,), value, np.float32)
+        expected = fastnn.exp(x).numpy() + 1
+        wrong.extend(1 for _ in range(200) if (add_one(x).numpy() != expected).any())
+
+    threads = [threading.Thread(target=call, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_trace_in_one_thread_does_not_see_another():
+    started, finish = threading.Event(), threading.Event()
+    seen = []
+
+    @function
+    def slow(x):
+        started.set()
+        finish.wait(10)
+        return x + 1
+
+    thread = threading.Thread(target=lambda: seen.append(float(slow(np.ones(())))))
+    thread.start()
+    started.wait(10)
+    assert float(fastnn.constant(2.0) * 3) == 6
+    finish.set()
+    thread.join()
+    assert seen == [2]
+
+
+def test_what_it_wraps_stays_at_hand():
+    def f(x):
+        """Doc."""
+        return x
+
+    compiled = function(f)
+    assert isinstance(compiled, Function)
+    assert compiled.python_function is f
+    assert compiled.__doc__ == "Doc."
