@@ -21,7 +21,7 @@ cimport numpy as cnp
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastnn import processors
@@ -565,3 +565,4 @@ cdef int readable(cnp.ndarray a, str name) except -1:
 include "products.pxi"
 include "sparse.pxi"
 include "updates.pxi"
+include "chain.pxi"

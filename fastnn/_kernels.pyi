@@ -1,8 +1,9 @@
+from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
 
-from fastnn.arrays import Array, DType
+from fastnn.arrays import Array, DType, Shape
 
 class CompressedRows:
     @property
@@ -34,6 +35,11 @@ def sigmoid(x: Array, out: Array | None = None) -> Array: ...
 def sigmoid_grad(dy: Array, y: Array, out: Array | None = None) -> Array: ...
 def add(x: Array, b: Array, out: Array | None = None) -> Array: ...
 def add_grad(dy: Array, out: Array | None = None) -> Array: ...
+
+CHAIN_OPS: dict[str, int]
+
+def chain(steps: Sequence[tuple[str | int, ...]], inputs: Sequence[Array], out: Array) -> Array: ...
+def chain_fits(shapes: Sequence[Shape], out_shape: Shape) -> bool: ...
 def matmul(
     a: Array | CompressedRows,
     b: Array,
