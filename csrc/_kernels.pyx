@@ -22,7 +22,7 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_
 from cpython.number cimport PyIndex_Check, PyNumber_Index
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastnn import processors
@@ -607,3 +607,4 @@ cdef int readable(cnp.ndarray a, str name) except -1:
 include "products.pxi"
 include "sparse.pxi"
 include "updates.pxi"
+include "chain.pxi"

@@ -7,6 +7,7 @@
 #include "vector.h"
 #include "exponential.h"
 #include "elementwise.h"
+#include "chain.h"
 #include "columns.h"
 #include "softmax.h"
 #include "philox.h"
@@ -28,6 +29,7 @@ static const fn_kernels NAME(kernels) = {
     .sigmoid_grad = NAME(sigmoid_grad),
     .add = NAME(add),
     .add_rows = NAME(add_rows),
+    .chain = NAME(chain),
     .add_grad = NAME(add_grad),
     .add_groups = NAME(add_groups),
     .softmax = NAME(softmax),

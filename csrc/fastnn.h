@@ -149,11 +149,72 @@ typedef struct fn_finite_args {
     int *infinite;
 } fn_finite_args;
 
+/* The ops that a chain is made of, with the number of their operands. What they do is in chain.h,
+ * elementwise.h and exponential.h. */
+#define FN_CHAIN_OPS(OP)                                                                           \
+    OP(ADD, add, 2)                                                                                \
+    OP(SUBTRACT, subtract, 2)                                                                      \
+    OP(MULTIPLY, multiply, 2)                                                                      \
+    OP(DIVIDE, divide, 2)                                                                          \
+    OP(MAXIMUM, maximum, 2)                                                                        \
+    OP(MINIMUM, minimum, 2)                                                                        \
+    OP(EQUAL, equal, 2)                                                                            \
+    OP(NOT_EQUAL, not_equal, 2)                                                                    \
+    OP(LESS, less, 2)                                                                              \
+    OP(LESS_EQUAL, less_equal, 2)                                                                  \
+    OP(GREATER, greater, 2)                                                                        \
+    OP(GREATER_EQUAL, greater_equal, 2)                                                            \
+    OP(WHERE, where, 3)                                                                            \
+    OP(NEGATIVE, negative, 1)                                                                      \
+    OP(ABS, abs, 1)                                                                                \
+    OP(SIGN, sign, 1)                                                                              \
+    OP(SQUARE, square, 1)                                                                          \
+    OP(SQRT, sqrt, 1)                                                                              \
+    OP(EXP, exp, 1)                                                                                \
+    OP(LOG, log, 1)                                                                                \
+    OP(TANH, tanh, 1)                                                                              \
+    OP(SIGMOID, sigmoid, 1)                                                                        \
+    OP(RELU, relu, 1)                                                                              \
+    OP(RELU_GRAD, relu_grad, 2)                                                                    \
+    OP(TANH_GRAD, tanh_grad, 2)                                                                    \
+    OP(SIGMOID_GRAD, sigmoid_grad, 2)                                                              \
+    OP(COPY, copy, 1)
+
+#define FN_CHAIN_OP(upper, lower, operands) FN_##upper,
+typedef enum fn_chain_op { FN_CHAIN_OPS(FN_CHAIN_OP) FN_CHAIN_OP_COUNT } fn_chain_op;
+#undef FN_CHAIN_OP
+
+enum { FN_CHAIN_INPUTS = 8, FN_CHAIN_STEPS = 16 };
+
+/* Element (i, j) is data[i * down + j * across]: a matrix (n, 1), a row (0, 1) or a column (1, 0) that is
+ * repeated, or a number (0, 0). Elements are of the kernel's type or, where `boolean`, bytes of 0 and 1. */
+typedef struct fn_chain_input {
+    const void *data;
+    size_t down, across;
+    int boolean;
+} fn_chain_input;
+
+/* Operands below `inputs` are inputs, others the results of earlier steps; 0 where the op has fewer. */
+typedef struct fn_chain_step {
+    uint8_t op, operand[3];
+} fn_chain_step;
+
+/* y (rows of n elements) = the result of the last step, in bytes of 0 and 1 where `boolean`. Units are
+ * elements. */
+typedef struct fn_chain_args {
+    void *y;
+    size_t n;
+    int boolean, inputs, steps;
+    fn_chain_input input[FN_CHAIN_INPUTS];
+    fn_chain_step step[FN_CHAIN_STEPS];
+} fn_chain_args;
+
 typedef struct fn_kernels {
     fn_kernel *relu, *exp, *log, *tanh, *sigmoid; /* elementwise.h: fn_unary_args */
     fn_kernel *add;                               /* fn_binary_args */
     fn_kernel *relu_grad, *tanh_grad, *sigmoid_grad; /* fn_binary_args: dx, dy, the op's output */
     fn_kernel *add_rows;                   /* fn_rows_args */
+    fn_kernel *chain;                      /* chain.h: fn_chain_args */
     fn_kernel *add_grad, *add_groups;      /* columns.h: fn_rows_args; units are groups, columns */
     fn_kernel *softmax, *softmax_grad;     /* softmax.h: fn_rows_args; softmax_grad: dx, dy, y */
     fn_kernel *softmax_cross_entropy;      /* fn_cross_entropy_args */

@@ -104,6 +104,26 @@ cdef extern from "fastnn.h":
         const void *x
         int *infinite
 
+    int FN_CHAIN_OP_COUNT
+    int FN_CHAIN_INPUTS
+    int FN_CHAIN_STEPS
+
+    ctypedef struct fn_chain_input:
+        const void *data
+        size_t down, across
+        int boolean
+
+    ctypedef struct fn_chain_step:
+        uint8_t op
+        uint8_t operand[3]
+
+    ctypedef struct fn_chain_args:
+        void *y
+        size_t n
+        int boolean, inputs, steps
+        fn_chain_input *input
+        fn_chain_step *step
+
     ctypedef struct fn_kernels:
         fn_kernel *relu
         fn_kernel *exp
@@ -115,6 +135,7 @@ cdef extern from "fastnn.h":
         fn_kernel *sigmoid_grad
         fn_kernel *add
         fn_kernel *add_rows
+        fn_kernel *chain
         fn_kernel *add_grad
         fn_kernel *add_groups
         fn_kernel *softmax

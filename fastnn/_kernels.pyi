@@ -1,10 +1,11 @@
-from typing import Any, SupportsIndex, TypeAlias
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
 
 import numpy as np
 
-from fastnn.arrays import Array, DType
+from fastnn.arrays import Array, DType, Shape
 
-Number: TypeAlias = float | Array
+Number = float | Array
 
 class NotRecorded(Exception): ...  # noqa: N818  # it says what could not be, not what went wrong
 
@@ -60,6 +61,14 @@ def sigmoid(x: Array, out: Array | None = None) -> Array: ...
 def sigmoid_grad(dy: Array, y: Array, out: Array | None = None) -> Array: ...
 def add(x: Array, b: Array, out: Array | None = None) -> Array: ...
 def add_grad(dy: Array, out: Array | None = None) -> Array: ...
+
+CHAIN_OPS: dict[str, int]
+CHAIN_STEPS: int
+CHAIN_INPUTS: int
+LONGEST_ACCUMULATED: int
+
+def chain(steps: Sequence[tuple[str | int, ...]], inputs: Sequence[Array], out: Array) -> Array: ...
+def chain_fits(shapes: Sequence[Shape], out_shape: Shape) -> bool: ...
 def matmul(
     a: Array | CompressedRows,
     b: Array,

@@ -306,10 +306,6 @@ class Variable(Tensor):
         """A copy of the values."""
         return self._values().copy()
 
-    def forget_snapshot(self) -> None:
-        """Let tensors that were read before stand alone; the next read makes a new one."""
-        self._snapshot = None
-
     def mutable(self) -> Array:
         """The storage itself, to be changed in place by an update."""
         snapshot = self._snapshot() if self._snapshot is not None else None

@@ -22,7 +22,7 @@ from fastnn.recorders import recorders
 from fastnn.sparse import SparseTensor
 from fastnn.tensor import ReadFrom, Tensor, Variable
 
-PACKAGE = str(Path(__file__).parent)
+PACKAGE, NUMPY = str(Path(__file__).parent), str(Path(np.__file__).parent)
 
 
 class TraceError(RuntimeError):
@@ -150,7 +150,7 @@ class Trace:
         for variable, value in zip(variables, old, strict=True):
             snapshot = variable.value
             self._known.setdefault(id(snapshot), (snapshot, value))
-            variable.forget_snapshot()
+            variable.mutable()  # the next read makes another tensor
         new = tuple(
             Value(value.shape, value.dtype, value.array, variable)
             for variable, value in zip(variables, old, strict=True)
@@ -172,7 +172,7 @@ class Trace:
             place = next(
                 f"line {frame.lineno} of {frame.filename}, `{frame.line}`,"
                 for frame in reversed(traceback.extract_stack())
-                if not frame.filename.startswith(PACKAGE)
+                if not frame.filename.startswith((PACKAGE, NUMPY))
             )
             raise TraceError(
                 f"{place} needs a number that is known only when the step runs, and Python is not "

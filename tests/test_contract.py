@@ -226,6 +226,10 @@ OVERLAPS = {
         MEMORY[:50].reshape(5, 10), MEMORY[60:70], out=MEMORY[40:90].reshape(5, 10)
     ),
     "add_grad": lambda: _kernels.add_grad(MEMORY.reshape(10, 10), out=MEMORY[:10]),
+    "chain": lambda: _kernels.chain([("copy", 0)], [MEMORY[:50]], MEMORY[1:51]),
+    "chain, a row": lambda: _kernels.chain(
+        [("add", 0, 1)], [np.ones((5, 10), "f4"), MEMORY[:10]], MEMORY[:50].reshape(5, 10)
+    ),
     "matmul": lambda: _kernels.matmul(
         MEMORY[:9].reshape(3, 3), MEMORY[9:18].reshape(3, 3), out=MEMORY[:9].reshape(3, 3)
     ),

@@ -56,6 +56,14 @@ def compressed(x, y):
         yield _kernels.matmul(rows, y[:, :n], transpose_a=True)
 
 
+def chains(x, y):
+    """Of matrices, and with a row, a column and a number; cuts come anywhere in a row."""
+    steps = [("multiply", 0, 1), ("add", 4, 2), ("tanh", 5), ("subtract", 6, 3)]
+    for row, column in ((y, y), (y[0], y[:, :1].copy())):
+        yield _kernels.chain(steps, [x, row, column, y[:1, :1].copy()], np.empty_like(x))
+    yield _kernels.chain([("less", 0, 1)], [x, y[0]], np.empty(x.shape, bool))
+
+
 # Each kernel on matrices x and y of random numbers.
 KERNELS = {
     "relu": lambda x, y: [_kernels.relu(x)],
@@ -69,6 +77,7 @@ KERNELS = {
     "dropout": lambda x, y: [_kernels.dropout(x, 0.3, 5, 6)],
     "gather": lambda x, y: [_kernels.gather(y, np.arange(M)[::-1].copy(), np.empty_like(x), 0.5)],
     "add": lambda x, y: [_kernels.add(x, y), _kernels.add(x, y[0])],
+    "chain": chains,
     "add_grad": lambda x, y: [_kernels.add_grad(x), _kernels.add_grad(x.T)],
     "matmul": lambda x, y: products(np.random.default_rng(0), x.dtype),
     "compress": compressed,
@@ -85,7 +94,8 @@ KERNELS = {
 
 def test_every_kernel_is_here():
     levels, threads = {"isa", "isas", "set_isa"}, {"threads", "set_threads", "processors"}
-    others = levels | threads | {"np", "os", "CompressedRows", "from_csr"}
+    compressed, chains = {"CompressedRows", "from_csr"}, {"CHAIN_OPS", "chain_fits"}
+    others = levels | threads | compressed | chains | {"np", "os"}
     assert KERNELS.keys() == {n for n in vars(_kernels) if n[0] != "_"} - others
 
 
