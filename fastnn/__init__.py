@@ -27,6 +27,7 @@ from fastnn import (
     utils,
 )
 from fastnn._kernels import isa
+from fastnn.function import function
 from fastnn.models import Sequential
 from fastnn.ops import *  # noqa: F403  # each op is a public name
 from fastnn.parallel import get_num_threads, set_num_threads, threads
@@ -57,6 +58,7 @@ __all__ = [
     "datasets",
     "float32",
     "float64",
+    "function",
     "get_num_threads",
     "initializers",
     "int32",

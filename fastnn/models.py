@@ -393,9 +393,10 @@ class Sequential(Model):
         return x
 
     def _prepared(self, x: Samples, passes: int) -> Samples:
-        if self.layers and isinstance(self.layers[0], Dense):
-            return without_zeros(x, self.layers[0].units, passes)
-        return x
+        first = self.layers[0] if self.layers else None
+        if not isinstance(first, Dense) or (first.built and first.kernel.dtype != np.float32):
+            return x
+        return without_zeros(x, first.units, passes)
 
 
 def _metric_name(metric: str | Callable[..., Any]) -> str:

@@ -26,7 +26,10 @@ LAYERS = {
     "tanh": lambda: [layers.Dense(7, "tanh"), layers.Dense(CLASSES, "softmax")],
     "sigmoid, no bias": lambda: [layers.Dense(9, "sigmoid", use_bias=False), layers.Dense(CLASSES)],
     "wide": lambda: [layers.Dense(420, "relu"), layers.Dense(CLASSES, "softmax")],
-    "deep": lambda: [*(layers.Dense(16, "relu") for _ in range(4)), layers.Dense(CLASSES, "softmax")],
+    "deep": lambda: [
+        *(layers.Dense(16, "relu") for _ in range(4)),
+        layers.Dense(CLASSES, "softmax"),
+    ],
     "dropout": lambda: [
         layers.Dense(40, "relu"),
         layers.Dropout(0.5),
@@ -143,7 +146,17 @@ def test_data(inputs, targets):
     assert_both_ways_agree(classifier, OPTIMIZERS["sgd"], loss, ["accuracy"], x, y)
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 83}, {"batch_size": 500}, {"shuffle": False}, {"validation_split": 0.3}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 1},
+        {"batch_size": 83},
+        {"batch_size": 500},
+        {"shuffle": False},
+        {"validation_split": 0.3},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("zeros", [0.0, 0.9])
 def test_options(options, zeros):
     x, y = data("labels", zeros=zeros)
@@ -182,9 +195,7 @@ def test_zeros_times_infinity(bad, isa):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_ops(case, dtype, isa, rng):
     """Values and gradients of every op, for inputs and for variables, run after run."""
-    drawn = [
-        [np.asarray(case.draw(rng, shape), dtype) for shape in case.shapes] for _ in range(3)
-    ]
+    drawn = [[np.asarray(case.draw(rng, shape), dtype) for shape in case.shapes] for _ in range(3)]
     variables = [Variable(x) for x in drawn[0]]
 
     def of_inputs(*inputs):

@@ -205,7 +205,12 @@ def test_describe_shows_fusion_and_times():
     x = np.ones((2, 3), np.float32)
     layer(x)
     recorded, runs, memory = forward.describe(x, profile=True).split("\n\n")
-    assert [line.split()[1] for line in recorded.splitlines()[2:]] == ["matmul", "add", "relu", "copy"]
+    assert [line.split()[1] for line in recorded.splitlines()[2:]] == [
+        "matmul",
+        "add",
+        "relu",
+        "copy",
+    ]
     assert [line.split()[1] for line in runs.splitlines()[2:]] == ["dense", "copy"]
     assert runs.splitlines()[0].endswith("us")
     assert memory.endswith("bytes of memory for all values, variables and constants apart")
