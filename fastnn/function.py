@@ -114,8 +114,8 @@ class Function:
         *args, **kwargs
             As for a call.
         profile : bool, default False
-            Make the call 10 times, which changes variables as calls do, and show the time that each
-            instruction takes.
+            Show the time that each instruction takes, on average over 10 calls. Variables are as
+            before afterwards.
 
         Examples
         --------

@@ -265,6 +265,50 @@ class Model(Layer):
         assert output is not None
         return output
 
+    def describe(
+        self,
+        x: TensorLike,
+        y: TensorLike,
+        batch_size: int | None = None,
+        profile: bool = False,
+    ) -> str:
+        """The program that trains on a batch of such data, as tables.
+
+        Parameters
+        ----------
+        x, y, batch_size
+            As for `fit`.
+        profile : bool, default False
+            Show the time that each instruction takes, on average over the batches of x. Weights and
+            optimizer are as before afterwards.
+
+        Returns
+        -------
+        str
+            What was recorded, and what runs: ops, inputs, outputs, bytes, and whether in C.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `fit`.
+        TraceError
+            If the step cannot be compiled: the message names the line that is in the way.
+        """
+        size = _count("batch_size", 32 if batch_size is None else batch_size)
+        inputs, targets = self._checked(x, y)
+        inputs = self._prepared(inputs, passes=2)
+        loop = CompiledLoop(self._train_step, inputs, targets, min(size, len(inputs)))
+        program = loop.batch_program()
+        if not profile:
+            return program.describe()
+        order = np.arange(len(inputs) // size * size or len(inputs))
+
+        def run() -> int:
+            loop.run(inputs, targets, order, lambda done: None)
+            return -(-len(order) // size)
+
+        return program.describe(program.profiled(run))
+
     def _prepared(self, x: Samples, passes: int) -> Samples:
         """The inputs in the form in which they go through the model fastest, so many times."""
         return x
@@ -391,6 +435,50 @@ class Sequential(Model):
         for layer in self.layers:
             x = layer(x)
         return x
+
+    def describe(
+        self,
+        x: TensorLike,
+        y: TensorLike,
+        batch_size: int | None = None,
+        profile: bool = False,
+    ) -> str:
+        """The program that trains on a batch of such data, as tables.
+
+        Parameters
+        ----------
+        x, y, batch_size
+            As for `fit`.
+        profile : bool, default False
+            Show the time that each instruction takes, on average over the batches of x. Weights and
+            optimizer are as before afterwards.
+
+        Returns
+        -------
+        str
+            What was recorded, and what runs: ops, inputs, outputs, bytes, and whether in C.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `fit`.
+        TraceError
+            If the step cannot be compiled: the message names the line that is in the way.
+        """
+        size = _count("batch_size", 32 if batch_size is None else batch_size)
+        inputs, targets = self._checked(x, y)
+        inputs = self._prepared(inputs, passes=2)
+        loop = CompiledLoop(self._train_step, inputs, targets, min(size, len(inputs)))
+        program = loop.batch_program()
+        if not profile:
+            return program.describe()
+        order = np.arange(len(inputs) // size * size or len(inputs))
+
+        def run() -> int:
+            loop.run(inputs, targets, order, lambda done: None)
+            return -(-len(order) // size)
+
+        return program.describe(program.profiled(run))
 
     def _prepared(self, x: Samples, passes: int) -> Samples:
         first = self.layers[0] if self.layers else None

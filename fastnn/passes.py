@@ -58,7 +58,7 @@ def _rows_descend(
 
 
 @primitive(kernel=True)
-def chain(*inputs: Array, steps: list[Any], out: Array | None = None) -> Array:
+def chain(*inputs: Array, steps: list[Any], out: Array) -> Array:
     """Elementwise steps in one loop, as `_kernels.chain` takes them."""
     return _kernels.chain(steps, list(inputs), out)
 

@@ -65,7 +65,7 @@ def training_report(
             "above 0"
         )
     labels = to_classes(labels, predictions.shape[1]).numpy()
-    figure = _new_figure()
+    figure = new_figure(17, 6.4)
     curves, digits, matrix = figure.subfigures(
         1, 3, squeeze=False, wspace=0.03, width_ratios=(3, 4.4, 4.4)
     ).flat
@@ -87,7 +87,7 @@ def writable(path: str | os.PathLike[str]) -> str:
     ValueError
         If the suffix names no format of pictures.
     """
-    formats = _new_figure().canvas.get_supported_filetypes()
+    formats = new_figure().canvas.get_supported_filetypes()
     file = Path(path)
     if file.suffix[1:].lower() not in formats:
         raise ValueError(f"{file} does not end in a format of pictures; use .png, .pdf or .svg")
@@ -98,13 +98,14 @@ def writable(path: str | os.PathLike[str]) -> str:
     return str(file)
 
 
-def _new_figure() -> Figure:
+def new_figure(width: float = 8, height: float = 6) -> Figure:
+    """An empty figure of so many inches; ImportError if there is no matplotlib."""
     try:
         # A Figure by itself: pyplot would keep it in a global list and may want a display.
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('a picture needs matplotlib: pip install "fastnn[plot]"') from error
-    return Figure(figsize=(17, 6.4), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _draw_curves(figure: SubFigure, history: History) -> None:

@@ -298,7 +298,18 @@ class Program:
         return "C" if isinstance(self._segments[segment], _kernels.Program) else "Python"
 
     def profiled(self, run: Callable[[], int]) -> list[float]:
-        """The seconds that each instruction takes, on average over the runs that `run` makes."""
+        """The seconds that each instruction takes, on average over the runs that `run` makes.
+
+        Variables are as before afterwards.
+        """
+        before = [variable.numpy() for variable in self.variables]
+        try:
+            return self._timed(run)
+        finally:
+            for variable, values in zip(self.variables, before, strict=True):
+                variable.assign(values)
+
+    def _timed(self, run: Callable[[], int]) -> list[float]:
         programs = [s for s in self._segments if isinstance(s, _kernels.Program)]
         self._python_seconds.clear()
         for program in programs:
@@ -322,18 +333,27 @@ def _copy_result(
     np.copyto(out, op.forward(*arrays, **attributes))
 
 
-def _row(instruction: Instruction) -> list[str]:
+def name_of(instruction: Instruction) -> str:
+    """The op, or the steps of a chain."""
     steps = instruction.attributes.get("steps")
     name = instruction.op.name if steps is None else " ".join(step[0] for step in steps)
-    if instruction.attributes.get("relu"):
-        name += " relu"
-    inputs = ", ".join(_kind(x) for x in instruction.inputs)
-    outputs = ", ".join(_kind(y) for y in instruction.outputs)
+    return name + " relu" if instruction.attributes.get("relu") else name
+
+
+def _row(instruction: Instruction) -> list[str]:
+    changed = len(instruction.outputs) if isinstance(instruction.op, Update) else 0
+    inputs = [_kind(x) for x in instruction.inputs[changed:]]
+    if "rows" in instruction.attributes:
+        inputs.insert(0, f"rows {instruction.attributes['rows'].shape}")
+    outputs = ", ".join(map(_kind, instruction.outputs))
     size = sum(x.nbytes for x in (*instruction.inputs, *instruction.outputs))
-    return [name, inputs, outputs, f"{size:,}"]
+    return [name_of(instruction), ", ".join(inputs), outputs, f"{size:,}"]
 
 
 def _kind(x: Value) -> str:
-    name = x.variable.name + " " if x.variable is not None else ""
-    constant = "constant " if x.variable is None and x.array is not None else ""
-    return f"{name}{constant}{x.dtype.name}{list(x.shape)}"
+    """A variable's name, or what else it is; the dtype unless it is float32, and the shape."""
+    if x.variable is not None:
+        return x.variable.name
+    constant = "constant " if x.array is not None else ""
+    dtype = "" if x.dtype == np.float32 else f"{x.dtype.name} "
+    return f"{constant}{dtype}{x.shape}"

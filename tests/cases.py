@@ -54,6 +54,8 @@ def _rows(dtype: Any) -> SparseTensor:
 ROWS = np.array([[0, 2, -1], [0, 0, 0], [0.5, 0, 0], [0, 0, 3]])
 LABELS = np.array([2, 0, 1, 1])
 ONE_HOT = np.eye(3)[LABELS]
+# Twice what is kept; which elements those are, the tests of kernels check.
+KEPT = _kernels.dropout(np.ones((4, 3)), 0.5, 7, 1)
 MASK = np.array([[True, False, True], [False, True, True]])
 
 CASES = [
@@ -126,6 +128,19 @@ CASES = [
         losses.mean_squared_error,
         lambda a, b: np.mean((a - b) ** 2, -1),
         ((4, 3), (4, 3)),
+    ),
+    Case(
+        "dropout",
+        lambda x: fastnn.dropout(x, 0.5, 7, np.int64(1)),
+        lambda x: x * KEPT,
+        ((4, 3),),
+    ),
+    Case("stop_gradient", lambda x: x + fastnn.stop_gradient(0 * x), lambda x: x, ((2, 3),)),
+    Case(
+        "copy",
+        lambda x: fastnn.ops.elementwise.copy(fastnn.ops.core.computable(x)),
+        np.array,
+        ((2, 3),),
     ),
     Case("reduce_sum", fastnn.reduce_sum, np.sum, ((2, 3),)),
     Case(

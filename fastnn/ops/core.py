@@ -149,6 +149,16 @@ def are_alike(a: TensorLike, b: TensorLike) -> bool:
     return dtype is b._array.dtype and dtype in COMPUTED_IN
 
 
+def with_number(a: TensorLike, b: TensorLike) -> list[Tensor] | None:
+    """A tensor to compute in and a Python number in its dtype, in order: common, so found quickly."""
+    if type(b) is Tensor and type(a) in (int, float):
+        found = with_number(b, a)
+        return found and found[::-1]
+    if type(a) is not Tensor or type(b) not in (int, float) or a._array.dtype not in COMPUTED_IN:
+        return None
+    return [a, wrap(np.array(b, a._array.dtype))] if -(2**31) < b < 2**31 else None
+
+
 def operands(*values: TensorLike) -> list[Tensor]:
     """`values` as tensors of one dtype.
 

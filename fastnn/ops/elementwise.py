@@ -16,6 +16,7 @@ from fastnn.ops.core import (
     operands,
     operator,
     primitive,
+    with_number,
 )
 from fastnn.ops.reductions import sum_to
 from fastnn.tensor import Tensor, TensorLike, convert, wrap
@@ -23,7 +24,7 @@ from fastnn.tensor import Tensor, TensorLike, convert, wrap
 
 def _broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
     """Both operands in one dtype; ValueError if their shapes do not broadcast."""
-    x, y = (a, b) if are_alike(a, b) else operands(a, b)
+    x, y = (a, b) if are_alike(a, b) else with_number(a, b) or operands(a, b)
     if x._array.shape != y._array.shape:
         _check_broadcast(name, x.shape, y.shape)
     return x, y
@@ -324,6 +325,11 @@ def _greater_equal(a: Array, b: Array) -> Array:
 def copy(x: Array) -> Array:
     """The same values in memory of their own."""
     return x.copy()
+
+
+@copy.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    return (dy,)
 
 
 @primitive(chain="copy")
