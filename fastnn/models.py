@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import _kernels, losses, ops, optimizers, random
 from fastnn.arrays import Array
 from fastnn.function import KEPT
-from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
+from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
 from fastnn.loop import (
     Advance,
@@ -363,9 +363,7 @@ class Model(Layer):
         if self.run_eagerly:
             return EagerLoop(step, size)
         size = min(size, len(x))
-        layers = tuple(layers_in(self))
-        trained = tuple(layer.trainable for layer in layers)
-        settings = (_kernels.threads(), _kernels.isa(), layers, trained)
+        settings = (_kernels.threads(), _kernels.isa(), *self.settings())
         key = (step.__name__, kind_of(x), kind_of(y), size, *settings)
         if key not in self._loops:
             try:
@@ -479,6 +477,11 @@ class Sequential(Model):
             return -(-len(order) // size)
 
         return program.describe(program.profiled(run))
+
+    def settings(self) -> tuple[object, ...]:
+        """What a compiled step depends on: the layers, and which of them are trained."""
+        inside = [setting for layer in self.layers for setting in layer.settings()]
+        return (*super().settings(), *inside)
 
     def _prepared(self, x: Samples, passes: int) -> Samples:
         first = self.layers[0] if self.layers else None

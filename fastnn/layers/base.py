@@ -147,6 +147,10 @@ class Layer:
             if w.trainable
         ]
 
+    def settings(self) -> tuple[object, ...]:
+        """What a compiled step depends on, apart from weights."""
+        return self, self.trainable
+
     def count_params(self) -> int:
         """The number of elements of all weights."""
         return sum(w.size for w in self.weights)
@@ -158,7 +162,7 @@ class Layer:
 @contextmanager
 def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
     """Take back what was built inside the block, in the layer and those inside it, if it fails."""
-    before = [(part, dict(vars(part))) for part in layers_in(layer) if not part.built]
+    before = [(part, dict(vars(part))) for part in _layers_in(layer) if not part.built]
     try:
         yield
     except BaseException:
@@ -168,13 +172,13 @@ def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
         raise
 
 
-def layers_in(layer: Layer) -> Iterator[Layer]:
+def _layers_in(layer: Layer) -> Iterator[Layer]:
     """The layer and all those inside it."""
     yield layer
     for value in vars(layer).values():
         for owner in _owners_in(value):
             if isinstance(owner, Layer):
-                yield from layers_in(owner)
+                yield from _layers_in(owner)
 
 
 def _owners_in(value: Any) -> Iterator[Variable | Layer]:

@@ -1,0 +1,182 @@
+"""The passes one by one: what each rewrites, and what it must leave alone. Bits: test_both_ways.py."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import GradientTape, Variable, passes
+from fastnn.function import trace
+from fastnn.program import laid_out
+
+
+def recorded(function, *shapes):
+    """The instructions and results of a function of inputs of such shapes."""
+    inputs = [fastnn.constant(np.ones(shape, np.float32)) for shape in shapes]
+    traced = trace(function, inputs, *inputs)
+    return traced.instructions, traced.inputs, traced.results
+
+
+def names(instructions):
+    return [
+        " ".join(step[0] for step in i.attributes["steps"])
+        if "steps" in i.attributes
+        else i.op.name
+        for i in instructions
+    ]
+
+
+def after(function, *shapes):
+    """The names of the ops after all passes."""
+    instructions, _, results = recorded(function, *shapes)
+    return names(passes.optimized(instructions, results))
+
+
+W = Variable(np.ones((3, 4), np.float32))
+B = Variable(np.ones(4, np.float32))
+RATE = Variable(np.float64(0.1))
+
+
+def test_constants_are_no_instructions():
+    instructions, *_ = recorded(lambda x: x + fastnn.exp(fastnn.constant(2.0)) * 3, (2,))
+    assert names(instructions) == ["add", "copy"]
+
+
+def test_dead_code_goes_and_updates_stay():
+    def f(x):
+        fastnn.exp(x)
+        B.assign(x)
+        return fastnn.sqrt(x)
+
+    instructions, _, results = recorded(f, (4,))
+    kept = names(passes.without_dead(instructions, results))
+    assert kept == ["assign", "sqrt", "copy"]
+
+
+def test_bias_and_relu_go_into_the_product():
+    assert after(lambda x: fastnn.relu(x @ W + B), (2, 3)) == ["dense", "copy"]
+    assert after(lambda x: fastnn.relu(fastnn.dense(x, W, B)), (2, 3)) == ["dense", "copy"]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: [(y := x @ W), y + B],  # the product itself is wanted
+        lambda x: x @ W + fastnn.ones((2, 4)),  # not one bias for all rows
+        lambda x: x @ W + 1.0,
+        lambda x: fastnn.matmul(x, fastnn.ones((4, 3)), transpose_b=True) + B,
+    ],
+)
+def test_the_product_stays_where_it_must(function):
+    assert "matmul" in after(function, (2, 3))
+
+
+def test_loss_and_gradient_share_one_kernel():
+    def f(x, y):
+        logits = x @ W
+        with GradientTape() as tape:
+            tape.watch(logits)
+            losses = fastnn.softmax_cross_entropy(fastnn.cast(y, "int64"), logits)
+            loss = fastnn.reduce_mean(losses)
+        return loss, tape.gradient(loss, logits)
+
+    found = after(f, (2, 3), (2,))
+    assert "loss_and_gradient" in found
+    assert "softmax_cross_entropy_grad" not in found
+
+
+def test_the_mask_of_relu_goes_into_the_product():
+    def f(x, dy):
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = fastnn.relu(x) @ W
+        return tape.gradient(y, x, dy)
+
+    assert after(f, (2, 3), (2, 4)) == ["relu", "masked_matmul", "copy"]
+
+
+def test_an_update_goes_into_the_product():
+    optimizer = fastnn.optimizers.SGD(0.1)
+
+    def f(x):
+        with GradientTape() as tape:
+            y = x @ W
+        optimizer.apply_gradients([(tape.gradient(y, W), W)])
+
+    assert after(f, (2, 3)) == ["count", "descend"]
+    # Longer sums are made of blocks, which are added up before they are scaled.
+    assert after(f, (1000, 3)) == ["matmul", "count", "sgd"]
+
+
+def test_a_product_does_not_move_behind_an_update_of_what_it_reads():
+    def f(x):
+        y = x @ W
+        W.assign(W * 2)
+        return y + B
+
+    found = after(f, (2, 3))
+    assert found.index("matmul") < next(i for i, name in enumerate(found) if "copy" in name)
+
+
+def test_chains():
+    assert after(lambda x: fastnn.exp(-x) * 2 + x, (5,)) == ["negative exp multiply add copy"]
+    assert after(lambda x: [(y := -x), fastnn.exp(y)], (5,)) == ["negative", "copy", "exp copy"]
+    assert after(lambda x: fastnn.where(x > 1, x, 0.0), (5,)) == ["greater where copy"]
+    assert after(lambda x: B.assign_sub(0.1 * x), (4,)) == ["multiply subtract"]
+    assert after(lambda x: fastnn.sin(-x), (5,)) == ["negative", "sin", "copy"]
+
+
+def test_a_chain_too_long_is_cut():
+    def f(x):
+        for _ in range(40):
+            x = fastnn.exp(-x)
+        return x
+
+    found = after(f, (5,))
+    assert len(found) > 1
+    assert sum(len(name.split()) for name in found) == 81
+
+
+def test_old_values_are_copied_only_if_they_are_used():
+    def used(x):
+        old = B.value
+        B.assign(x)
+        return old * B
+
+    def unused(x):
+        old = B.value * 2
+        B.assign(x)
+        return old
+
+    instructions, _, results = recorded(used, (4,))
+    assert names(passes.with_old_values(instructions, results)) == [
+        "copy",
+        "assign",
+        "multiply",
+        "copy",
+    ]
+    instructions, _, results = recorded(unused, (4,))
+    assert names(passes.with_old_values(instructions, results)) == ["multiply", "assign", "copy"]
+
+
+def test_memory_is_shared_but_never_while_in_use():
+    """No two values that are needed at one time overlap, and dead ones make room."""
+
+    def f(x):
+        for _ in range(20):
+            x = fastnn.softmax(x @ fastnn.ones((50, 50)))
+        return x
+
+    instructions, inputs, results = recorded(f, (50, 50))
+    instructions = passes.optimized(instructions, results)
+    starts, size = laid_out(instructions, inputs, results)
+    assert size <= 3 * 50 * 50 * 4
+    for instruction in instructions:
+        places = [
+            (starts[id(x)], starts[id(x)] + x.nbytes)
+            for x in (*instruction.inputs, *instruction.outputs)
+            if id(x) in starts
+        ]
+        if "steps" not in instruction.attributes:
+            for i, (a, b) in enumerate(places):
+                for c, d in places[i + 1 :]:
+                    assert b <= c or d <= a
