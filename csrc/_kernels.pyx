@@ -86,6 +86,11 @@ def threads():
     return thread_limit()
 
 
+def settings():
+    """What a recorded program depends on: the limit on the threads, and which instruction set is in use."""
+    return thread_limit(), <size_t>level
+
+
 cdef inline int thread_limit() except -1:
     if fn_threads() == 0:
         fn_set_threads(min(processors.available(), FN_MAX_THREADS))

@@ -45,7 +45,7 @@ def trace(
         structure = function(*args, **kwargs)
     results = []
     for leaf in leaves(structure):
-        if isinstance(leaf, Tensor) and not isinstance(leaf, Variable):
+        if _is_tensor(leaf):
             # Into memory of its own: what it is read from may be updated, or be an input.
             value = recording.value_of(leaf)
             result = Value(value.shape, value.dtype)
@@ -55,10 +55,12 @@ def trace(
 
 
 class _Entry(NamedTuple):
-    """A program, and what its caller gets."""
+    """A program, which of the arguments it takes, and what its caller gets."""
 
     program: Program
+    inputs: list[int]
     structure: Structure
+    is_single: bool  # one tensor, and no structure
     kept: Any  # what the key refers to by id
 
 
@@ -86,21 +88,16 @@ class Function:
         entry = self._entry(given, args, kwargs)
         program = entry.program
         with program.lock:
-            arrays = iter(program.inputs)
-            for leaf in given:
-                if _is_input(leaf):
-                    np.copyto(next(arrays), leaf._array if isinstance(leaf, Tensor) else leaf)
+            for array, at in zip(program.inputs, entry.inputs, strict=True):
+                x = given[at]
+                np.copyto(array, x._array if isinstance(x, Tensor) else x)
             program.run()
-            results = (wrap(array.copy()) for array in program.results)
-            if isinstance(entry.structure, Tensor):
-                return next(results, entry.structure)
-            return filled(
-                entry.structure,
-                (
-                    next(results) if isinstance(x, Tensor) and not isinstance(x, Variable) else x
-                    for x in leaves(entry.structure)
-                ),
-            )
+            results = [wrap(array.copy()) for array in program.results]
+        if entry.is_single:
+            return results[0]
+        parts = iter(results)
+        returned = leaves(entry.structure)
+        return filled(entry.structure, (next(parts) if _is_tensor(x) else x for x in returned))
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
         """The program that runs for such arguments; it is made if there is none."""
@@ -148,7 +145,7 @@ class Function:
         return program.describe(program.profiled(calls))
 
     def _entry(self, given: list[Any], args: Any, kwargs: Any) -> _Entry:
-        key = (*map(_key, given), *kwargs, _kernels.threads(), _kernels.isa())
+        key = (*map(_key, given), *kwargs, _kernels.settings())
         entry = self._entries.get(key)
         if entry is None:
             entry = self._made(given, args, kwargs)
@@ -160,10 +157,13 @@ class Function:
     def _made(self, given: list[Any], args: Any, kwargs: Any) -> _Entry:
         examples = [wrap(to_array(x).copy()) if _is_input(x) else x for x in given]
         example_args, example_kwargs = filled((args, kwargs), iter(examples))
-        inputs = [x for x, leaf in zip(examples, given, strict=True) if _is_input(leaf)]
-        traced = trace(self.python_function, inputs, *example_args, **example_kwargs)
+        inputs = [at for at, leaf in enumerate(given) if _is_input(leaf)]
+        traced = trace(
+            self.python_function, [examples[at] for at in inputs], *example_args, **example_kwargs
+        )
         program = Program(traced.instructions, traced.inputs, traced.results)
-        return _Entry(program, traced.structure, given)
+        structure = traced.structure
+        return _Entry(program, inputs, structure, type(structure) is Tensor, given)
 
 
 def function(python_function: Callable[..., Structure]) -> Function:
@@ -211,16 +211,22 @@ def function(python_function: Callable[..., Structure]) -> Function:
     return Function(python_function)
 
 
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, Tensor) and not isinstance(x, Variable)
+
+
 def _is_input(x: Any) -> bool:
-    return isinstance(x, np.ndarray) or (isinstance(x, Tensor) and not isinstance(x, Variable))
+    return isinstance(x, np.ndarray) or _is_tensor(x)
 
 
 def _key(x: Any) -> Any:
     """What a program depends on of an argument."""
+    if type(x) is Tensor:
+        return x._array.shape, x._array.dtype
     if isinstance(x, Variable):
         return id(x)
     if isinstance(x, Tensor):
-        return x._array.shape, x._array.dtype
+        return x.shape, x.dtype
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype
     try:

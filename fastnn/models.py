@@ -363,7 +363,7 @@ class Model(Layer):
         if self.run_eagerly:
             return EagerLoop(step, size)
         size = min(size, len(x))
-        settings = (_kernels.threads(), _kernels.isa(), *self.settings())
+        settings = (_kernels.settings(), *self.settings())
         key = (step.__name__, kind_of(x), kind_of(y), size, *settings)
         if key not in self._loops:
             try:

@@ -186,7 +186,8 @@ class Program:
             at.
         """
         for variable in self.variables:
-            variable.mutable()
+            if variable._snapshot is not None:
+                variable.mutable()
         if len(self._segments) == 1 and isinstance(self._segments[0], _kernels.Program):
             done = self._segments[0].run(times, seconds)
             if self._segments[0].failed:

@@ -1,4 +1,7 @@
-"""The passes one by one: what each rewrites, and what it must leave alone. Bits: test_both_ways.py."""
+"""The passes one by one: what each rewrites, and what it must leave alone.
+
+That they change no bit is tested in test_both_ways.py.
+"""
 
 import numpy as np
 import pytest

@@ -150,7 +150,7 @@ def are_alike(a: TensorLike, b: TensorLike) -> bool:
 
 
 def with_number(a: TensorLike, b: TensorLike) -> list[Tensor] | None:
-    """A tensor to compute in and a Python number in its dtype, in order: common, so found quickly."""
+    """A tensor to compute in and a Python number in its dtype: common, so found quickly."""
     if type(b) is Tensor and type(a) in (int, float):
         found = with_number(b, a)
         return found and found[::-1]
