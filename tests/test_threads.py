@@ -64,6 +64,16 @@ def chains(x, y):
     yield _kernels.chain([("less", 0, 1)], [x, y[0]], np.empty(x.shape, bool))
 
 
+def as_labels(x):
+    """Of good ones, and the message about the first of many that are bad."""
+    places = np.arange(x.size) % 7
+    yield _kernels.labels(places.astype(x.dtype), 7, np.empty_like(places))
+    places[[70_000, 299_000]] = 7
+    with pytest.raises(ValueError, match=r"^x\[70000\] is 7") as error:
+        _kernels.labels(places, 7, np.empty_like(places))
+    yield np.array(str(error.value))
+
+
 # Each kernel on matrices x and y of random numbers.
 KERNELS = {
     "relu": lambda x, y: [_kernels.relu(x)],
@@ -78,6 +88,12 @@ KERNELS = {
     "gather": lambda x, y: [_kernels.gather(y, np.arange(M)[::-1].copy(), np.empty_like(x), 0.5)],
     "add": lambda x, y: [_kernels.add(x, y), _kernels.add(x, y[0])],
     "chain": chains,
+    "sum_rows": lambda x, y: [_kernels.sum_rows(x), _kernels.sum_rows(x.reshape(2, -1))],
+    "max_rows": lambda x, y: [_kernels.max_rows(x)],
+    "min_rows": lambda x, y: [_kernels.min_rows(x)],
+    "argmax_rows": lambda x, y: [_kernels.argmax_rows(x)],
+    "hits": lambda x, y: [_kernels.hits(x, np.arange(M) % N)],
+    "labels": lambda x, y: as_labels(x),
     "add_grad": lambda x, y: [_kernels.add_grad(x), _kernels.add_grad(x.T)],
     "matmul": lambda x, y: products(np.random.default_rng(0), x.dtype),
     "compress": compressed,
