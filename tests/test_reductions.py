@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import _kernels
 
 SHAPES = [(1,), (16,), (3, 1), (0, 4), (5, 4), (7, 10), (40, 16), (33, 17), (2, 3, 32), (9, 33)]
@@ -152,3 +153,27 @@ def test_labels_that_are_none(stored, bad, isa):
 def test_labels_of_no_class(isa):
     with pytest.raises(ValueError, match=r"^x\[\] is 0; 0 classes"):
         _kernels.labels(np.array(0), 0, np.array(0))
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [((1,), (3, 4)), ((0, 1), (3, 4)), ((1, 0), (3, 4)), ((1, 2), (2, 3, 4)), ((0,), (7,))]
+    + [((2,), (2, 3, 4)), ((0, 2), (2, 3, 4)), ((0,), (3, 4)), ((), (3, 4)), ((), ())]
+    + [((1,), (0, 3)), ((2, 1), (0, 3, 2))],
+)
+def test_the_ops_over_all_kinds_of_axes(axes, shape, dtype, rng):
+    x = draw(rng, shape, dtype)
+    for tensor in (fastnn.constant(x), fastnn.transpose(fastnn.constant(x.T.copy()))):
+        for name in ("sum", "max", "min"):
+            for keepdims in (False, True):
+                found = getattr(fastnn, f"reduce_{name}")(tensor, axes, keepdims).numpy()
+                expected = getattr(np, name)(x, axis=axes, keepdims=keepdims)
+                np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+                assert found.dtype == dtype
+                assert found.shape == expected.shape
+
+
+def test_the_sum_of_no_columns(dtype):
+    x = fastnn.zeros((3, 0), dtype)
+    np.testing.assert_array_equal(fastnn.reduce_sum(x, axis=1).numpy(), [0, 0, 0])
+    assert fastnn.reduce_sum(x).numpy() == 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from fastnn import _kernels
 from fastnn.arrays import Array, Shape, to_shape
-from fastnn.ops.core import Call, Gradients, Primitive, computable, floating, primitive
+from fastnn.ops.core import COMPUTED_IN, Call, Gradients, Primitive, computable, floating, primitive
 from fastnn.ops.shaping import reshape
 from fastnn.tensor import Tensor, TensorLike, convert, wrap
 
@@ -39,11 +39,26 @@ def _kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
+def _reduce(
+    kernel: Callable[[Array], Array],
+    function: Callable[..., Array],
+    x: Array,
+    axes: tuple[int, ...],
+    keepdims: bool,
+) -> Array:
+    """By the kernel, which reduces rows, where `axes` are the last ones; else by NumPy."""
+    first = x.ndim - len(axes)
+    if not axes or min(axes) < first or x.dtype not in COMPUTED_IN:
+        return np.asarray(function(x, axis=axes, keepdims=keepdims))
+    result = kernel(x.reshape(*x.shape[:first], math.prod(x.shape[first:])))
+    return result.reshape(_kept(x.shape, axes)) if keepdims else result
+
+
 @primitive
 def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     if axes and axes == tuple(range(x.ndim - 1)) and not keepdims and x.dtype.kind == "f":
         return _kernels.add_grad(x)
-    return np.asarray(np.sum(x, axis=axes, keepdims=keepdims))
+    return _reduce(_kernels.sum_rows, np.sum, x, axes, keepdims)
 
 
 @_reduce_sum.gradient
@@ -65,12 +80,12 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 @primitive
 def _reduce_max(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-    return np.asarray(np.max(x, axis=axes, keepdims=keepdims))
+    return _reduce(_kernels.max_rows, np.max, x, axes, keepdims)
 
 
 @primitive
 def _reduce_min(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-    return np.asarray(np.min(x, axis=axes, keepdims=keepdims))
+    return _reduce(_kernels.min_rows, np.min, x, axes, keepdims)
 
 
 def _share_among_equals(call: Call, dy: Tensor) -> Gradients:
