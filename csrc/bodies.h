@@ -10,8 +10,10 @@
 #include "chain.h"
 #include "columns.h"
 #include "softmax.h"
+#include "reductions.h"
 #include "philox.h"
 #include "gather.h"
+#include "labels.h"
 #include "optimizer.h"
 #include "gemm.h"
 #include "short.h"
@@ -35,6 +37,12 @@ static const fn_kernels NAME(kernels) = {
     .softmax = NAME(softmax),
     .softmax_grad = NAME(softmax_grad),
     .softmax_cross_entropy = NAME(softmax_cross_entropy),
+    .sum_rows = NAME(sum_rows),
+    .max_rows = NAME(max_rows),
+    .min_rows = NAME(min_rows),
+    .argmax_rows = NAME(argmax_rows),
+    .hits = NAME(hits),
+    .labels = NAME(labels),
     .dropout = NAME(dropout),
     .gather = NAME(gather),
     .sgd = NAME(sgd),

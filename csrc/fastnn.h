@@ -40,6 +40,10 @@ typedef struct fn_rows_args {
 /* The rows whose sums `add_grad` makes a row of; `add_groups` adds those up. */
 enum { FN_GROUP = 64 };
 
+/* The elements of a row whose sum `sum_rows` makes one of; it is called again with those, if there are
+ * several. */
+enum { FN_SUM_BLOCK = 1024 };
+
 /* loss (m), dlogits (m x n) and dloss (m, taken as ones) may be NULL; units are rows. */
 typedef struct fn_cross_entropy_args {
     void *loss, *dlogits;
@@ -73,6 +77,16 @@ typedef struct fn_gather_args {
     fn_type type;
     double scale;
 } fn_gather_args;
+
+/* y = x as class labels; *bad, 0 before, becomes 1 + the index of the first element that is none, if any
+ * is. */
+typedef struct fn_labels_args {
+    int64_t *y;
+    const void *x;
+    size_t *bad;
+    uint64_t classes;
+    fn_type type;
+} fn_labels_args;
 
 /* A variable w, its gradient g and the optimizer's slots, element by element. The learning rate is read
  * when the kernel runs: it may change from step to step. */
@@ -218,6 +232,9 @@ typedef struct fn_kernels {
     fn_kernel *add_grad, *add_groups;      /* columns.h: fn_rows_args; units are groups, columns */
     fn_kernel *softmax, *softmax_grad;     /* softmax.h: fn_rows_args; softmax_grad: dx, dy, y */
     fn_kernel *softmax_cross_entropy;      /* fn_cross_entropy_args */
+    fn_kernel *sum_rows;                   /* reductions.h: fn_rows_args; units are blocks */
+    fn_kernel *max_rows, *min_rows, *argmax_rows, *hits; /* fn_rows_args */
+    fn_kernel *labels;                     /* labels.h: fn_labels_args; the same for both types */
     fn_kernel *dropout;                    /* philox.h: fn_dropout_args */
     fn_kernel *gather;                     /* gather.h: fn_gather_args; units are rows */
     fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */

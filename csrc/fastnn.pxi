@@ -52,6 +52,13 @@ cdef extern from "fastnn.h":
         fn_type type
         double scale
 
+    ctypedef struct fn_labels_args:
+        int64_t *y
+        const void *x
+        size_t *bad
+        uint64_t classes
+        fn_type type
+
     ctypedef struct fn_update_args:
         void *w
         void *slot[2]
@@ -141,6 +148,12 @@ cdef extern from "fastnn.h":
         fn_kernel *softmax
         fn_kernel *softmax_grad
         fn_kernel *softmax_cross_entropy
+        fn_kernel *sum_rows
+        fn_kernel *max_rows
+        fn_kernel *min_rows
+        fn_kernel *argmax_rows
+        fn_kernel *hits
+        fn_kernel *labels
         fn_kernel *dropout
         fn_kernel *gather
         fn_kernel *sgd
@@ -166,6 +179,7 @@ cdef extern from "fastnn.h":
     const fn_level *const *fn_levels
     const int FN_MAX_THREADS
     const size_t FN_GROUP
+    const size_t FN_SUM_BLOCK
 
     ctypedef struct fn_instruction:
         fn_kernel *kernel

@@ -121,15 +121,15 @@ class Function:
         ... def half_square(x):
         ...     return 0.5 * x * x
         >>> print(half_square.describe(fastnn.ones((2,))))
-           recorded  inputs                          output      bytes
-        -  --------  ------------------------------  ----------  -----
-        0  multiply  constant float32[], float32[2]  float32[2]     20
-        1  multiply  float32[2], float32[2]          float32[2]     24
-        2  copy      float32[2]                      float32[2]     16
+           recorded  inputs             output  bytes
+        -  --------  -----------------  ------  -----
+        0  multiply  constant (), (2,)  (2,)       20
+        1  multiply  (2,), (2,)         (2,)       24
+        2  copy      (2,)               (2,)       16
         <BLANKLINE>
-           runs                    inputs                          output      bytes  in
-        -  ----------------------  ------------------------------  ----------  -----  --
-        0  multiply multiply copy  float32[2], constant float32[]  float32[2]     20  C
+           runs               inputs             output  bytes  in
+        -  -----------------  -----------------  ------  -----  --
+        0  multiply multiply  (2,), constant ()  (2,)       20  C
         <BLANKLINE>
         8 bytes of memory for all values, variables and constants apart
         """

@@ -9,6 +9,7 @@ from fastnn import losses, ops
 from fastnn.arrays import Shape
 from fastnn.lookup import resolve
 from fastnn.ops.core import floating
+from fastnn.ops.reductions import hits
 from fastnn.tensor import Tensor, TensorLike, convert
 
 Metric: TypeAlias = Callable[[TensorLike, TensorLike], TensorLike]
@@ -27,15 +28,14 @@ def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tenso
     if labels.ndim == predicted.ndim and labels.shape[-1:] == (1,):
         labels = ops.reshape(labels, labels.shape[:-1])
     _check("sparse_categorical_accuracy", labels.shape, predicted.shape[:-1])
-    return ops.cast(ops.equal(ops.argmax(predicted, axis=-1), labels), predicted.dtype)
+    return hits(predicted, labels)
 
 
 def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """1 where the most probable class is that of the one-hot target; both (n, classes)."""
     target, predicted = floating(y_true), floating(y_pred)
     _check("categorical_accuracy", target.shape, predicted.shape)
-    hits = ops.equal(ops.argmax(target, axis=-1), ops.argmax(predicted, axis=-1))
-    return ops.cast(hits, predicted.dtype)
+    return hits(predicted, ops.argmax(target, axis=-1))
 
 
 def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0.5) -> Tensor:

@@ -19,6 +19,8 @@ from fastnn.ops.core import COMPUTED_IN, Primitive, Update, primitive, update
 from fastnn.ops.elementwise import copy
 from fastnn.trace import Instruction, Value
 
+VIEWS = {"reshape", "stop_gradient"}  # the same elements in the same memory
+
 Pass: TypeAlias = Callable[[list[Instruction], Sequence[Value]], list[Instruction]]
 
 
@@ -162,6 +164,20 @@ def _each(
 
     apply.__name__, apply.__doc__ = rewrite.__name__.strip("_"), rewrite.__doc__
     return apply
+
+
+def _copy_into_maker(graph: _Graph, i: int, copied: Instruction) -> None:
+    """What is copied and not used otherwise is made in the copy's place."""
+    if copied.op is not copy:
+        return
+    (x,) = copied.inputs
+    at = graph.maker.get(id(x))
+    if at is None or graph.uses[id(x)] > 1:
+        return
+    made = graph.instructions[at]
+    if made is not None and isinstance(made.op, Primitive) and made.op.name not in VIEWS:
+        outputs = tuple(copied.outputs[0] if y is x else y for y in made.outputs)
+        graph.join(i, at, made._replace(outputs=outputs))
 
 
 def _bias_into_product(graph: _Graph, i: int, add: Instruction) -> None:
@@ -336,6 +352,7 @@ def _primitive(name: str) -> Primitive:
 
 PASSES: list[Pass] = [
     without_dead,
+    _each(_copy_into_maker),
     _each(_bias_into_product),
     _each(_relu_into_dense),
     _each(_loss_with_gradient),

@@ -18,13 +18,11 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array
 from fastnn.ops.core import Primitive, Update
-from fastnn.passes import optimized
+from fastnn.passes import VIEWS, optimized
 from fastnn.table import table
 from fastnn.trace import Instruction, Value
 
 LINE = 64  # bytes of a cache line, where every value begins
-
-VIEWS = {"reshape", "stop_gradient"}  # the same elements in the same memory
 
 Step: TypeAlias = Callable[[], object]
 

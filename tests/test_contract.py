@@ -49,6 +49,14 @@ WRONG_TYPE = {
     "gather complex": lambda: _kernels.gather(X.astype(complex), ROWS, X.copy()),
     "gather longdouble": lambda: _kernels.gather(X.astype(np.longdouble), ROWS, X.copy()),
     "gather out": lambda: _kernels.gather(X, ROWS, X.astype(int)),
+    "sum_rows int": lambda: _kernels.sum_rows(np.ones(3, int)),
+    "argmax_rows out": lambda: _kernels.argmax_rows(X, out=np.empty(3, np.int32)),
+    "hits list": lambda: _kernels.hits(X, [0, 0, 0]),
+    "hits labels": lambda: _kernels.hits(X, ROWS),
+    "labels list": lambda: _kernels.labels([0], 3, ROWS.copy()),
+    "labels complex": lambda: _kernels.labels(ROWS.astype(complex), 3, ROWS.copy()),
+    "labels classes": lambda: _kernels.labels(ROWS, 3.5, ROWS.copy()),
+    "labels out": lambda: _kernels.labels(ROWS, 3, ROWS.astype(np.int32)),
     "rate": lambda: _kernels.sgd(X.copy(), X, "fast"),
 }
 
@@ -114,6 +122,26 @@ WRONG_VALUE = {
         lambda: _kernels.gather(X, np.arange(6)[::2], X.copy()),
         "rows must be aligned",
     ),
+    "sum_rows number": (lambda: _kernels.sum_rows(np.array(1.0)), "at least one axis"),
+    "sum_rows out": (lambda: _kernels.sum_rows(X, out=X[0].copy()), r"the result has shape \(3,\)"),
+    "max_rows of none": (lambda: _kernels.max_rows(np.ones((3, 0))), "at least one element"),
+    "min_rows of none": (lambda: _kernels.min_rows(np.ones((3, 0))), "at least one element"),
+    "argmax_rows of none": (
+        lambda: _kernels.argmax_rows(np.ones((3, 0))),
+        r"x has shape \(3, 0\); its last axis must have at least one element",
+    ),
+    "hits of none": (lambda: _kernels.hits(np.ones((3, 0)), np.ones(3)), "at least one element"),
+    "hits shape": (
+        lambda: _kernels.hits(X, X[:2, 0]),
+        r"labels has shape \(2,\); it must be that of x without its last axis, \(3,\)",
+    ),
+    "converted labels high": (
+        lambda: _kernels.labels(ROWS.astype(np.uint8), 2, ROWS.copy()),
+        r"x\[0\] is 2; 2 classes are numbered by the whole numbers 0 to 1",
+    ),
+    "labels layout": (lambda: _kernels.labels(np.arange(6)[::2], 9, ROWS.copy()), "x must be alig"),
+    "labels out": (lambda: _kernels.labels(ROWS, 3, np.empty(4, int)), r"out has shape \(4,\)"),
+    "labels classes": (lambda: _kernels.labels(ROWS, -1, ROWS.copy()), "classes is -1; it must be"),
     "gradient shape": (lambda: _kernels.sgd(X.copy(), X[0], 0.1), r"g has shape \(4,\)"),
     "slot shape": (lambda: _kernels.adagrad(X.copy(), X[0].copy(), X, 0.1, 1.0), "accumulator"),
 }
@@ -230,6 +258,13 @@ OVERLAPS = {
     "chain, a row": lambda: _kernels.chain(
         [("add", 0, 1)], [np.ones((5, 10), "f4"), MEMORY[:10]], MEMORY[:50].reshape(5, 10)
     ),
+    "sum_rows": lambda: _kernels.sum_rows(MEMORY.reshape(10, 10), out=MEMORY[:10]),
+    "max_rows": lambda: _kernels.max_rows(MEMORY.reshape(10, 10), out=MEMORY[90:]),
+    "argmax_rows": lambda: _kernels.argmax_rows(
+        LABELS.view(np.float64).reshape(4, 4), out=LABELS[:4]
+    ),
+    "hits": lambda: _kernels.hits(np.ones((4, 4), np.float32), MEMORY[:4], out=MEMORY[1:5]),
+    "labels": lambda: _kernels.labels(LABELS, 3, LABELS),
     "matmul": lambda: _kernels.matmul(
         MEMORY[:9].reshape(3, 3), MEMORY[9:18].reshape(3, 3), out=MEMORY[:9].reshape(3, 3)
     ),

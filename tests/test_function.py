@@ -211,7 +211,7 @@ def test_describe_shows_fusion_and_times():
         "relu",
         "copy",
     ]
-    assert [line.split()[1] for line in runs.splitlines()[2:]] == ["dense", "copy"]
+    assert [line.split()[1] for line in runs.splitlines()[2:]] == ["dense"]
     assert runs.splitlines()[0].endswith("us")
     assert memory.endswith("bytes of memory for all values, variables and constants apart")
 

@@ -493,6 +493,8 @@ def test_levels_agree_bit_for_bit(dtype, rng):
         rows += [f(x) for f in (_kernels.exp, _kernels.log, _kernels.tanh, _kernels.sigmoid)]
         rows += [_kernels.tanh_grad(g, x), _kernels.sigmoid_grad(g, x)]
         rows += [_kernels.dropout(x, 0.5, 1, 2)]
+        rows += [_kernels.sum_rows(a) for a in (x, x.reshape(-1), narrow)]
+        rows += [_kernels.max_rows(x), _kernels.min_rows(narrow), _kernels.argmax_rows(x)]
         rows += [_kernels.chain([("tanh", 0), ("divide", 2, 1)], [x, g[0]], np.empty_like(x))]
         return [a.tobytes() for a in (w, v, *products, *rows)]
 

@@ -56,8 +56,8 @@ def test_dead_code_goes_and_updates_stay():
 
 
 def test_bias_and_relu_go_into_the_product():
-    assert after(lambda x: fastnn.relu(x @ W + B), (2, 3)) == ["dense", "copy"]
-    assert after(lambda x: fastnn.relu(fastnn.dense(x, W, B)), (2, 3)) == ["dense", "copy"]
+    assert after(lambda x: fastnn.relu(x @ W + B), (2, 3)) == ["dense"]
+    assert after(lambda x: fastnn.relu(fastnn.dense(x, W, B)), (2, 3)) == ["dense"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_mask_of_relu_goes_into_the_product():
             y = fastnn.relu(x) @ W
         return tape.gradient(y, x, dy)
 
-    assert after(f, (2, 3), (2, 4)) == ["relu", "masked_matmul", "copy"]
+    assert after(f, (2, 3), (2, 4)) == ["relu", "masked_matmul"]
 
 
 def test_an_update_goes_into_the_product():
@@ -121,11 +121,11 @@ def test_a_product_does_not_move_behind_an_update_of_what_it_reads():
 
 
 def test_chains():
-    assert after(lambda x: fastnn.exp(-x) * 2 + x, (5,)) == ["negative exp multiply add copy"]
-    assert after(lambda x: [(y := -x), fastnn.exp(y)], (5,)) == ["negative", "copy", "exp copy"]
-    assert after(lambda x: fastnn.where(x > 1, x, 0.0), (5,)) == ["greater where copy"]
+    assert after(lambda x: fastnn.exp(-x) * 2 + x, (5,)) == ["negative exp multiply add"]
+    assert after(lambda x: [(y := -x), fastnn.exp(y)], (5,)) == ["negative", "copy", "exp"]
+    assert after(lambda x: fastnn.where(x > 1, x, 0.0), (5,)) == ["greater where"]
     assert after(lambda x: B.assign_sub(0.1 * x), (4,)) == ["multiply subtract"]
-    assert after(lambda x: fastnn.sin(-x), (5,)) == ["negative", "sin", "copy"]
+    assert after(lambda x: fastnn.sin(-x), (5,)) == ["negative", "sin"]
 
 
 def test_a_chain_too_long_is_cut():
@@ -136,7 +136,7 @@ def test_a_chain_too_long_is_cut():
 
     found = after(f, (5,))
     assert len(found) > 1
-    assert sum(len(name.split()) for name in found) == 81
+    assert sum(len(name.split()) for name in found) == 80
 
 
 def test_old_values_are_copied_only_if_they_are_used():

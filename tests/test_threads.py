@@ -31,6 +31,19 @@ def updated(kernel, arrays, g, *numbers):
     return arrays
 
 
+def picked(x):
+    out = np.empty_like(x)
+    _kernels.pick(x, np.arange(len(x))[::-1].copy(), out)
+    return out
+
+
+def picked_rows(x):
+    rows = _kernels.compress(x)
+    out = rows.buffer(len(x))
+    _kernels.pick_rows(rows, np.arange(len(x))[::-1].copy(), out)
+    return out.dense()
+
+
 def cross_entropy(x, labels, dloss):
     dlogits = np.empty_like(x)
     return [_kernels.softmax_cross_entropy(x, labels, dlogits, dloss), dlogits]
@@ -64,6 +77,16 @@ def chains(x, y):
     yield _kernels.chain([("less", 0, 1)], [x, y[0]], np.empty(x.shape, bool))
 
 
+def as_labels(x):
+    """Of good ones, and the message about the first of many that are bad."""
+    places = np.arange(x.size) % 7
+    yield _kernels.labels(places.astype(x.dtype), 7, np.empty_like(places))
+    places[[70_000, 299_000]] = 7
+    with pytest.raises(ValueError, match=r"^x\[70000\] is 7") as error:
+        _kernels.labels(places, 7, np.empty_like(places))
+    yield np.array(str(error.value))
+
+
 # Each kernel on matrices x and y of random numbers.
 KERNELS = {
     "relu": lambda x, y: [_kernels.relu(x)],
@@ -78,12 +101,20 @@ KERNELS = {
     "gather": lambda x, y: [_kernels.gather(y, np.arange(M)[::-1].copy(), np.empty_like(x), 0.5)],
     "add": lambda x, y: [_kernels.add(x, y), _kernels.add(x, y[0])],
     "chain": chains,
+    "sum_rows": lambda x, y: [_kernels.sum_rows(x), _kernels.sum_rows(x.reshape(2, -1))],
+    "max_rows": lambda x, y: [_kernels.max_rows(x)],
+    "min_rows": lambda x, y: [_kernels.min_rows(x)],
+    "argmax_rows": lambda x, y: [_kernels.argmax_rows(x)],
+    "hits": lambda x, y: [_kernels.hits(x, (np.arange(M) % N).astype(x.dtype))],
+    "labels": lambda x, y: as_labels(x),
     "add_grad": lambda x, y: [_kernels.add_grad(x), _kernels.add_grad(x.T)],
     "matmul": lambda x, y: products(np.random.default_rng(0), x.dtype),
     "compress": compressed,
     "softmax": lambda x, y: [_kernels.softmax(x)],
     "softmax_grad": lambda x, y: [_kernels.softmax_grad(x, y)],
     "softmax_cross_entropy": lambda x, y: cross_entropy(x, np.arange(M) % N, y[:, 0]),
+    "pick": lambda x, y: [picked(x)],
+    "pick_rows": lambda x, y: [picked_rows(x)],
     "sgd": lambda x, y: updated(_kernels.sgd, [x], y, 0.1),
     "momentum": lambda x, y: updated(_kernels.momentum, [x, y], y, 0.1, 0.9, True),
     "adagrad": lambda x, y: updated(_kernels.adagrad, [x, y * y], y, 0.1, 1e-7),
@@ -94,8 +125,11 @@ KERNELS = {
 
 def test_every_kernel_is_here():
     levels, threads = {"isa", "isas", "set_isa"}, {"threads", "set_threads", "processors"}
-    compressed, chains = {"CompressedRows", "from_csr"}, {"CHAIN_OPS", "chain_fits"}
-    others = levels | threads | compressed | chains | {"np", "os"}
+    compressed = {"CompressedRows", "from_csr", "LONGEST_ACCUMULATED"}
+    chains = {"CHAIN_OPS", "CHAIN_STEPS", "CHAIN_INPUTS", "chain_fits"}
+    programs = {"Program", "NotRecorded", "Cursor", "settings", "read_next", "write_next"}
+    of_one_number = {"count_up", "accumulate", "adam_rate"}
+    others = levels | threads | compressed | chains | programs | of_one_number | {"np", "os"}
     assert KERNELS.keys() == {n for n in vars(_kernels) if n[0] != "_"} - others
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from fastnn import _kernels
 from fastnn.arrays import Array, Shape, to_shape
-from fastnn.ops.core import Call, Gradients, Primitive, computable, floating, primitive
+from fastnn.ops.core import COMPUTED_IN, Call, Gradients, Primitive, computable, floating, primitive
 from fastnn.ops.shaping import reshape
 from fastnn.tensor import Tensor, TensorLike, convert
 
@@ -39,11 +39,31 @@ def _kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
-@primitive
-def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-    if axes and axes == tuple(range(x.ndim - 1)) and not keepdims and x.dtype.kind == "f":
-        return _kernels.add_grad(x)
-    return np.asarray(np.sum(x, axis=axes, keepdims=keepdims))
+def _reduce(
+    kernel: Callable[[Array, Array | None], Array],
+    function: Callable[..., Array],
+    x: Array,
+    axes: tuple[int, ...],
+    keepdims: bool,
+    out: Array | None,
+) -> Array:
+    """By the kernel, which reduces rows, where `axes` are the last ones; else by NumPy."""
+    first = x.ndim - len(axes)
+    if not axes or min(axes) < first or x.dtype not in COMPUTED_IN:
+        if out is not None:
+            raise _kernels.NotRecorded(f"axes {axes} of {x.shape}")
+        return np.asarray(function(x, axis=axes, keepdims=keepdims))
+    left = x.shape[:first]
+    rows = x.reshape(*left, math.prod(x.shape[first:]))
+    result = kernel(rows, None if out is None else out.reshape(left))
+    return result.reshape(_kept(x.shape, axes)) if keepdims else result
+
+
+@primitive(kernel=True)
+def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool, out: Array | None = None) -> Array:
+    if axes and axes == tuple(range(x.ndim - 1)) and not keepdims and x.dtype in COMPUTED_IN:
+        return _kernels.add_grad(x, out)
+    return _reduce(_kernels.sum_rows, np.sum, x, axes, keepdims, out)
 
 
 @_reduce_sum.gradient
@@ -63,19 +83,33 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (sum_to(dy, x.shape),)
 
 
-@primitive
-def _reduce_max(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-    return np.asarray(np.max(x, axis=axes, keepdims=keepdims))
+@primitive(kernel=True)
+def _reduce_max(x: Array, axes: tuple[int, ...], keepdims: bool, out: Array | None = None) -> Array:
+    return _reduce(_kernels.max_rows, np.max, x, axes, keepdims, out)
 
 
-@primitive
-def _reduce_min(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-    return np.asarray(np.min(x, axis=axes, keepdims=keepdims))
+@primitive(kernel=True)
+def _reduce_min(x: Array, axes: tuple[int, ...], keepdims: bool, out: Array | None = None) -> Array:
+    return _reduce(_kernels.min_rows, np.min, x, axes, keepdims, out)
 
 
-@primitive
-def _argmax(x: Array, axis: int) -> Array:
+@primitive(kernel=True)
+def _argmax(x: Array, axis: int, out: Array | None = None) -> Array:
+    if axis == x.ndim - 1 and x.dtype in COMPUTED_IN:
+        return _kernels.argmax_rows(x, out)
+    if out is not None:
+        raise _kernels.NotRecorded(f"axis {axis} of {x.shape}")
     return np.asarray(np.argmax(x, axis=axis))
+
+
+@primitive(kernel=True)
+def _hits(x: Array, labels: Array, out: Array | None = None) -> Array:
+    return _kernels.hits(x, labels, out)
+
+
+def hits(x: Tensor, labels: TensorLike) -> Tensor:
+    """1 where the first largest element of a row of x, (..., n), is that of the label, else 0."""
+    return _hits(x, convert(labels, x.dtype))
 
 
 def _share_among_equals(call: Call, dy: Tensor) -> Gradients:

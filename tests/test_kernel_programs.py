@@ -1,0 +1,167 @@
+"""Programs at the door: what they record, and the small kernels that carry on from run to run."""
+
+import numpy as np
+import pytest
+
+from fastnn import _kernels
+
+
+def recorded(*calls):
+    program = _kernels.Program()
+    program.start()
+    try:
+        for call in calls:
+            call()
+    finally:
+        program.stop()
+    return program
+
+
+def test_a_program_repeats_its_calls_on_what_is_in_the_arrays(isa, rng):
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 4), (4, 3)))
+    y, z = np.zeros((5, 3), np.float32), np.zeros((5, 3), np.float32)
+    program = recorded(
+        lambda: _kernels.matmul(x, w, out=y, relu=True), lambda: _kernels.exp(y, out=z)
+    )
+    assert len(program) == 2
+    assert not y.any()  # nothing was done yet
+    for _ in range(3):
+        x[...] = rng.standard_normal(x.shape)
+        assert program.run() == 1
+        np.testing.assert_array_equal(z, _kernels.exp(_kernels.matmul(x, w, relu=True)))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: _kernels.relu(np.ones(3)),  # a result of its own
+        lambda: _kernels.relu(np.ones(6)[::2], np.ones(3)),  # a copy
+        lambda: _kernels.compress(np.eye(3)).dense(),
+        lambda: _kernels.matmul(
+            np.ones((1, 1000)), np.ones((1000, 1)), out=np.ones((1, 1)), accumulate=True
+        ),
+    ],
+)
+def test_what_takes_memory_of_its_own_is_not_recorded(call):
+    program = _kernels.Program()
+    program.start()
+    try:
+        with pytest.raises(_kernels.NotRecorded):
+            call()
+    finally:
+        program.stop()
+    call()
+
+
+def test_recordings_do_not_nest():
+    first, second = _kernels.Program(), _kernels.Program()
+    first.start()
+    try:
+        with pytest.raises(RuntimeError, match="recorded already"):
+            second.start()
+    finally:
+        first.stop()
+
+
+def test_cursors_and_sums_go_on():
+    data = np.arange(12, dtype=np.int64)
+    three, total, count = np.zeros(3, np.int64), np.zeros(()), np.zeros((), np.int64)
+    value = np.full((), 0.5, np.float32)
+    copies = np.zeros(12, np.int64)
+    source, sink = _kernels.Cursor(), _kernels.Cursor()
+    source.move_to(data)
+    sink.move_to(copies)
+    program = recorded(
+        lambda: _kernels.read_next(source, three),
+        lambda: _kernels.write_next(three, sink),
+        lambda: _kernels.accumulate(total, value, 3.0),
+        lambda: _kernels.count_up(count),
+    )
+    assert program.run(4) == 4
+    np.testing.assert_array_equal(copies, data)
+    np.testing.assert_array_equal(three, [9, 10, 11])
+    assert (float(total), int(count)) == (6.0, 4)
+    source.move_to(data, 2)
+    _kernels.read_next(source, three)
+    np.testing.assert_array_equal(three, [2, 3, 4])
+    source.move_to(data, 10)
+    with pytest.raises(ValueError, match="bytes are left behind the cursor"):
+        _kernels.read_next(source, three)
+    with pytest.raises(ValueError, match="no place 13"):
+        source.move_to(data, 13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int16", "bool"])
+@pytest.mark.parametrize("shape", [(7,), (7, 3), (7, 0), (7, 2, 2)])
+def test_pick(shape, dtype, rng):
+    x = rng.integers(0, 2, shape).astype(dtype)
+    rows = np.array([6, 0, 0, 3])
+    out = np.zeros((4, *shape[1:]), dtype)
+    _kernels.pick(x, rows, out)
+    np.testing.assert_array_equal(out, x[rows])
+    with pytest.raises(ValueError, match=r"rows\[1\] is 7"):
+        _kernels.pick(x, np.array([0, 7, 1, 1]), out)
+
+
+def test_a_program_stops_at_a_label_that_is_no_class():
+    labels, classes = np.array([0, 1, 2]), np.zeros(3, np.int64)
+    count = np.zeros((), np.int64)
+    program = recorded(
+        lambda: _kernels.labels(labels, 3, classes), lambda: _kernels.count_up(count)
+    )
+    assert (program.run(5), program.failed, int(count)) == (5, False, 5)
+    labels[1] = 3
+    assert (program.run(5), program.failed, int(count)) == (0, True, 5)
+    labels[1] = 0
+    assert (program.run(5), program.failed, int(count)) == (5, False, 10)
+
+
+def test_a_program_gives_way_when_its_time_is_over():
+    count = np.zeros((), np.int64)
+    program = recorded(lambda: _kernels.count_up(count))
+    assert program.run(10, seconds=0.0) == 1
+    assert int(count) == 1
+
+
+def test_rates_are_read_when_the_kernel_runs(dtype):
+    w, g = np.ones(4, dtype), np.ones(4, dtype)
+    rate, step = np.array(0.5), np.array(1)
+    program = recorded(lambda: _kernels.sgd(w, g, rate))
+    program.run()
+    rate[...] = 0.25
+    program.run()
+    np.testing.assert_array_equal(w, 0.25)
+    alpha = _kernels.adam_rate(0.1, step, 0.9, 0.999)
+    assert float(alpha) == pytest.approx(0.1 * np.sqrt(1 - 0.999) / (1 - 0.9))
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("bad", [None, np.inf, np.nan])
+def test_compressed_rows_in_a_program(accumulate, bad, dtype, isa, rng):
+    """Run after run with other rows; with all elements where the other operand is not finite."""
+    x = (rng.standard_normal((40, 60)) * (rng.random((40, 60)) < 0.2)).astype(dtype)
+    data = _kernels.compress(x)
+    batch, rows = data.buffer(8), np.arange(8)
+    w, rate = rng.standard_normal((60, 33)).astype(dtype), np.array(0.1)
+    b = rng.standard_normal((8, 33)).astype(dtype)
+    out = np.zeros((8, 33), dtype)
+
+    def product():
+        if accumulate:
+            _kernels.matmul(batch, b, transpose_a=True, out=w, accumulate=True, rate=rate)
+        else:
+            _kernels.matmul(batch, w, out=out)
+
+    program = recorded(lambda: _kernels.pick_rows(data, rows, batch), product)
+    for run in range(4):
+        rows[...] = rng.permutation(40)[:8]
+        if run == 2 and bad is not None:
+            (b if accumulate else w)[3, 5] = bad
+        before = w.copy()
+        program.run()
+        dense = x[rows]
+        if accumulate:
+            _kernels.matmul(dense, b, transpose_a=True, out=before, accumulate=True, alpha=-0.1)
+            np.testing.assert_array_equal(w, before)
+        else:
+            np.testing.assert_array_equal(out, _kernels.matmul(dense, w))
