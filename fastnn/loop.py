@@ -6,6 +6,7 @@ speed alone.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
@@ -175,10 +176,15 @@ class CompiledLoop:
         self.data: dict[str, Array] = {}
         self.sums: dict[str, Array] = {}
         self._batches: dict[int, _Batch] = {}
+        self._lock = threading.Lock()  # programs serve one thread at a time
         self._batch(x, y, min(size, len(x)))
 
     def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
         """One pass."""
+        with self._lock:
+            return self._run(x, y, order, advance)
+
+    def _run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
         sizes = [self._size] * (len(order) // self._size)
         if len(order) % self._size:
             sizes.append(len(order) % self._size)

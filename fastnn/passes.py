@@ -83,6 +83,38 @@ def without_dead(instructions: list[Instruction], results: Sequence[Value]) -> l
     return kept[::-1]
 
 
+def without_repeats(instructions: list[Instruction], results: Sequence[Value]) -> list[Instruction]:
+    """Compute once what is asked for several times: the same op of the same values."""
+    first: dict[Any, Instruction] = {}
+    made: list[Instruction] = []
+    instead: dict[int, Value] = {}
+    wanted = set(map(id, results))
+    for instruction in instructions:
+        inputs = tuple(instead.get(id(x), x) for x in instruction.inputs)
+        instruction = instruction._replace(inputs=inputs)
+        attributes = tuple(map(_comparable, instruction.attributes.items()))
+        key = (instruction.op, *map(id, inputs), attributes)
+        if isinstance(instruction.op, Update) or id(instruction.outputs[0]) in wanted:
+            made.append(instruction)
+        elif key in first:
+            outputs = zip(instruction.outputs, first[key].outputs, strict=True)
+            instead.update((id(y), earlier) for y, earlier in outputs)
+        else:
+            first[key] = instruction
+            made.append(instruction)
+    return made
+
+
+def _comparable(attribute: tuple[str, Any]) -> Any:
+    """The attribute, or what tells it from all others if it cannot be compared quickly."""
+    name, value = attribute
+    try:
+        hash(value)
+    except TypeError:
+        return name, id(value)
+    return attribute
+
+
 def with_old_values(instructions: list[Instruction], results: Sequence[Value]) -> list[Instruction]:
     """Copy a variable before an update if its old values are used afterwards."""
     made: list[Instruction] = []
@@ -352,6 +384,7 @@ def _primitive(name: str) -> Primitive:
 
 PASSES: list[Pass] = [
     without_dead,
+    without_repeats,
     _each(_copy_into_maker),
     _each(_bias_into_product),
     _each(_relu_into_dense),

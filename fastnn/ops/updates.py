@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fastnn import _kernels
 from fastnn.arrays import Array
-from fastnn.ops.core import Update, update
+from fastnn.ops.core import Update, primitive, update
 from fastnn.tensor import Index, Tensor, Variable, assignments
 
 
@@ -69,19 +69,24 @@ def _rmsprop(
     _kernels.rmsprop(w, velocity, g, learning_rate, rho, epsilon)
 
 
+@primitive(kernel=True)
+def _adam_rate(
+    learning_rate: Array, step: Array, beta_1: float, beta_2: float, out: Array | None = None
+) -> Array:
+    return _kernels.adam_rate(learning_rate, step, beta_1, beta_2, out)
+
+
 @update(kernel=True)
-def _adam(  # the arrays come by position
+def _adam(
     w: Array,
     momentum: Array,
     velocity: Array,
     g: Array,
-    learning_rate: Array,
-    step: Array,
+    alpha: Array,
     beta_1: float,
     beta_2: float,
     epsilon: float,
 ) -> None:
-    alpha = _kernels.adam_rate(learning_rate, step, beta_1, beta_2)
     _kernels.adam(w, momentum, velocity, g, alpha, beta_1, beta_2, epsilon)
 
 
@@ -139,12 +144,6 @@ def adam(
     w -= alpha * momentum / (sqrt(velocity) + epsilon), with alpha = learning_rate *
     sqrt(1 - beta_2^t) / (1 - beta_1^t) at step t = 1, 2, ...
     """
-    _adam(
-        (w, momentum, velocity),
-        g,
-        learning_rate.value,
-        step.value,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        epsilon=epsilon,
-    )
+    betas = {"beta_1": beta_1, "beta_2": beta_2}
+    alpha = _adam_rate(learning_rate.value, step.value, **betas)
+    _adam((w, momentum, velocity), g, alpha, epsilon=epsilon, **betas)

@@ -1,0 +1,168 @@
+"""Passes over a data set in C: what is kept from one to the next, what stops them, what warns."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Sequential, layers, losses, optimizers
+
+
+def compiled(units=3, **options):
+    model = Sequential([layers.Dense(8, "relu"), layers.Dense(units)])
+    model.compile(**{"optimizer": optimizers.SGD(0.1), "loss": "mse", **options})
+    return model
+
+
+def data(n=40, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((n, 4)).astype(np.float32), rng.random((n, 3)).astype(np.float32)
+
+
+def eager(model, x):
+    return model(x).numpy()
+
+
+def test_a_pass_reads_the_data_that_it_is_given():
+    model = compiled()
+    (x, y), (other, _) = data(), data(seed=1)
+    first, second = model.predict(x), model.predict(other)
+    np.testing.assert_array_equal(first, eager(model, x))
+    np.testing.assert_array_equal(second, eager(model, other))
+    x[...] = other
+    np.testing.assert_array_equal(model.predict(x), second)
+    for size in (1, 7, 40):
+        np.testing.assert_array_equal(model.predict(other, batch_size=size), second)
+    assert model.evaluate(x, y, verbose=0) == model.evaluate(other.astype(float), y, verbose=0)
+
+
+def test_weights_and_the_learning_rate_are_read_anew():
+    model, (x, y) = compiled(), data()
+    model.fit(x, y, verbose=0)
+    model.layers[1].bias.assign([7.0, 8.0, 9.0])
+    np.testing.assert_array_equal(model.predict(x), eager(model, x))
+    model.optimizer.learning_rate = 1e-30
+    before = model.predict(x)
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(model.predict(x), before)
+
+
+def test_layers_and_trainable_are_looked_at_anew():
+    model, (x, y) = compiled(), data()
+    model.fit(x, y, verbose=0)
+    model.predict(x)
+    model.layers[0].trainable = False
+    before = model.layers[0].kernel.numpy()
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].kernel, before)
+    model.add(layers.Dense(2))
+    assert model.predict(x).shape == (40, 2)
+    model.pop()
+    assert model.predict(x).shape == (40, 3)
+
+
+def test_a_tensor_read_before_training_keeps_its_values():
+    model, (x, y) = compiled(), data()
+    model(x)
+    read = model.layers[0].kernel.value
+    values = read.numpy()
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(read, values)
+    assert (model.layers[0].kernel.numpy() != values).any()
+
+
+def test_what_cannot_be_compiled_runs_op_by_op_after_one_warning():
+    def looking(y_true, y_pred):
+        assert np.isfinite(y_pred.numpy()).all()
+        return losses.mean_squared_error(y_true, y_pred)
+
+    x, y = data()
+    fastnn.utils.set_random_seed(1)
+    model = compiled(loss=looking)
+    with pytest.warns(UserWarning, match=r"runs op by op.*line \d+ of .*test_loop.py") as warned:
+        first = model.fit(x, y, epochs=2, verbose=0).history
+    model.fit(x, y, verbose=0)  # a warning would be an error here
+    assert len(warned) == 1
+    fastnn.utils.set_random_seed(1)
+    assert compiled(loss=looking, run_eagerly=True).fit(x, y, epochs=2, verbose=0).history == first
+
+
+def test_describe_shows_the_step_and_changes_nothing():
+    model, (x, y) = compiled(optimizer="adam"), data()
+    model(x)
+    before = [w.numpy() for w in (*model.weights, *model.optimizer.variables)]
+    recorded, runs, _ = model.describe(x, y, batch_size=16, profile=True).split("\n\n")
+    assert "mean" not in recorded  # it is made of a sum and a division
+    assert "Python" not in runs
+    after = [w.numpy() for w in (*model.weights, *model.optimizer.variables)][: len(before)]
+    for a, b in zip(after, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_threads_may_predict_with_one_model():
+    model = compiled()
+    sets = [data(seed=n)[0] for n in range(4)]
+    expected = [eager(model, x) for x in sets]
+    wrong = []
+
+    def ask(n):
+        wrong.extend(n for _ in range(100) if (model.predict(sets[n]) != expected[n]).any())
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_python_runs_on_while_a_pass_is_in_c():
+    model = compiled()
+    x, y = data(20_000)
+    model.fit(x[:32], y[:32], verbose=0)
+    finished, steps = threading.Event(), 0
+
+    def train():
+        model.fit(x, y, epochs=20, verbose=0)
+        finished.set()
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    while not finished.is_set():
+        steps += 1
+        time.sleep(0.001)
+    thread.join()
+    assert steps > 10
+
+
+INTERRUPTED = """
+import numpy as np
+import fastnn
+from fastnn import layers
+
+x = np.random.default_rng(0).random((100_000, 64)).astype(np.float32)
+model = fastnn.Sequential([layers.Dense(64, "relu"), layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(x[:64], x[:64, :1], verbose=0)
+print("begun", flush=True)
+try:
+    model.fit(x, x[:, :1], epochs=1000, verbose=0)
+except KeyboardInterrupt:
+    print("stopped", np.isfinite(model.predict(x[:1])).all())
+"""
+
+
+def test_ctrl_c_stops_a_pass():
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert out == "stopped True\n"
