@@ -335,7 +335,11 @@ def add_grad(dy, out=None):
 
 
 cdef int clear(cnp.ndarray x) except -1:
-    cdef fn_clear_args g = fn_clear_args(cnp.PyArray_DATA(x), cnp.PyArray_NBYTES(x))
+    return clear_memory(cnp.PyArray_DATA(x), cnp.PyArray_NBYTES(x))
+
+
+cdef int clear_memory(void *x, size_t size) except -1:
+    cdef fn_clear_args g = fn_clear_args(x, size)
     run(fn_clear, &g, sizeof(g), 1)
     return 0
 

@@ -57,6 +57,7 @@ static const fn_kernels NAME(kernels) = {
     .compress = NAME(compress),
     .transpose_compressed = NAME(transpose_compressed),
     .find_infinite = NAME(find_infinite),
+    .compress_few = NAME(compress_few),
     .gemm_scratch = GEMM_SCRATCH,
     .sparse_scratch = SPARSE_SCRATCH,
     .sparse_strip = SPARSE_STRIP,

@@ -128,7 +128,8 @@ static inline size_t fn_block_length(size_t k)
 
 /* c = relu(alpha * a . b + bias) as above, a being compressed: the elements of its row i that are not zero
  * are values[starts[i] .. ends[i]), in the columns given there, which ascend. b is dense; where it is not
- * finite, *infinite is set and c is of no use. `product` has all but a; its transpose_a says that these rows
+ * finite, *infinite is set and c is of no use; NULL where b is known to be finite. With `accumulate`, *spoilt is
+ * set where c becomes infinite or NaN, unless it is NULL. `product` has all but a; its transpose_a says that these rows
  * are the columns of the op's a. Units are parts_down times parts_across, which is the number of strips of
  * sparse_strip columns; a part has at most FN_SPARSE_ROWS rows. */
 typedef struct fn_sparse_args {
@@ -137,6 +138,7 @@ typedef struct fn_sparse_args {
     const int32_t *columns;
     const void *values;
     int *infinite;
+    int *spoilt;
 } fn_sparse_args;
 
 enum { FN_SPARSE_ROWS = 1024 };
@@ -157,6 +159,18 @@ typedef struct fn_transpose_args {
     int32_t *columns;
     void *values;
 } fn_transpose_args;
+
+/* The m rows of x, `ldx` apart, compressed, row i from i * k on; and *whole, whether it is better to take all
+ * their elements: they are mostly not zero, or *infinite is set. One unit. */
+typedef struct fn_compress_few_args {
+    const void *x;
+    size_t m, k, ldx;
+    int64_t *starts, *ends;
+    int32_t *columns;
+    void *values;
+    const int *infinite;
+    int *whole;
+} fn_compress_few_args;
 
 typedef struct fn_finite_args {
     const void *x;
@@ -243,6 +257,7 @@ typedef struct fn_kernels {
     fn_kernel *count_nonzeros, *compress;  /* fn_compress_args */
     fn_kernel *transpose_compressed;       /* fn_transpose_args */
     fn_kernel *find_infinite;              /* fn_finite_args */
+    fn_kernel *compress_few;               /* fn_compress_few_args */
     size_t gemm_scratch, sparse_scratch, sparse_strip;
 } fn_kernels;
 

@@ -91,6 +91,7 @@ cdef extern from "fastnn.h":
         const int32_t *columns
         const void *values
         int *infinite
+        int *spoilt
 
     size_t FN_SPARSE_ROWS
 
@@ -106,6 +107,16 @@ cdef extern from "fastnn.h":
         int64_t *starts
         int32_t *columns
         void *values
+
+    ctypedef struct fn_compress_few_args:
+        const void *x
+        size_t m, k, ldx
+        int64_t *starts
+        int64_t *ends
+        int32_t *columns
+        void *values
+        const int *infinite
+        int *whole
 
     ctypedef struct fn_finite_args:
         const void *x
@@ -168,6 +179,7 @@ cdef extern from "fastnn.h":
         fn_kernel *compress
         fn_kernel *transpose_compressed
         fn_kernel *find_infinite
+        fn_kernel *compress_few
         size_t gemm_scratch, sparse_scratch, sparse_strip
 
     ctypedef struct fn_level:

@@ -21,13 +21,15 @@ cdef cnp.ndarray operand(object x, str name):
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, out=None, mask=None,
-           double alpha=1.0, accumulate=False, rate=None):
+           double alpha=1.0, accumulate=False, rate=None, infinite=None):
     """alpha times op(a) (m, k) times op(b) (k, n), plus `bias` (n,) to every row, then relu.
 
     a may be CompressedRows. op is the transpose where asked for, else nothing. Where `mask` (m, n) is
     not positive the result is 0. With `accumulate`, which goes without bias, relu and mask, the product
     is added to `out`, by a fused multiply-add with alpha. Where `rate`, an array () of float64, is given,
-    alpha is the number in it with a minus. See csrc/gemm.h for the order of the additions.
+    alpha is the number in it with a minus. `infinite`, an array () of int32, is for recorded calls: it is
+    0 as long as b, or with `accumulate` out, is finite, so that zeros of a can be left out; with
+    `accumulate` the call itself keeps it up to date. See csrc/gemm.h for the order of the additions.
     """
     cdef CompressedRows rows = a if isinstance(a, CompressedRows) else None
     cdef cnp.ndarray left = operand(a, "a") if rows is None else rows.values
@@ -46,6 +48,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
     g.rate = NULL if rate is None else number_at(rate, &own)
     measure(&g, a, b, left if rows is None else rows, right)
     cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>g.m, <cnp.npy_intp>g.n]
+    if infinite is not None and rows is None and (g.transpose_a or g.transpose_b or g.accumulate):
+        raise ValueError("infinite goes with compressed rows, or with a and b as they are")
     if g.accumulate and (out is None or bias is not None or g.relu or mask is not None):
         raise ValueError("accumulate needs out, and goes without bias, relu and mask")
     cdef cnp.ndarray c = output(out, 2, shape, left, "out")
@@ -67,10 +71,15 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
     g.lda = cnp.PyArray_STRIDE(left, 0) // cnp.PyArray_ITEMSIZE(left)
     g.ldb = cnp.PyArray_STRIDE(right, 0) // cnp.PyArray_ITEMSIZE(right)
     g.ldc = g.n
-    if rows is None:
+    cdef int *known = NULL
+    if infinite is not None and is_recording():
+        known = <int *>cnp.PyArray_DATA(number_array(infinite, cnp.NPY_INT32, "int32"))
+    if rows is None and known != NULL:
+        record_few(&g, left, known)
+    elif rows is None:
         multiply(kernels_for(left), &g)
     elif is_recording():
-        record_compressed(rows, &g)
+        record_compressed(rows, &g, known)
     elif not multiply_compressed(rows, &g):  # and 0 times infinity is NaN
         matmul(rows.dense(), right, transpose_a, False, bias, relu, c, mask, alpha, accumulate, rate)
     return c

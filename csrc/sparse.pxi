@@ -206,49 +206,96 @@ cdef CompressedRows transposed(CompressedRows rows):
     return result
 
 
+def all_finite(x):
+    """Whether no element of x is infinite or NaN."""
+    return is_finite(floating(x, "x"))
+
+
 cdef bint is_finite(cnp.ndarray x) except -1:
     cdef int infinite = 0
-    cdef fn_finite_args g = fn_finite_args(cnp.PyArray_DATA(x), &infinite)
-    run(kernels_for(x).find_infinite, &g, sizeof(g), cnp.PyArray_SIZE(x))
+    find_infinite(x, cnp.PyArray_DATA(x), cnp.PyArray_SIZE(x), &infinite)
     return not infinite
+
+
+cdef int find_infinite(cnp.ndarray like, const void *x, size_t size, int *infinite) except -1:
+    cdef fn_finite_args g = fn_finite_args(x, infinite)
+    run(kernels_for(like).find_infinite, &g, sizeof(g), size)
+    return 0
 
 
 cdef bint multiply_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
     """The product of g with `rows` for its a, or their transpose; False if b is not finite."""
     cdef int infinite = 0
-    multiply_rows(transposed(rows) if g.transpose_a else rows, g, &infinite)
+    multiply_rows(transposed(rows) if g.transpose_a else rows, g, &infinite, NULL)
     return not infinite
 
 
-cdef int record_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
-    """Records the same and, for when b is not finite, the product with all elements of the rows."""
-    cdef const fn_kernels *kernels = kernels_for(rows.values)
-    cdef int *infinite = <int *>recording.hold(sizeof(int))
-    cdef fn_clear_args none = fn_clear_args(infinite, sizeof(int))
-    cdef fn_finite_args b = fn_finite_args(g.b, infinite)
-    cdef fn_sparse_args s = sparse_of(rows)
-    cdef cnp.ndarray dense = recording.dense_of(rows)
-    run(fn_clear, &none, sizeof(none), 1)
-    if g.accumulate:  # then it must be known before c is changed
-        run(kernels.find_infinite, &b, sizeof(b), g.k * g.n)
+cdef int record_compressed(CompressedRows rows, fn_gemm_args *g, int *known) except -1:
+    """Records the same and, for when b is not finite, the product with all elements of the rows.
+
+    Where `known` is given it tells whether b is finite. With `accumulate` it tells so of c, before and,
+    in this case kept up to date, after.
+    """
+    cdef int *infinite = known
+    if known == NULL or g.accumulate:
+        infinite = <int *>recording.hold(sizeof(int))
+        clear_memory(infinite, sizeof(int))
+    if g.accumulate:  # then it must be seen before c is changed
+        find_infinite(rows.values, g.b, g.k * g.n, infinite)
+    if known != NULL or g.accumulate:
         recording.when, recording.when_is = infinite, 0
-    multiply_rows(transposed(rows) if g.transpose_a else rows, g, infinite)
+    multiply_rows(
+        transposed(rows) if g.transpose_a else rows, g, NULL if infinite == known else infinite,
+        known if g.accumulate else NULL)
     recording.when, recording.when_is = infinite, 1
+    record_with_zeros(rows, g)
+    if g.accumulate and known != NULL:
+        find_infinite(rows.values, g.c, g.m * g.n, known)
+    recording.when = NULL
+    return 0
+
+
+cdef int record_with_zeros(CompressedRows rows, fn_gemm_args *g) except -1:
+    """Records the product with all elements of the rows."""
+    cdef const fn_kernels *kernels = kernels_for(rows.values)
+    cdef cnp.ndarray dense = recording.dense_of(rows)
+    cdef fn_sparse_args s = sparse_of(rows)
+    cdef fn_gemm_args product = g[0]
     s.product.c = cnp.PyArray_DATA(dense)
     run(kernels.expand, &s, sizeof(s), s.product.m, s.product.k)
-    g.a, g.lda = s.product.c, s.product.k
+    product.a, product.lda = s.product.c, s.product.k
+    return multiply(kernels, &product)
+
+
+cdef int record_few(fn_gemm_args *g, cnp.ndarray like, int *infinite) except -1:
+    """Records the product of a few rows of a, without their zeros where these are many and b is finite."""
+    cdef const fn_kernels *kernels = kernels_for(like)
+    cdef cnp.npy_intp room = g.m * g.k
+    cdef CompressedRows rows = compressed(
+        empty(g.m, cnp.NPY_INT64), empty(g.m, cnp.NPY_INT64), empty(room, cnp.NPY_INT32),
+        empty(room, cnp.PyArray_TYPE(like)), g.k)
+    rows.room = room
+    cdef int *whole = <int *>recording.hold(sizeof(int))
+    cdef fn_compress_few_args few = fn_compress_few_args(
+        g.a, g.m, g.k, g.lda, <int64_t *>cnp.PyArray_DATA(rows.starts), <int64_t *>cnp.PyArray_DATA(rows.ends),
+        <int32_t *>cnp.PyArray_DATA(rows.columns), cnp.PyArray_DATA(rows.values), infinite, whole)
+    run(kernels.compress_few, &few, sizeof(few), 1, room)
+    recording.when, recording.when_is = whole, 0
+    multiply_rows(rows, g, NULL, NULL)
+    recording.when, recording.when_is = whole, 1
     multiply(kernels, g)
     recording.when = NULL
     return 0
 
 
-cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite) except -1:
-    """The product of g with `rows` for its op(a); *infinite is set where b is not finite."""
+cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite, int *spoilt) except -1:
+    """The product of g with `rows` for its op(a); *infinite is set where b is not finite, and
+    *spoilt where c is not after `accumulate`; both may be NULL, for what is known or does not matter."""
     cdef fn_sparse_args s = sparse_of(rows)
     cdef const fn_kernels *kernels = kernels_for(rows.values)
     cdef size_t work = stored(rows) * g.n
     cdef int workers = thread_limit() if work > SMALL else 1
-    s.product, s.infinite = g[0], infinite
+    s.product, s.infinite, s.spoilt = g[0], infinite, spoilt
     s.product.parts_across = (g.n + kernels.sparse_strip - 1) // kernels.sparse_strip
     s.product.parts_down = (g.m + FN_SPARSE_ROWS - 1) // FN_SPARSE_ROWS
     if work > SMALL and s.product.parts_across * s.product.parts_down < 4 * <size_t>workers:

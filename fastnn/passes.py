@@ -54,9 +54,15 @@ def _descend(
 
 @update(kernel=True)
 def _rows_descend(
-    w: Array, b: Array, learning_rate: Array, rows: _kernels.CompressedRows, transpose_a: bool
+    w: Array,
+    b: Array,
+    learning_rate: Array,
+    rows: _kernels.CompressedRows,
+    transpose_a: bool,
+    infinite: Array | None = None,
 ) -> None:
-    _kernels.matmul(rows, b, transpose_a, out=w, accumulate=True, rate=learning_rate)
+    rate = learning_rate
+    _kernels.matmul(rows, b, transpose_a, out=w, accumulate=True, rate=rate, infinite=infinite)
 
 
 @primitive(kernel=True)
@@ -291,6 +297,49 @@ def _update_into_product(graph: _Graph, i: int, sgd: Instruction) -> None:
         )
 
 
+FEW_ROWS, LARGE = (
+    4,
+    1 << 14,
+)  # a product that reads weights more often than it pays to look at zeros
+
+
+def with_known_finite(
+    instructions: list[Instruction], results: Sequence[Value]
+) -> list[Instruction]:
+    """Products leave zeros out without a look at all weights, where it is known that those are
+    finite.
+
+    It is for variables that nobody updates, and for those that only products without zeros do,
+    which see what they write.
+    """
+    updated = {
+        id(y.variable)
+        for i in instructions
+        if isinstance(i.op, Update) and i.op is not _rows_descend
+        for y in i.outputs
+    }
+    flags: dict[int, Array] = {}
+    made = []
+    for instruction in instructions:
+        w = weights_of(instruction)
+        if w is not None and w.variable is not None and id(w.variable) not in updated:
+            flag = flags.setdefault(id(w.variable), np.zeros((), np.int32))
+            attributes = instruction.attributes | {"infinite": flag}
+            instruction = instruction._replace(attributes=attributes)
+        made.append(instruction)
+    return made
+
+
+def weights_of(instruction: Instruction) -> Value | None:
+    """What a product without zeros reads, or adds to, as far as the zeros tell."""
+    if instruction.op.name in ("rows_dense", "rows_descend"):
+        return instruction.inputs[0]
+    if instruction.op.name == "dense":
+        x, w = instruction.inputs[:2]
+        return w if x.shape[0] <= FEW_ROWS and w.nbytes >= LARGE else None
+    return None
+
+
 _ORDER = {"assign": (1,), "assign_add": (0, 1), "assign_sub": (0, 1)}
 
 
@@ -391,6 +440,7 @@ PASSES: list[Pass] = [
     _each(_loss_with_gradient),
     _each(_mask_into_product),
     _each(_update_into_product),
+    with_known_finite,
     chained,
     with_old_values,
 ]

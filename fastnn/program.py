@@ -18,7 +18,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array
 from fastnn.ops.core import Primitive, Update
-from fastnn.passes import VIEWS, optimized
+from fastnn.passes import VIEWS, optimized, weights_of
 from fastnn.table import table
 from fastnn.trace import Instruction, Value
 
@@ -137,6 +137,16 @@ class Program:
                 if y.variable is not None
             }.values()
         )
+        # Of which it must be known whether they are finite, and where the program finds and keeps
+        # that.
+        flags = {
+            id(x.variable): (x.variable, i.attributes["infinite"])
+            for i in self.instructions
+            if "infinite" in i.attributes
+            for x in i.inputs
+            if x.variable is not None and x is weights_of(i)
+        }
+        self._watched = list(flags.values())
         if before is not None:
             before(self)
         for instruction in self.instructions:
@@ -183,9 +193,17 @@ class Program:
             If a label is no class. Nothing was updated in that run before the labels were looked
             at.
         """
+        for variable, infinite in self._watched:
+            infinite[...] = not variable.is_finite()
         for variable in self.variables:
-            if variable._snapshot is not None:
-                variable.mutable()
+            variable.mutable()
+        try:
+            return self._run(times, seconds)
+        finally:
+            for variable, infinite in self._watched:
+                variable.changed(finite=not infinite)
+
+    def _run(self, times: int, seconds: float) -> int:
         if len(self._segments) == 1 and isinstance(self._segments[0], _kernels.Program):
             done = self._segments[0].run(times, seconds)
             if self._segments[0].failed:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from fastnn import _kernels
 from fastnn.arrays import Array, DType, Shape, from_python, misplaced, real, to_dtype, to_shape
 from fastnn.recorders import recorders
 
@@ -275,7 +276,7 @@ class Variable(Tensor):
     array([[9., 3.]], dtype=float32)
     """
 
-    __slots__ = ("_snapshot", "name", "trainable")
+    __slots__ = ("_finite", "_snapshot", "name", "trainable")
 
     def __init__(
         self,
@@ -289,6 +290,7 @@ class Variable(Tensor):
         self.trainable = trainable
         self.name = name
         self._snapshot: weakref.ref[Tensor] | None = None
+        self._finite: bool | None = None  # None: not known since the last change
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Variable, (self.numpy(), self.trainable, None, self.name)
@@ -311,8 +313,18 @@ class Variable(Tensor):
         snapshot = self._snapshot() if self._snapshot is not None else None
         if snapshot is not None:
             snapshot._array = self._array.copy()
-        self._snapshot = None
+        self._snapshot = self._finite = None
         return self._array
+
+    def is_finite(self) -> bool:
+        """Whether all values, which are floats, are finite: remembered until they change."""
+        if self._finite is None:
+            self._finite = _kernels.all_finite(self._array)
+        return self._finite
+
+    def changed(self, finite: bool | None) -> None:
+        """Note that a program has changed the values, and whether they are known to be finite."""
+        self._finite = finite
 
     def assign(self, value: TensorLike) -> Variable:
         """Replace the values; returns the variable.

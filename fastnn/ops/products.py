@@ -67,8 +67,16 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 
 @primitive(kernel=True)
-def _dense(x: Array, kernel: Array, *bias: Array, relu: bool, out: Array | None = None) -> Array:
-    return _kernels.matmul(x, kernel, bias=bias[0] if bias else None, relu=relu, out=out)
+def _dense(
+    x: Array,
+    kernel: Array,
+    *bias: Array,
+    relu: bool,
+    infinite: Array | None = None,
+    out: Array | None = None,
+) -> Array:
+    added = bias[0] if bias else None
+    return _kernels.matmul(x, kernel, bias=added, relu=relu, infinite=infinite, out=out)
 
 
 @_dense.gradient
@@ -97,9 +105,15 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 @primitive(kernel=True)
 def _rows_dense(
-    kernel: Array, *bias: Array, rows: CompressedRows, relu: bool, out: Array | None = None
+    kernel: Array,
+    *bias: Array,
+    rows: CompressedRows,
+    relu: bool,
+    infinite: Array | None = None,
+    out: Array | None = None,
 ) -> Array:
-    return _kernels.matmul(rows, kernel, bias=bias[0] if bias else None, relu=relu, out=out)
+    added = bias[0] if bias else None
+    return _kernels.matmul(rows, kernel, bias=added, relu=relu, infinite=infinite, out=out)
 
 
 @_rows_dense.gradient
