@@ -238,10 +238,37 @@ KERNEL(count_nonzeros)
     const fn_compress_args *g = args;
     for (size_t i = begin; i < end; i++) {
         const T *x = (const T *)g->x + i * g->n;
-        int64_t count = 0;
+        uint32_t count = 0; /* of fewer than 2^31 columns */
         for (size_t j = 0; j < g->n; j++) count += x[j] != 0;
         g->starts[i] = count;
     }
+}
+
+/* Whether LANES elements are all +0. */
+INLINE int NAME(are_zeros)(const T *x)
+{
+    uint64_t words[LANES * sizeof(T) / sizeof(uint64_t)], any = 0;
+    memcpy(words, x, sizeof words);
+    UNROLL for (size_t w = 0; w < sizeof words / sizeof *words; w++) any |= words[w];
+    return any == 0;
+}
+
+/* Writes the elements of a row that are not zero, and their columns, to where there is room for `count`;
+ * returns how many they are. Zeros come in runs. Within a run of both kinds there is no branch: what is
+ * written for a zero is written over. */
+INLINE size_t NAME(compress_row)(const T *x, size_t n, T *values, int32_t *columns, size_t count)
+{
+    size_t at = 0;
+    for (size_t j = 0; at < count && j < n; j += LANES) {
+        const size_t end = n - j < LANES ? n : j + LANES;
+        if (end - j == LANES && NAME(are_zeros)(x + j)) continue;
+        for (size_t i = j; i < end && at < count; i++) {
+            values[at] = x[i];
+            columns[at] = (int32_t)i;
+            at += x[i] != 0;
+        }
+    }
+    return at;
 }
 
 /* Writes those elements and their columns from starts[i] on. */
@@ -249,17 +276,8 @@ KERNEL(compress)
 {
     const fn_compress_args *g = args;
     for (size_t i = begin; i < end; i++) {
-        const T *x = (const T *)g->x + i * g->n;
-        T *value = (T *)g->values + g->starts[i];
-        int32_t *column = g->columns + g->starts[i];
-        const int32_t *last = g->columns + g->starts[i + 1];
-        /* Without a branch: what is written for a zero is written over. */
-        for (size_t j = 0; column < last; j++) {
-            *value = x[j];
-            *column = (int32_t)j;
-            value += x[j] != 0;
-            column += x[j] != 0;
-        }
+        const size_t start = (size_t)g->starts[i], count = (size_t)g->starts[i + 1] - start;
+        NAME(compress_row)((const T *)g->x + i * g->n, g->n, (T *)g->values + start, g->columns + start, count);
     }
 }
 
@@ -321,18 +339,11 @@ KERNEL(compress_few)
     const fn_compress_few_args *g = args;
     size_t total = 0;
     for (size_t i = 0; i < g->m; i++) {
-        const T *x = (const T *)g->x + i * g->ldx;
-        T *values = (T *)g->values + i * g->k;
-        int32_t *columns = g->columns + i * g->k;
-        size_t count = 0;
-        /* Without a branch: what is written for a zero is written over. */
-        for (size_t j = 0; j < g->k; j++) {
-            values[count] = x[j];
-            columns[count] = (int32_t)j;
-            count += x[j] != 0;
-        }
-        g->starts[i] = (int64_t)(i * g->k);
-        g->ends[i] = (int64_t)(i * g->k + count);
+        const size_t start = i * g->k;
+        const size_t count = NAME(compress_row)((const T *)g->x + i * g->ldx, g->k, (T *)g->values + start,
+                                                g->columns + start, g->k);
+        g->starts[i] = (int64_t)start;
+        g->ends[i] = (int64_t)(start + count);
         total += count;
     }
     *g->whole = *g->infinite || total > g->m * g->k / 2;
