@@ -29,7 +29,7 @@
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
-#define SPARSE_VECTORS 13
+#define SPARSE_VECTORS 12
 #include "level.h"
 
 #if defined(__clang__)

@@ -1,14 +1,17 @@
 /* c = relu(alpha * a . b + bias) for a compressed a: of each row only the elements that are not zero, with
  * their columns. A multiply-add with a zero changes no sum as long as b is finite, and sums start at +0, so
- * leaving them out gives the bits of gemm.h; the order of additions is the one promised there. Whether b is
- * finite is seen while it is copied.
+ * leaving them out gives the bits of gemm.h; the order of additions is the one promised there.
  *
  * A row of c over a strip of SPARSE_VECTORS vectors lives in registers, while for each element of the row of
  * a one row of b is added to it: one load for each multiply-add, so all depends on where b lies. Loops,
  * from outside: strips; blocks of k, and in those sections of k; rows; elements. A section of the strip
  * of b is copied into a dense panel of SPARSE_PANEL bytes, which stays in the first-level cache while all
- * rows use it. Between sections the sums of a row wait in a buffer (second-level cache), and a cursor
- * tells where its next section begins.
+ * rows use it; whether b is finite is seen on the way. Between sections the sums of a row wait in a buffer
+ * (second-level cache), and a cursor tells where its next section begins. The row of c that the sums will
+ * go to is fetched while they are made.
+ *
+ * Few rows would not pay for a panel: they take those rows of b that they need from where they lie, and
+ * whether b is finite is a look of its own, which the units share.
  *
  * Short products (n <= 16 and a not transposed) are sums in LANES lanes, k modulo LANES: lanes of a row of c
  * each, in memory.
@@ -28,7 +31,10 @@
 
 #ifndef SPARSE_CHOICES
 #define SPARSE_CHOICES
-enum { SPARSE_PANEL = 44 << 10 };
+enum {
+    SPARSE_PANEL = 44 << 10,
+    SPARSE_FEW = 4 /* rows that b is not copied for */
+};
 #endif
 
 /* Whether something infinite or NaN went into the sums: 0 times a finite number is 0, else NaN. */
@@ -77,12 +83,26 @@ static int NAME(not_finite)(const T *x, size_t n)
     return NAME(is_nan)(zeros, CHAINS);
 }
 
+static void NAME(set_infinite)(const fn_sparse_args *s)
+{
+    if (s->infinite) __atomic_store_n(s->infinite, 1, __ATOMIC_RELAXED);
+}
+
+INLINE void NAME(finish_sums)(const NAME(target) t, const int vectors, const NAME(vector) *sum, T *c)
+{
+    UNROLL for (int v = 0; v < vectors; v++)
+        NAME(finish)(&t, sum[v], c + v * WIDTH, NULL, NULL, WIDTH);
+}
+
 /* The rows [i, i + m) of c over one section [p, p + k) of k, which begins or ends a block of k or not. */
 INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, size_t i, size_t m, size_t p,
-                                 size_t k, int begins, int ends, const T *panel, T *sums, int64_t *cursor,
-                                 const NAME(target) *target)
+                                 size_t k, int begins, int ends, const T *b, size_t ldb, T *sums,
+                                 int64_t *cursor, const NAME(target) *target)
 {
     const NAME(target) t = *target;
+    /* The usual ways of storing a row from its registers, known to the compiler. */
+    const NAME(target) first_block = {.first = 1, .plain = 1}, later_block = {.plain = 1};
+    const NAME(target) added = {.first = 1, .accumulate = 1, .alpha = t.alpha};
     const T *values = s->values;
     const int32_t *columns = s->columns;
     const int32_t first = (int32_t)p, limit = (int32_t)(p + k);
@@ -91,24 +111,29 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
         NAME(vector) sum[SPARSE_VECTORS];
         int64_t at = cursor[r];
         const int64_t end = s->ends[i + r];
+        if (t.accumulate && s->starts[i + r] == end) continue; /* nothing to add */
+        T *c = t.c + r * t.ldc;
+        if (ends)
+            UNROLL for (int v = 0; v < vectors; v += 64 / VECTOR_BYTES) __builtin_prefetch(c + v * WIDTH, 1);
         if (begins)
             UNROLL for (int v = 0; v < vectors; v++) sum[v] = (NAME(vector)){0};
         else
             UNROLL for (int v = 0; v < vectors; v++) sum[v] = NAME(load)(sums + v * WIDTH);
         for (; at < end && columns[at] < limit; at++) {
-            const T *row = panel + (size_t)(columns[at] - first) * width;
+            const T *row = b + (size_t)(columns[at] - first) * ldb;
             const NAME(vector) x = NAME(broadcast)(values[at]);
             UNROLL for (int v = 0; v < vectors; v++)
                 sum[v] = VECTOR_FMA(x, NAME(load)(row + v * WIDTH), sum[v]);
         }
         cursor[r] = at;
-        if (ends && t.accumulate && s->starts[i + r] == end) continue; /* nothing to add */
-        T *c = t.c + r * t.ldc;
         const T *mask = t.mask ? t.mask + r * t.ldc : NULL;
-        if (ends && t.columns == width) {
-            UNROLL for (int v = 0; v < vectors; v++)
-                NAME(finish)(&t, sum[v], c + v * WIDTH, t.bias ? t.bias + v * WIDTH : NULL,
-                             mask ? mask + v * WIDTH : NULL, WIDTH);
+        if (ends && t.columns == width && (t.plain || t.accumulate)) {
+            if (t.accumulate)
+                NAME(finish_sums)(added, vectors, sum, c);
+            else if (t.first)
+                NAME(finish_sums)(first_block, vectors, sum, c);
+            else
+                NAME(finish_sums)(later_block, vectors, sum, c);
             continue;
         }
         UNROLL for (int v = 0; v < vectors; v++) NAME(store)(sums + v * WIDTH, sum[v]);
@@ -121,10 +146,12 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
                                size_t columns, void *scratch)
 {
     const fn_gemm_args *g = &s->product;
+    const size_t width = (size_t)vectors * WIDTH;
+    const int copying = g->m > SPARSE_FEW || columns < width;
     T *panel = scratch, *sums = panel + SPARSE_STRIP * SPARSE_SECTION;
     int64_t *cursor = (int64_t *)(sums + SPARSE_STRIP * FN_SPARSE_ROWS);
     const size_t length = fn_block_length(g->k);
-    const size_t longest = SPARSE_STRIP * SPARSE_SECTION / (vectors * WIDTH);
+    const size_t longest = copying ? SPARSE_STRIP * SPARSE_SECTION / width : length;
     memcpy(cursor, s->starts + i, m * sizeof *cursor);
     size_t p = 0;
     do {
@@ -133,10 +160,10 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
         const NAME(target) t = NAME(target_at)(g, i, j, p, block, columns);
         for (size_t n = 0; n < sections; n++) {
             const size_t start = p + block * n / sections, k = p + block * (n + 1) / sections - start;
-            if (NAME(copy_section)(panel, vectors, (const T *)g->b + start * g->ldb + j, g->ldb, k, columns))
-                __atomic_store_n(s->infinite, 1, __ATOMIC_RELAXED);
-            NAME(sparse_section)(vectors, s, i, m, start, k, n == 0, n + 1 == sections, panel, sums,
-                                 cursor, &t);
+            const T *b = (const T *)g->b + start * g->ldb + j;
+            if (copying && NAME(copy_section)(panel, vectors, b, g->ldb, k, columns)) NAME(set_infinite)(s);
+            NAME(sparse_section)(vectors, s, i, m, start, k, n == 0, n + 1 == sections,
+                                 copying ? panel : b, copying ? width : g->ldb, sums, cursor, &t);
         }
         p += block;
     } while (p < g->k);
@@ -148,7 +175,6 @@ static void NAME(sparse_short)(const fn_sparse_args *s, size_t i, size_t m)
     const fn_gemm_args *g = &s->product;
     const size_t length = fn_block_length(g->k);
     const T *values = s->values, *b = g->b;
-    if (NAME(not_finite)(b, g->k * g->n)) __atomic_store_n(s->infinite, 1, __ATOMIC_RELAXED);
     for (size_t r = i; r < i + m; r++) {
         int64_t at = s->starts[r];
         if (g->accumulate && at == s->ends[r]) continue; /* nothing to add */
@@ -178,12 +204,18 @@ KERNEL(sparse_gemm)
     const fn_sparse_args *s = args;
     const fn_gemm_args *g = &s->product;
     char *scratch = (char *)g->scratch + worker * SPARSE_SCRATCH;
+    const size_t units = g->parts_down * g->parts_across;
     for (size_t unit = begin; unit < end; unit++) {
         const size_t part = unit / g->parts_across, across = unit % g->parts_across;
         const size_t i = g->m * part / g->parts_down, m = g->m * (part + 1) / g->parts_down - i;
         const size_t j = across * SPARSE_STRIP, columns = g->n - j < SPARSE_STRIP ? g->n - j : SPARSE_STRIP;
         const size_t vectors = (columns + WIDTH - 1) / WIDTH;
-        if (g->n <= SHORT_N && !g->transpose_a)
+        const int is_short = g->n <= SHORT_N && !g->transpose_a;
+        if (s->infinite && (is_short || g->m <= SPARSE_FEW)) {
+            const size_t first = g->k * unit / units, last = g->k * (unit + 1) / units;
+            if (NAME(not_finite)((const T *)g->b + first * g->n, (last - first) * g->n)) NAME(set_infinite)(s);
+        }
+        if (is_short)
             NAME(sparse_short)(s, i, m);
         else if (vectors <= 2)
             NAME(sparse_strip)(2, s, i, m, j, columns, scratch);
@@ -248,20 +280,26 @@ KERNEL(transpose_compressed)
     const fn_transpose_args *g = args;
     const fn_sparse_args *s = g->of;
     const size_t m = s->product.m, k = s->product.k;
+    const int32_t *columns = s->columns;
     const T *values = s->values;
+    int32_t *to_columns = g->columns;
     T *to = g->values;
     /* Counted two places further on, summed, and moved on as rows are filled: starts end up in place. */
     int64_t *starts = g->starts;
     memset(starts, 0, (k + 2) * sizeof *starts);
-    for (size_t i = 0; i < m; i++)
-        for (int64_t at = s->starts[i]; at < s->ends[i]; at++) starts[s->columns[at] + 2]++;
+    for (size_t i = 0; i < m; i++) {
+        const int64_t end = s->ends[i]; /* which, for all the compiler knows, a count might change */
+        for (int64_t at = s->starts[i]; at < end; at++) starts[columns[at] + 2]++;
+    }
     for (size_t p = 2; p < k + 2; p++) starts[p] += starts[p - 1];
-    for (size_t i = 0; i < m; i++)
-        for (int64_t at = s->starts[i]; at < s->ends[i]; at++) {
-            const int64_t place = starts[s->columns[at] + 1]++;
-            g->columns[place] = (int32_t)i;
+    for (size_t i = 0; i < m; i++) {
+        const int64_t end = s->ends[i];
+        for (int64_t at = s->starts[i]; at < end; at++) {
+            const int64_t place = starts[columns[at] + 1]++;
+            to_columns[place] = (int32_t)i;
             to[place] = values[at];
         }
+    }
 }
 
 /* Sets *infinite if an element is infinite or NaN. */
