@@ -128,8 +128,9 @@ static inline size_t fn_block_length(size_t k)
 
 /* c = relu(alpha * a . b + bias) as above, a being compressed: the elements of its row i that are not zero
  * are values[starts[i] .. ends[i]), in the columns given there, which ascend. b is dense; where it is not
- * finite, *infinite is set and c is of no use; NULL where b is known to be finite. With `accumulate`, *spoilt is
- * set where c becomes infinite or NaN, unless it is NULL. `product` has all but a; its transpose_a says that these rows
+ * finite, *infinite is set and c is of no use; `infinite` is NULL where b is known to be finite, and then
+ * only the rows of b that are needed are read. With `accumulate`, *spoilt is set where c becomes infinite or
+ * NaN, unless `spoilt` is NULL. `product` has all but a; its transpose_a says that these rows
  * are the columns of the op's a. Units are parts_down times parts_across, which is the number of strips of
  * sparse_strip columns; a part has at most FN_SPARSE_ROWS rows. */
 typedef struct fn_sparse_args {

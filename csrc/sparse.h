@@ -1,14 +1,17 @@
 /* c = relu(alpha * a . b + bias) for a compressed a: of each row only the elements that are not zero, with
  * their columns. A multiply-add with a zero changes no sum as long as b is finite, and sums start at +0, so
- * leaving them out gives the bits of gemm.h; the order of additions is the one promised there. Whether b is
- * finite is seen while it is copied.
+ * leaving them out gives the bits of gemm.h; the order of additions is the one promised there.
  *
  * A row of c over a strip of SPARSE_VECTORS vectors lives in registers, while for each element of the row of
  * a one row of b is added to it: one load for each multiply-add, so all depends on where b lies. Loops,
  * from outside: strips; blocks of k, and in those sections of k; rows; elements. A section of the strip
  * of b is copied into a dense panel of SPARSE_PANEL bytes, which stays in the first-level cache while all
- * rows use it. Between sections the sums of a row wait in a buffer (second-level cache), and a cursor
- * tells where its next section begins.
+ * rows use it; whether b is finite is seen on the way. Between sections the sums of a row wait in a buffer
+ * (second-level cache), and a cursor tells where its next section begins. The row of c that the sums will
+ * go to is fetched while they are made.
+ *
+ * Few rows would not pay for a panel: they take those rows of b that they need from where they lie, and
+ * whether b is finite is a look of its own, which the units share.
  *
  * Short products (n <= 16 and a not transposed) are sums in LANES lanes, k modulo LANES: lanes of a row of c
  * each, in memory.
@@ -115,7 +118,8 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
         const int64_t end = s->ends[i + r];
         if (t.accumulate && s->starts[i + r] == end) continue; /* nothing to add */
         T *c = t.c + r * t.ldc;
-        if (ends) UNROLL for (int v = 0; v < vectors; v += 2) __builtin_prefetch(c + v * WIDTH, 1);
+        if (ends)
+            UNROLL for (int v = 0; v < vectors; v += 64 / VECTOR_BYTES) __builtin_prefetch(c + v * WIDTH, 1);
         if (begins)
             UNROLL for (int v = 0; v < vectors; v++) sum[v] = (NAME(vector)){0};
         else

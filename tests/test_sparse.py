@@ -27,6 +27,8 @@ SHAPES = [
     (7, 40, 512, 0.0),
     (1500, 40, 100, 0.05),
     (1, 900, 512, 0.3),
+    (4, 900, 208, 0.3),
+    (3, 700, 64, 0.05),
     (300, 88, 100, 0.3),
     (300, 176, 50, 0.3),
 ]
@@ -120,11 +122,12 @@ def test_accumulation_leaves_rows_without_a_gradient_alone(n, transpose_a, dtype
     np.testing.assert_allclose(out[others], expected[others], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("m", [1, 3, 9])
 @pytest.mark.parametrize("n", [3, 16, 17, 100, 512])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
-def test_infinity_and_nan_in_the_right_operand(n, value, dtype, isa, rng):
+def test_infinity_and_nan_in_the_right_operand(m, n, value, dtype, isa, rng):
     """0 times infinity is NaN, as in NumPy, wherever it stands."""
-    a = sparse(rng, (9, 40), 0.3, dtype)
+    a = sparse(rng, (m, 40), 0.3, dtype)
     for transpose_a in (False, True):
         op = a.T if transpose_a else a
         for at in ((0, 0), (-1, -1), (len(op.T) // 2, n // 2)):
