@@ -132,7 +132,7 @@ static inline size_t fn_block_length(size_t k)
  * only the rows of b that are needed are read. With `accumulate`, *spoilt is set where c becomes infinite or
  * NaN, unless `spoilt` is NULL. `product` has all but a; its transpose_a says that these rows
  * are the columns of the op's a. Units are parts_down times parts_across, which is the number of strips of
- * sparse_strip columns; a part has at most FN_SPARSE_ROWS rows. */
+ * sparse_strip columns, or 1 where a k of at most FN_SPARSE_FEW is accumulated; a part has at most FN_SPARSE_ROWS rows. */
 typedef struct fn_sparse_args {
     fn_gemm_args product; /* scratch: sparse_scratch bytes for each worker */
     const int64_t *starts, *ends;
@@ -142,7 +142,8 @@ typedef struct fn_sparse_args {
     int *spoilt;
 } fn_sparse_args;
 
-enum { FN_SPARSE_ROWS = 1024 };
+/* In one part; and few enough not to copy b for, or to go through c by whole rows instead of strips. */
+enum { FN_SPARSE_ROWS = 1024, FN_SPARSE_FEW = 4 };
 
 /* The rows of x (m x n): counted into `starts`, or compressed to where `starts` (m + 1) tells. */
 typedef struct fn_compress_args {

@@ -93,7 +93,7 @@ cdef extern from "fastnn.h":
         int *infinite
         int *spoilt
 
-    size_t FN_SPARSE_ROWS
+    size_t FN_SPARSE_ROWS, FN_SPARSE_FEW
 
     ctypedef struct fn_compress_args:
         const void *x

@@ -31,10 +31,7 @@
 
 #ifndef SPARSE_CHOICES
 #define SPARSE_CHOICES
-enum {
-    SPARSE_PANEL = 44 << 10,
-    SPARSE_FEW = 4 /* rows that b is not copied for */
-};
+enum { SPARSE_PANEL = 44 << 10 };
 #endif
 
 /* Whether something infinite or NaN went into the sums: 0 times a finite number is 0, else NaN. */
@@ -154,7 +151,7 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
 {
     const fn_gemm_args *g = &s->product;
     const size_t width = (size_t)vectors * WIDTH;
-    const int copying = g->m > SPARSE_FEW || columns < width;
+    const int copying = g->m > FN_SPARSE_FEW || columns < width;
     T *panel = scratch, *sums = panel + SPARSE_STRIP * SPARSE_SECTION;
     int64_t *cursor = (int64_t *)(sums + SPARSE_STRIP * FN_SPARSE_ROWS);
     const size_t length = fn_block_length(g->k);
@@ -206,6 +203,35 @@ static void NAME(sparse_short)(const fn_sparse_args *s, size_t i, size_t m)
     }
 }
 
+/* Adds to rows [i, i + m) of c, over a k so short that b stays in the first-level cache: a row of c is gone
+ * through as a whole, and most rows, which have no element, not at all. */
+static void NAME(sparse_outer)(const fn_sparse_args *s, size_t i, size_t m)
+{
+    const fn_gemm_args *g = &s->product;
+    const T *values = s->values, alpha = NAME(target_at)(g, 0, 0, 0, g->k, g->n).alpha;
+    for (size_t r = i; r < i + m; r++) {
+        const int64_t start = s->starts[r], end = s->ends[r];
+        if (start == end) continue; /* nothing to add */
+        T *c = (T *)g->c + r * g->ldc;
+        size_t j = 0;
+        for (; j + WIDTH <= g->n; j += WIDTH) {
+            NAME(vector) sum = {0};
+            for (int64_t at = start; at < end; at++) {
+                const T *row = (const T *)g->b + (size_t)s->columns[at] * g->ldb + j;
+                sum = VECTOR_FMA(NAME(broadcast)(values[at]), NAME(load)(row), sum);
+            }
+            NAME(store)(c + j, VECTOR_FMA(NAME(broadcast)(alpha), sum, NAME(load)(c + j)));
+        }
+        for (; j < g->n; j++) {
+            T sum = 0;
+            for (int64_t at = start; at < end; at++)
+                sum = FMA(values[at], ((const T *)g->b)[(size_t)s->columns[at] * g->ldb + j], sum);
+            c[j] = FMA(alpha, sum, c[j]);
+        }
+        NAME(look_for_infinite)(s->spoilt, c, g->n);
+    }
+}
+
 /* Units are strips of parts of the rows. */
 KERNEL(sparse_gemm)
 {
@@ -219,12 +245,15 @@ KERNEL(sparse_gemm)
         const size_t j = across * SPARSE_STRIP, columns = g->n - j < SPARSE_STRIP ? g->n - j : SPARSE_STRIP;
         const size_t vectors = (columns + WIDTH - 1) / WIDTH;
         const int is_short = g->n <= SHORT_N && !g->transpose_a;
-        if (s->infinite && (is_short || g->m <= SPARSE_FEW)) {
+        const int is_outer = g->accumulate && g->k <= FN_SPARSE_FEW;
+        if (s->infinite && (is_short || is_outer || g->m <= FN_SPARSE_FEW)) {
             const size_t first = g->k * unit / units, last = g->k * (unit + 1) / units;
             if (NAME(not_finite)((const T *)g->b + first * g->n, (last - first) * g->n)) NAME(set_infinite)(s);
         }
         if (is_short)
             NAME(sparse_short)(s, i, m);
+        else if (is_outer)
+            NAME(sparse_outer)(s, i, m);
         else if (vectors <= 2)
             NAME(sparse_strip)(2, s, i, m, j, columns, scratch);
         else if (vectors <= 4)

@@ -296,7 +296,9 @@ cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite, int 
     cdef size_t work = stored(rows) * g.n
     cdef int workers = thread_limit() if work > SMALL else 1
     s.product, s.infinite, s.spoilt = g[0], infinite, spoilt
-    s.product.parts_across = (g.n + kernels.sparse_strip - 1) // kernels.sparse_strip
+    s.product.parts_across = 1
+    if not g.accumulate or g.k > FN_SPARSE_FEW:
+        s.product.parts_across = (g.n + kernels.sparse_strip - 1) // kernels.sparse_strip
     s.product.parts_down = (g.m + FN_SPARSE_ROWS - 1) // FN_SPARSE_ROWS
     if work > SMALL and s.product.parts_across * s.product.parts_down < 4 * <size_t>workers:
         s.product.parts_down = max(s.product.parts_down, min(g.m, <size_t>workers))
