@@ -6,7 +6,8 @@
  * joined together, in a tree of exchanges that leaves them side by side in one vector.
  *
  * A single column takes WIDTH rows together instead; such a product is bound by how fast a comes. Where k
- * is at most LANES every lane holds one product, and the tree is computed on vectors of columns.
+ * is at most LANES every lane holds one product, and the tree is computed on vectors of columns: such a
+ * product is over so soon that k is known to the compiler, which keeps the rows of b in registers.
  */
 
 #undef LANE_ROWS
@@ -132,51 +133,81 @@ static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t 
 
 /* A short product of at most LANES steps of k, of which each lane holds one: rows of b times elements of a,
  * added in the order of the tree. */
-INLINE NAME(vector) NAME(product)(const T *a, const T *b, size_t k, size_t l)
+INLINE NAME(vector) NAME(product)(const T *a, const NAME(vector) *b, const int k, const int l)
 {
     NAME(vector) x = {0};
-    if (l < k) x = VECTOR_FMA(NAME(broadcast)(a[l]), NAME(load)(b + l * SHORT_N), x);
+    if (l < k) x = VECTOR_FMA(NAME(broadcast)(a[l]), b[l], x);
     return x;
 }
 
+/* Columns [j, j + WIDTH) of such a product: k, a constant after inlining, vectors of b stay in registers. */
+INLINE void NAME(shallow_column)(const int k, const fn_gemm_args *g, const NAME(target) *target,
+                                 const T *rows, size_t j)
+{
+    const NAME(target) t = *target;
+    const size_t columns = g->n - j < WIDTH ? g->n - j : WIDTH;
+    const T *a = g->a, *bias = t.bias ? t.bias + j : NULL, *mask = t.mask ? t.mask + j : NULL;
+    T *c = t.c + j;
+    NAME(vector) b[LANES];
+    UNROLL for (int l = 0; l < k; l++) b[l] = NAME(load)(rows + l * SHORT_N + j);
+    for (size_t i = 0; i < g->m; i++, a += g->lda, c += t.ldc, mask += mask ? t.ldc : 0) {
+        NAME(vector) sum[2];
+        UNROLL for (int l = 0; l < 2; l++)
+        {
+            NAME(vector) part[2];
+            UNROLL for (int q = 0; q < 2; q++)
+            {
+                NAME(vector) quarter[2];
+                UNROLL for (int e = 0; e < 2; e++)
+                {
+                    const int at = l + 2 * q + 4 * e;
+                    quarter[e] = NAME(product)(a, b, k, at);
+                    if (k > 8) quarter[e] += NAME(product)(a, b, k, at + 8);
+                }
+                part[q] = quarter[0];
+                if (k > 4) part[q] += quarter[1];
+            }
+            sum[l] = part[0] + part[1];
+        }
+        NAME(finish)(&t, sum[0] + sum[1], c, bias, mask, columns);
+    }
+}
+
+#undef SHALLOW
+#define SHALLOW(k)                                                                                 \
+    case k:                                                                                        \
+        for (size_t j = 0; j < g->n; j += WIDTH) NAME(shallow_column)(k, g, &t, rows, j);          \
+        break;
+
 static void NAME(shallow_block)(const fn_gemm_args *g)
 {
-    const T *a = g->a, *b = g->b;
-    const size_t k = g->k;
+    const T *b = g->b;
     T *rows = g->scratch;
     if (g->transpose_b)
-        NAME(copy_transposed)(rows, SHORT_N, b, g->ldb, k, g->n);
+        NAME(copy_transposed)(rows, SHORT_N, b, g->ldb, g->k, g->n);
     else
-        for (size_t p = 0; p < k; p++)
+        for (size_t p = 0; p < g->k; p++)
             for (size_t j = 0; j < g->n; j += WIDTH)
                 NAME(store)(rows + p * SHORT_N + j, NAME(load_left)(b + p * g->ldb + j, g->n - j));
-    NAME(target) t = NAME(target_at)(g, 0, 0, 0, k, g->n);
-    for (size_t i = 0; i < g->m; i++, a += g->lda) {
-        for (size_t j = 0; j < g->n; j += WIDTH) {
-            NAME(vector) sum[2];
-            UNROLL for (int l = 0; l < 2; l++)
-            {
-                NAME(vector) part[2];
-                UNROLL for (int q = 0; q < 2; q++)
-                {
-                    NAME(vector) quarter[2];
-                    UNROLL for (int e = 0; e < 2; e++)
-                    {
-                        const int at = l + 2 * q + 4 * e;
-                        quarter[e] = NAME(product)(a, rows + j, k, at);
-                        if (k > 8) quarter[e] += NAME(product)(a, rows + j, k, at + 8);
-                    }
-                    part[q] = quarter[0];
-                    if (k > 4) part[q] += quarter[1];
-                }
-                sum[l] = part[0] + part[1];
-            }
-            const size_t left = g->n - j;
-            NAME(finish)(&t, sum[0] + sum[1], t.c + j, t.bias ? t.bias + j : NULL,
-                         t.mask ? t.mask + j : NULL, left < WIDTH ? left : WIDTH);
-        }
-        t.c += g->ldc;
-        if (t.mask) t.mask += g->ldc;
+    const NAME(target) t = NAME(target_at)(g, 0, 0, 0, g->k, g->n);
+    switch (g->k) {
+        SHALLOW(0)
+        SHALLOW(1)
+        SHALLOW(2)
+        SHALLOW(3)
+        SHALLOW(4)
+        SHALLOW(5)
+        SHALLOW(6)
+        SHALLOW(7)
+        SHALLOW(8)
+        SHALLOW(9)
+        SHALLOW(10)
+        SHALLOW(11)
+        SHALLOW(12)
+        SHALLOW(13)
+        SHALLOW(14)
+        SHALLOW(15)
+        SHALLOW(16)
     }
 }
 

@@ -8,57 +8,112 @@
  * A row's sums run in LANES fixed lanes, column j in lane j mod LANES, joined in a fixed tree: the same
  * bits on every level.
  *
+ * Joining the lanes of a row, to its maximum and to its sum, is a chain of steps that wait for each other, as
+ * long as the rest of a short row. So WIDTH short rows go together: their trees are computed at once, on
+ * vectors of rows, and so are their reciprocals and logarithms. A long row goes by itself, to stay in the
+ * cache.
+ *
  * A NaN anywhere in a row, or an infinite maximum (infinity - infinity), makes the sum NaN and so the
  * whole row; the maximum itself may pass a NaN by.
  */
 
-/* The largest of the lanes and of `last`. */
-INLINE T NAME(lane_max)(NAME(vector) max[LANE_VECTORS], const NAME(vector) last[LANE_VECTORS])
+#ifndef SOFTMAX_CHOICES
+#define SOFTMAX_CHOICES
+enum { TOGETHER = 256 }; /* the longest rows that are taken together */
+#endif
+
+/* How many of the rows that are left to take together. */
+INLINE size_t NAME(rows_together)(size_t left, size_t n)
 {
-    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = VECTOR_MAX(last[v], max[v]);
-    UNROLL for (int s = LANE_VECTORS / 2; s > 0; s /= 2)
-        UNROLL for (int v = 0; v < s; v++) max[v] = VECTOR_MAX(max[v + s], max[v]);
-    T lane[WIDTH];
-    NAME(store)(lane, max[0]);
-    UNROLL for (int s = WIDTH / 2; s > 0; s /= 2)
-        UNROLL for (int l = 0; l < s; l++) lane[l] = lane[l + s] > lane[l] ? lane[l + s] : lane[l];
-    return lane[0];
+    const size_t most = n <= TOGETHER ? WIDTH : 1;
+    return left < most ? left : most;
 }
 
-/* e = exp(x - max) where e is not NULL; returns the sum of these and stores the maximum. Whole lanes are
- * followed by the last, filled up with minus infinities, whose exponentials are 0. */
-INLINE T NAME(exp_sum)(T *e, T *row_max, const T *x, size_t n)
+/* The largest of each of WIDTH rows of lanes; see `sums_of`. */
+INLINE NAME(vector) NAME(largest_of)(const NAME(vector) folded[WIDTH])
 {
-    const size_t whole = n ? (n - 1) / LANES * LANES : 0;
-    NAME(vector) max[LANE_VECTORS], last[LANE_VECTORS], sum[LANE_VECTORS] = {{0}};
-    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = NAME(broadcast)(-(T)INFINITY);
-    NAME(load_lanes)(last, x + whole, n - whole, -(T)INFINITY);
+    NAME(vector) row[WIDTH];
+    UNROLL for (int i = 0; i < WIDTH; i++) row[i] = folded[i];
+    UNROLL for (int h = WIDTH / 2; h > 0; h /= 2)
+        UNROLL for (int i = 0; i < h; i++) {
+            NAME(exchange)(h, &row[i], &row[i + h]);
+            row[i] = VECTOR_MAX(row[i + h], row[i]);
+        }
+    return row[0];
+}
+
+/* The columns before the last lanes of a row, which those may fill. */
+INLINE size_t NAME(whole_lanes)(size_t n)
+{
+    return n ? (n - 1) / LANES * LANES : 0;
+}
+
+/* The largest elements of the lanes of a row, in one vector. */
+INLINE NAME(vector) NAME(row_max)(const T *x, size_t n)
+{
+    const size_t whole = NAME(whole_lanes)(n);
+    NAME(vector) max[LANE_VECTORS];
+    NAME(load_lanes)(max, x + whole, n - whole, -(T)INFINITY);
     for (size_t j = 0; j < whole; j += LANES)
         UNROLL for (int v = 0; v < LANE_VECTORS; v++)
             max[v] = VECTOR_MAX(NAME(load)(x + j + v * WIDTH), max[v]);
-    const T largest = *row_max = NAME(lane_max)(max, last);
+    UNROLL for (int s = LANE_VECTORS / 2; s > 0; s /= 2)
+        UNROLL for (int v = 0; v < s; v++) max[v] = VECTOR_MAX(max[v + s], max[v]);
+    return max[0];
+}
+
+/* exp(x), with what vanishes masked: a product that underflows holds up the processor for long, and the
+ * lanes behind the end of a row would do so every time. */
+INLINE NAME(vector) NAME(masked_exp)(NAME(vector) x)
+{
+    const NAME(mask) kept = ~(NAME(mask))(x < EXP_MIN);
+    return (NAME(vector))((NAME(mask))NAME(exp_of)((NAME(vector))((NAME(mask))x & kept)) & kept);
+}
+
+/* e = exp(x - max) where e is not NULL; returns the sum of these, folded. Whole lanes are followed by the
+ * last, filled up with minus infinities, whose exponentials are 0. */
+INLINE NAME(vector) NAME(row_exp)(T *e, T max, const T *x, size_t n)
+{
+    const size_t whole = NAME(whole_lanes)(n);
+    NAME(vector) last[LANE_VECTORS], sum[LANE_VECTORS] = {{0}};
     for (size_t j = 0; j < whole; j += LANES)
         UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
-            const NAME(vector) power = NAME(exp_of)(NAME(load)(x + j + v * WIDTH) - largest);
+            const NAME(vector) power = NAME(exp_of)(NAME(load)(x + j + v * WIDTH) - max);
             sum[v] += power;
             if (e) NAME(store)(e + j + v * WIDTH, power);
         }
+    NAME(load_lanes)(last, x + whole, n - whole, -(T)INFINITY);
     UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
-        last[v] = NAME(exp_of)(last[v] - largest);
+        last[v] = NAME(masked_exp)(last[v] - max);
         sum[v] += last[v];
     }
     if (e) NAME(store_lanes)(e + whole, last, n - whole);
-    return NAME(lane_sum)(sum);
+    return NAME(fold)(sum);
+}
+
+/* The same for at most WIDTH rows; returns their sums and stores their maxima. */
+INLINE NAME(vector) NAME(exp_sums)(T *e, T max[WIDTH], const T *x, size_t rows, size_t n)
+{
+    NAME(vector) folded[WIDTH];
+    for (size_t r = rows; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
+    for (size_t r = 0; r < rows; r++) folded[r] = NAME(row_max)(x + r * n, n);
+    NAME(store)(max, NAME(largest_of)(folded));
+    for (size_t r = 0; r < rows; r++) folded[r] = NAME(row_exp)(e ? e + r * n : NULL, max[r], x + r * n, n);
+    return NAME(sums_of)(folded);
 }
 
 KERNEL(softmax)
 {
     const fn_rows_args *g = args;
     const size_t n = g->n;
-    for (size_t i = begin; i < end; i++) {
-        T *y = (T *)g->y + i * n, max;
-        const T factor = 1 / NAME(exp_sum)(y, &max, (const T *)g->a + i * n, n);
-        INDEPENDENT for (size_t j = 0; j < n; j++) y[j] *= factor;
+    for (size_t i = begin, rows; i < end; i += rows) {
+        rows = NAME(rows_together)(end - i, n);
+        T *y = (T *)g->y + i * n, max[WIDTH];
+        const NAME(vector) factor = 1 / NAME(exp_sums)(y, max, (const T *)g->a + i * n, rows, n);
+        for (size_t r = 0; r < rows; r++, y += n) {
+            const T f = factor[r];
+            INDEPENDENT for (size_t j = 0; j < n; j++) y[j] *= f;
+        }
     }
 }
 
@@ -92,19 +147,23 @@ KERNEL(softmax_cross_entropy)
 {
     const fn_cross_entropy_args *g = args;
     const size_t n = g->n;
-    for (size_t i = begin; i < end; i++) {
+    for (size_t i = begin, rows; i < end; i += rows) {
+        rows = NAME(rows_together)(end - i, n);
         const T *x = (const T *)g->logits + i * n;
         T *dx = g->dlogits ? (T *)g->dlogits + i * n : NULL;
-        const size_t label = g->labels[i];
-        const T at_label = x[label];
-        T max;
-        const T sum = NAME(exp_sum)(dx, &max, x, n);
-        if (g->loss) ((T *)g->loss)[i] = NAME(log_of)(NAME(broadcast)(sum))[0] - (at_label - max);
-        if (dx) {
-            const T scale = g->dloss ? ((const T *)g->dloss)[i] : 1;
-            const T probability = dx[label] / sum, factor = scale / sum;
-            INDEPENDENT for (size_t j = 0; j < n; j++) dx[j] *= factor;
-            dx[label] = (probability - 1) * scale;
+        T at_label[WIDTH], max[WIDTH];
+        for (size_t r = rows; r < WIDTH; r++) at_label[r] = 0;
+        for (size_t r = 0; r < rows; r++) at_label[r] = x[r * n + g->labels[i + r]];
+        const NAME(vector) sums = NAME(exp_sums)(dx, max, x, rows, n);
+        const NAME(vector) loss = NAME(log_of)(sums) - (NAME(load)(at_label) - NAME(load)(max));
+        for (size_t r = 0; r < rows; r++) {
+            if (g->loss) ((T *)g->loss)[i + r] = loss[r];
+            if (!dx) continue;
+            const T scale = g->dloss ? ((const T *)g->dloss)[i + r] : 1;
+            T *row = dx + r * n, *label = row + g->labels[i + r];
+            const T probability = *label / sums[r], factor = scale / sums[r];
+            INDEPENDENT for (size_t j = 0; j < n; j++) row[j] *= factor;
+            *label = (probability - 1) * scale;
         }
     }
 }

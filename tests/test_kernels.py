@@ -408,6 +408,19 @@ def test_softmax_cross_entropy(shape, dtype, isa, rng):
     np.testing.assert_allclose(dlogits, exact - np.eye(n)[labels], rtol=0, atol=tolerance(dtype, 9))
 
 
+@pytest.mark.parametrize("n", [1, 10, 40, 256])
+def test_softmax_of_a_row_depends_on_no_other(n, dtype, isa, rng):
+    """Though short rows are computed together."""
+    x, labels = draw(rng, (21, n), dtype) * dtype(5), rng.integers(0, n, 21)
+    x[3, n // 2], x[9] = np.nan, np.inf
+    y, loss = _kernels.softmax(x), _kernels.softmax_cross_entropy(x, labels)
+    for i in range(len(x)):
+        row = slice(i, i + 1)
+        assert _kernels.softmax(x[row]).tobytes() == y[row].tobytes()
+        assert _kernels.softmax_cross_entropy(x[row], labels[row]).tobytes() == loss[row].tobytes()
+    assert np.isnan(y).any(axis=1).tolist() == [i in (3, 9) for i in range(21)]
+
+
 def test_softmax_is_stable(dtype, isa):
     """Large logits overflow nowhere, and hopeless ones give a loss without limit."""
     x = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4]], dtype)
