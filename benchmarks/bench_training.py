@@ -4,12 +4,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import digits
-import numpy as np
 import pytest
 from numpy.typing import NDArray
 from ratios import Group
 from stopwatch import REPEATS, Stopwatch
-from trainees import AVAILABLE, Epoch, Training, trained
+from trainees import AVAILABLE, Epoch, Training, regression, trained
 
 Array = NDArray[Any]
 
@@ -68,25 +67,23 @@ def name(case: Case) -> str:
 @cache
 def rivals(case: Case) -> dict[str, Epoch]:
     """Those that are installed, after an epoch in which they learned the same."""
-    x, y = regression() if case.training.widths == REGRESSION else images(case.standardised)
+    x, y = dataset(case)
     those = tuple(rival for rival in case.rivals if rival in AVAILABLE)
     return trained(those, case.training, x[: case.samples], y[: case.samples], case.tolerance)
 
 
-@cache
-def images(standardised: bool) -> tuple[Array, Array]:
+def dataset(case: Case) -> tuple[Array, Array]:
+    if not case.training.classifies:
+        return regression(case.training.widths[0])
     data = digits.load()
-    x = data.x_train
-    return ((x - x.mean()) / x.std() if standardised else x), data.y_train
+    return standardised() if case.standardised else data.x_train, data.y_train
 
 
 @cache
-def regression() -> tuple[Array, Array]:
-    """A wave over four inputs, with noise."""
-    random = np.random.default_rng(0)
-    x = random.standard_normal((100_000, REGRESSION[0]), np.float32)
-    y = np.sin(x.sum(axis=1, keepdims=True)) + 0.1 * random.standard_normal((len(x), 1), np.float32)
-    return x, y
+def standardised() -> Array:
+    """The images with a mean of 0 and a deviation of 1: no pixel is zero."""
+    x = digits.load().x_train
+    return (x - x.mean()) / x.std()
 
 
 @pytest.mark.parametrize(("case", "rival"), entries(EPOCHS))

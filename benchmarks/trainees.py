@@ -1,7 +1,7 @@
 """One training by several rivals, which start from the same weights."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -71,6 +71,14 @@ def weights(widths: tuple[int, ...]) -> list[Array]:
             np.zeros(shape[1], np.float32),
         )
     ]
+
+
+@cache
+def regression(inputs: int, samples: int = 100_000) -> tuple[Array, Array]:
+    """A wave over the inputs, with noise."""
+    random = np.random.default_rng(0)
+    x, noise = (random.standard_normal((samples, n), np.float32) for n in (inputs, 1))
+    return x, np.sin(x.sum(axis=1, keepdims=True)) + 0.1 * noise
 
 
 Epoch = Callable[[bool], float]  # shuffled or in order; the mean loss, each batch before its update
