@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ratios import Group
 from rivals import numpy_mnist
 from stopwatch import REPEATS, Stopwatch
-from trainees import AVAILABLE, Training, regression, weights
+from trainees import Training, available, regression, weights
 
 import fastnn
 from fastnn import GradientTape, Tensor
@@ -79,8 +79,8 @@ def entries() -> list[Any]:
         for repeat in range(REPEATS)
         for optimizer in TRAININGS
         for way in FASTNN
-        for rival in ("fastnn", *RIVALS)
-        if rival in AVAILABLE and (rival, optimizer) != ("numpy", "Adam")
+        for rival in available("fastnn", *RIVALS)
+        if (rival, optimizer) != ("numpy", "Adam")
     ]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ratios import Group
 from rivals import numpy_mnist
 from stopwatch import REPEATS, Stopwatch
-from trainees import AVAILABLE, Training, weights
+from trainees import Training, available, weights
 
 import fastnn
 
@@ -59,8 +59,7 @@ def entries() -> list[Any]:
         for rows in ROWS
         for way in FASTNN
         for quantile in (QUANTILES if rows == 1 else ("median",))
-        for rival in ("fastnn", *RIVALS)
-        if rival in AVAILABLE
+        for rival in available("fastnn", *RIVALS)
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from ratios import Group
 from stopwatch import REPEATS, Stopwatch
-from trainees import AVAILABLE, Epoch, Training, regression, trained
+from trainees import Epoch, Training, available, regression, trained
 
 Array = NDArray[Any]
 
@@ -55,8 +55,7 @@ def entries(cases: tuple[Case, ...]) -> list[Any]:
         pytest.param(case, rival, id=f"{name(case)}-{rival}-{repeat}")
         for repeat in range(REPEATS)
         for case in cases
-        for rival in case.rivals
-        if rival in AVAILABLE
+        for rival in available(*case.rivals)
     ]
 
 
@@ -68,8 +67,9 @@ def name(case: Case) -> str:
 def rivals(case: Case) -> dict[str, Epoch]:
     """Those that are installed, after an epoch in which they learned the same."""
     x, y = dataset(case)
-    those = tuple(rival for rival in case.rivals if rival in AVAILABLE)
-    return trained(those, case.training, x[: case.samples], y[: case.samples], case.tolerance)
+    return trained(
+        available(*case.rivals), case.training, x[: case.samples], y[: case.samples], case.tolerance
+    )
 
 
 def dataset(case: Case) -> tuple[Array, Array]:

@@ -135,11 +135,16 @@ def ordered(samples: int, shuffle: bool) -> Array:
 
 
 MAKERS = {"fastnn": by_fastnn, "kernels": by_kernels, "numpy": by_numpy, "torch": by_torch}
-AVAILABLE = {"fastnn", "kernels", "numpy", *installed(torch="torch_mnist")}
+
+
+def available(*rivals: str) -> list[str]:
+    """Those of the rivals that are installed."""
+    missing = set() if installed(torch="torch_mnist") else {"torch"}
+    return [rival for rival in rivals if rival not in missing]
 
 
 def trained(
-    rivals: tuple[str, ...], training: Training, x: Array, y: Array, tolerance: float
+    rivals: list[str], training: Training, x: Array, y: Array, tolerance: float
 ) -> dict[str, Epoch]:
     """The rivals after an epoch, in which they have learned the same up to `tolerance`."""
     made = {rival: MAKERS[rival](training, x, y) for rival in rivals}
