@@ -1,7 +1,7 @@
 """Steps of training on MNIST, each hand-written: kernels called from Python, NumPy, PyTorch."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import cycle, islice, pairwise
+from itertools import cycle, islice
 from typing import Any
 
 import digits
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ratios import Group
 from rivals import installed, numpy_mnist
 from stopwatch import REPEATS, Stopwatch
+from trainees import weights
 from work import Work
 
 from fastnn import _kernels
@@ -66,7 +67,7 @@ def data() -> Data:
 @pytest.fixture(scope="module")
 def steps(data: Data) -> dict[str, Callable[[], float]]:
     """By name, one step after the other; all have learned the same in the first ones."""
-    start, labels = weights(), data.y_train.astype(np.int64)
+    start, labels = weights(WIDTHS), data.y_train.astype(np.int64)
     made = {
         name: stepping(prepare(start, data.x_train, labels), len(labels))
         for name, prepare in (FASTNN | RIVALS).items()
@@ -76,18 +77,6 @@ def steps(data: Data) -> dict[str, Callable[[], float]]:
         np.testing.assert_allclose(losses[name], losses["numpy"], rtol=1e-3, err_msg=name)
     assert losses["numpy"][-1] < losses["numpy"][0] / 2
     return {name: iterate.__next__ for name, iterate in made.items()}
-
-
-def weights() -> Weights:
-    random = np.random.default_rng(0)
-    return [
-        w
-        for shape in pairwise(WIDTHS)
-        for w in (
-            (random.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32),
-            np.zeros(shape[1], np.float32),
-        )
-    ]
 
 
 def stepping(step: Step, samples: int) -> Iterator[float]:
@@ -100,7 +89,7 @@ def work(density: float) -> Work:
     """That of two products with so dense inputs for the first layer, three for the second."""
     inputs, hidden, outputs = WIDTHS
     multiply_adds = BATCH * hidden * (2 * density * inputs + 3 * outputs)
-    return Work(2 * multiply_adds, 2 * sum(w.nbytes for w in weights()))
+    return Work(2 * multiply_adds, 2 * sum(w.nbytes for w in weights(WIDTHS)))
 
 
 @pytest.mark.parametrize("rival", ["fastnn", *RIVALS])

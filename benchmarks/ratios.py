@@ -10,6 +10,7 @@ from work import Work
 
 RIVALS = {
     "dense": "x dense",
+    "kernels": "x kernels",
     "numpy": "x NumPy",
     "torch": "x PyTorch",
     "python": "x Python",
@@ -19,7 +20,8 @@ LEGEND = (
     "limit: what bounds fastnn, multiply-adds (FMA) or copies within the level of memory that the "
     "arrays fit in; reached: the least time that this allows / fastnn's.",
     "x NumPy and so on: its time / fastnn's, above 1 where fastnn is faster; Python loops over "
-    "arrays, as the book does, or over lists; dense is fastnn's own product of all elements.",
+    "arrays, as the book does, or over lists; dense is fastnn's own product of all elements, "
+    "kernels the same steps by fastnn's kernels, called from Python.",
 )
 
 
@@ -32,7 +34,7 @@ class Group(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """The median time of one rival in one repeat; the title is that of the table it belongs to."""
+    """The time of one rival in one repeat, its median or another quantile; the table's title."""
 
     title: str
     group: Group

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
 from ratios import Group, Timing
 from work import Work
@@ -24,7 +25,7 @@ NO_WORK = Work()
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """Times a call with pytest-benchmark and keeps the median, for the table of that title."""
+    """Times a call with pytest-benchmark and keeps a quantile, for the table of that title."""
 
     benchmark: BenchmarkFixture
     timings: list[Timing]
@@ -38,10 +39,13 @@ class Stopwatch:
         call: Callable[[], Any],
         rounds: int | None = None,
         work: Work = NO_WORK,
+        steps: int = 1,
+        quantile: float = 0.5,
     ) -> None:
         """Time `call` for the rival's place in the line of `group`.
 
-        Without `rounds`, which are rounds of one call, they are chosen to fill the budget.
+        Without `rounds`, which are rounds of one call, they are chosen to fill the budget. The
+        time is that of one of the `steps` which a call takes; `quantile` of the rounds are faster.
         """
         self.benchmark.group = " ".join(group)
         if self.threads > 1:
@@ -49,8 +53,8 @@ class Stopwatch:
         planned, iterations = plan(call) if rounds is None else (rounds, 1)
         self.benchmark.pedantic(call, rounds=planned, iterations=iterations)
         if self.benchmark.enabled:
-            median = self.benchmark.stats.stats.median
-            self.timings.append(Timing(self.title, group, rival, median, work))
+            seconds = float(np.quantile(self.benchmark.stats.stats.data, quantile)) / steps
+            self.timings.append(Timing(self.title, group, rival, seconds, work))
 
 
 def settle() -> None:

@@ -1,4 +1,4 @@
-"""A network of two dense layers trained by gradient descent, hand-written in NumPy for speed."""
+"""A network of dense layers trained by gradient descent, hand-written in NumPy for speed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rivals.numpy_kernels import add_grad, matmul, relu_grad, softmax_cross_entropy
+from rivals.numpy_kernels import add_grad, matmul, relu_grad, softmax, softmax_cross_entropy
 
 Array = NDArray[Any]
 
 
 class Network:
-    """relu(x @ w1 + b1) @ w2 + b2, with the softmax in the loss.
+    """Dense layers with relu between them; classes with the softmax in the loss, or one number.
 
     Parameters
     ----------
-    weights : w1, b1, w2, b2
+    weights : w1, b1, w2, b2, ...
         The start, which is copied.
     batch : int
         The largest number of samples in a step: all memory is allocated here, once.
@@ -25,42 +25,63 @@ class Network:
     def __init__(self, weights: Sequence[Array], batch: int) -> None:
         self.weights = [w.copy() for w in weights]
         self.gradients = [np.empty_like(w) for w in weights]
-        w1, _, w2, _ = weights
-        widths = (w1.shape[0], w1.shape[1], w1.shape[1], w2.shape[1], w2.shape[1])
-        self.buffers = [np.empty((batch, width), w1.dtype) for width in widths]
-        self.losses = np.empty(batch, w1.dtype)
-        self.batch = batch
+        widths = [len(weights[0]), *map(len, weights[1::2])]
+        self.inputs, *self.outputs = (np.empty((batch, n), weights[0].dtype) for n in widths)
+        self.doutputs = [np.empty_like(output) for output in self.outputs]
+        self.losses = np.empty(batch, weights[0].dtype)
+        self.loss = softmax_cross_entropy if widths[-1] > 1 else squared_error
 
-    def fit(self, x: Array, y: Array, rate: float, random: np.random.Generator) -> float:
-        """One epoch over samples in a new order; the mean loss, each batch before its update."""
-        order = random.permutation(len(x))
-        batches = (order[at : at + self.batch] for at in range(0, len(x), self.batch))
-        return sum(self.step(x, y, rows, rate) for rows in batches) / len(x)
+    def fit(self, x: Array, y: Array, order: Array, rate: float) -> float:
+        """One epoch; the mean loss, each batch before its update."""
+        batch = len(self.inputs)
+        batches = (order[at : at + batch] for at in range(0, len(order), batch))
+        return sum(self.step(x, y, rows, rate) for rows in batches) / len(order)
 
     def step(self, x: Array, y: Array, rows: Array, rate: float) -> float:
         """One update; the sum of the losses before it."""
-        n = len(rows)
-        images, hidden, dhidden, logits, dlogits = (buffer[:n] for buffer in self.buffers)
-        w1, b1, w2, b2 = self.weights
-        dw1, db1, dw2, db2 = self.gradients
         # Only in this mode does take write to `out` without a copy between.
-        np.take(x, rows, axis=0, out=images, mode="clip")
-        matmul(images, w1, bias=b1, relu=True, out=hidden)
-        matmul(hidden, w2, bias=b2, out=logits)
-        losses = softmax_cross_entropy(logits, y[rows], dlogits=dlogits, out=self.losses[:n])
+        inputs = np.take(x, rows, axis=0, out=self.inputs[: len(rows)], mode="clip")
+        return self.learn(inputs, y[rows], rate) * len(rows)
+
+    def learn(self, x: Array, y: Array, rate: float) -> float:
+        """One update; the mean loss before it."""
+        n = len(x)
+        outputs = [output[:n] for output in self.outputs]
+        doutputs = [doutput[:n] for doutput in self.doutputs]
+        self.forward(x, outputs)
+        losses = self.loss(outputs[-1], y, doutputs[-1], out=self.losses[:n])
         # With the rate in here every gradient is a step, ready to be subtracted.
-        dlogits *= rate / n
-        matmul(hidden, dlogits, transpose_a=True, out=dw2)
-        add_grad(dlogits, out=db2)
-        matmul(dlogits, w2, transpose_b=True, out=dhidden)
-        relu_grad(dhidden, hidden, out=dhidden)
-        matmul(images, dhidden, transpose_a=True, out=dw1)
-        add_grad(dhidden, out=db1)
+        doutputs[-1] *= rate / n
+        self.backward([x, *outputs], doutputs)
         for w, step in zip(self.weights, self.gradients, strict=True):
             w -= step
-        return float(losses.sum())
+        return float(losses.sum()) / n
+
+    def forward(self, x: Array, outputs: Sequence[Array | None]) -> Array:
+        """The last layer's output; `outputs` are where those of all layers go."""
+        last = len(outputs) - 1
+        for i, out in enumerate(outputs):
+            w, b = self.weights[2 * i : 2 * i + 2]
+            x = matmul(x, w, bias=b, relu=i < last, out=out)
+        return x
+
+    def backward(self, inputs: Sequence[Array], doutputs: Sequence[Array]) -> None:
+        """All gradients, from that of the last layer's output."""
+        for i in reversed(range(len(doutputs))):
+            matmul(inputs[i], doutputs[i], transpose_a=True, out=self.gradients[2 * i])
+            add_grad(doutputs[i], out=self.gradients[2 * i + 1])
+            if i > 0:
+                dx = matmul(doutputs[i], self.weights[2 * i], transpose_b=True, out=doutputs[i - 1])
+                relu_grad(dx, inputs[i], out=dx)
 
     def predict(self, x: Array) -> Array:
-        """The logits."""
-        w1, b1, w2, b2 = self.weights
-        return matmul(matmul(x, w1, bias=b1, relu=True), w2, bias=b2)
+        """The probabilities of the classes, or the number."""
+        y = self.forward(x, [None] * len(self.outputs))
+        return softmax(y, out=y) if y.shape[1] > 1 else y
+
+
+def squared_error(y_pred: Array, y: Array, dy_pred: Array, out: Array) -> Array:
+    np.subtract(y_pred, y, out=dy_pred)
+    np.square(dy_pred[:, 0], out=out)
+    dy_pred *= 2
+    return out
