@@ -94,6 +94,19 @@ INLINE void NAME(best_of_short)(T *best, UINT *at, const int least, const T *x, 
     memcpy(at, &where, sizeof where);
 }
 
+/* The largest of the lanes and of `last`. */
+INLINE T NAME(lane_max)(NAME(vector) max[LANE_VECTORS], const NAME(vector) last[LANE_VECTORS])
+{
+    UNROLL for (int v = 0; v < LANE_VECTORS; v++) max[v] = VECTOR_MAX(last[v], max[v]);
+    UNROLL for (int s = LANE_VECTORS / 2; s > 0; s /= 2)
+        UNROLL for (int v = 0; v < s; v++) max[v] = VECTOR_MAX(max[v + s], max[v]);
+    T lane[WIDTH];
+    NAME(store)(lane, max[0]);
+    UNROLL for (int s = WIDTH / 2; s > 0; s /= 2)
+        UNROLL for (int l = 0; l < s; l++) lane[l] = lane[l + s] > lane[l] ? lane[l + s] : lane[l];
+    return lane[0];
+}
+
 INLINE T NAME(best_of_long)(const int least, const T *x, size_t n)
 {
     NAME(vector) max[LANE_VECTORS], last[LANE_VECTORS];
