@@ -178,7 +178,7 @@ class _Graph:
         )
 
     def join(self, i: int, at: int, joined: Instruction) -> None:
-        """Replace instructions i and `at` by one, at the place of the latter."""
+        """Replace instructions i and `at` by one, in the place of `at`."""
         self.instructions[i] = None
         self.instructions[at] = joined
         self.maker.update((id(y), at) for y in joined.outputs)
@@ -223,6 +223,8 @@ def _bias_into_product(graph: _Graph, i: int, add: Instruction) -> None:
     if add.op.name != "add":
         return
     x, b = add.inputs
+    if not graph.made_by(x, "matmul", "rows_matmul"):
+        x, b = b, x
     found = graph.only_use(x, "matmul", "rows_matmul")
     if found is None or b.shape != add.outputs[0].shape[-1:] or len(x.shape) != 2:
         return
@@ -297,10 +299,8 @@ def _update_into_product(graph: _Graph, i: int, sgd: Instruction) -> None:
         )
 
 
-FEW_ROWS, LARGE = (
-    4,
-    1 << 14,
-)  # a product that reads weights more often than it pays to look at zeros
+# It pays to look for zeros in so few rows, before so many bytes of weights are read.
+FEW_ROWS, LARGE = 4, 1 << 14
 
 
 def with_known_finite(

@@ -71,6 +71,7 @@ def test_what_is_computed_twice_is_computed_once():
 
 def test_bias_and_relu_go_into_the_product():
     assert after(lambda x: fastnn.relu(x @ W + B), (2, 3)) == ["dense"]
+    assert after(lambda x: B + x @ W, (2, 3)) == ["dense"]
     assert after(lambda x: fastnn.relu(fastnn.dense(x, W, B)), (2, 3)) == ["dense"]
 
 

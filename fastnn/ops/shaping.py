@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import _kernels
 from fastnn.arrays import Array, Shape
-from fastnn.ops.core import Call, Gradients, operands, operator, primitive
+from fastnn.ops.core import COMPUTED_IN, Call, Gradients, operands, operator, primitive
 from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, Variable, convert
 
 
-@primitive
-def _reshape(x: Array, shape: Shape) -> Array:
-    return x.reshape(shape)
+@primitive(kernel=True)
+def _reshape(x: Array, shape: Shape, out: Array | None = None) -> Array:
+    if out is None:
+        return x.reshape(shape)
+    if x.dtype not in COMPUTED_IN:
+        raise _kernels.NotRecorded(f"a copy of {x.dtype}")
+    return _kernels.chain([("copy", 0)], [x.reshape(shape)], out)
 
 
 @_reshape.gradient
