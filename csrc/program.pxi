@@ -20,6 +20,11 @@ cdef class Cursor:
         self.at = cnp.PyArray_BYTES(self.array) + index * cnp.PyArray_STRIDE(self.array, 0)
 
 
+    def let_go(self):
+        """Point nowhere; the array need not stay alive any longer."""
+        self.array, self.at = None, NULL
+
+
 cdef class Program:
     """Kernels with their arguments, checked once, to be run again and again without Python.
 
@@ -39,10 +44,12 @@ cdef class Program:
     # What the next instructions depend on.
     cdef const int *when
     cdef int when_is
+    cdef list cursors
     cdef dict dense  # room for compressed rows with all their elements
 
     def __cinit__(self):
         self.kept = []
+        self.cursors = []
         self.dense = {}
 
     def __dealloc__(self):
@@ -80,6 +87,9 @@ cdef class Program:
             self.instructions, self.length, &self.failed_at, self.nanoseconds)
         cdef int64_t until = fn_now() + <int64_t>(seconds * 1e9)
         cdef PyThreadState *state = NULL
+        cdef Cursor cursor
+        for cursor in self.cursors:
+            pointing(cursor)
         self.failed_at = 0
         if self.work * times > SMALL:
             state = PyEval_SaveThread()
@@ -186,13 +196,19 @@ cdef int stream(fn_kernel *kernel, object x, Cursor cursor) except -1:
     cdef cnp.ndarray a = x
     cdef fn_stream_args g
     readable(a, "x")
-    if cursor.array is not None and not is_recording():
-        check_room(a, cursor)
+    if not is_recording():
+        check_room(a, pointing(cursor))
     g.here, g.there, g.bytes = cnp.PyArray_DATA(a), &cursor.at, cnp.PyArray_NBYTES(a)
     if is_recording():
-        recording.kept.append(cursor)
+        recording.cursors.append(cursor)
     run(kernel, &g, sizeof(g), 1)
     return 0
+
+
+cdef Cursor pointing(Cursor cursor):
+    if cursor.array is None:
+        raise ValueError("the cursor points nowhere; call move_to(array) first")
+    return cursor
 
 
 cdef int check_room(cnp.ndarray a, Cursor cursor) except -1:
@@ -218,7 +234,9 @@ cdef Cursor source_of(cnp.ndarray x, Cursor source):
         source = Cursor.__new__(Cursor)
         source.array, source.at = x, cnp.PyArray_BYTES(x)
     if is_recording():
-        recording.kept.append(source)
+        recording.cursors.append(source)
+    elif source.array is not x:
+        raise ValueError("source is for recorded calls; give x alone")
     return source
 
 

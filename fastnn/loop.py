@@ -97,41 +97,47 @@ class _Batch:
     """A program for batches of one size, with what it reads and writes."""
 
     def __init__(self, loop: CompiledLoop, x: Samples, y: Array | None, size: int) -> None:
-        self.loop, self.x, self.y = loop, x, y
-        self.rows = np.arange(size, dtype=np.int64) % len(x)
+        self._loop = loop
+        self._rows = np.arange(size, dtype=np.int64) % len(x)
+        buffer = None
         inputs: list[Tensor] = []
         if isinstance(x, CompressedRows):
-            self.buffer = x.buffer(size)
-            _kernels.pick_rows(x, self.rows, self.buffer)
-            batch: list[Tensor] = [SparseTensor(self.buffer)]
+            buffer = x.buffer(size)
+            _kernels.pick_rows(x, self._rows, buffer)
+            batch: list[Tensor] = [SparseTensor(buffer)]
         else:
-            inputs.append(wrap(x[self.rows].astype(np.float32)))
+            inputs.append(wrap(x[self._rows].astype(np.float32)))
             batch = [inputs[0]]
         if y is not None:
-            inputs.append(wrap(computed(y[self.rows])))
+            inputs.append(wrap(computed(y[self._rows])))
             batch.append(inputs[-1])
         traced = trace(loop.step, inputs, *batch)
         outcome: Outcome = traced.structure
         self.means = list(outcome.means)
         self.has_output = outcome.output is not None
         self.program = Program(
-            traced.instructions, traced.inputs, traced.results, self._gather, self._collect
+            traced.instructions,
+            traced.inputs,
+            traced.results,
+            partial(self._gather, x, y, buffer),
+            self._collect,
         )
 
-    def _gather(self, program: Program) -> None:
-        rows, loop = self.rows, self.loop
-        program.kernels(lambda: _kernels.read_next(loop.order, rows))
+    def _gather(
+        self, x: Samples, y: Array | None, buffer: CompressedRows | None, program: Program
+    ) -> None:
+        program.kernels(lambda: _kernels.read_next(self._loop.order, self._rows))
         slots = iter(program.inputs)
-        if isinstance(self.x, CompressedRows):
-            data = self.x
-            program.kernels(lambda: _kernels.pick_rows(data, rows, self.buffer))
+        if isinstance(x, CompressedRows):
+            assert buffer is not None
+            program.kernels(partial(_kernels.pick_rows, x, self._rows, buffer))
         else:
-            self._gather_rows(program, "x", self.x, next(slots))
-        if self.y is not None:
-            self._gather_rows(program, "y", self.y, next(slots))
+            self._gather_rows(program, "x", x, next(slots))
+        if y is not None:
+            self._gather_rows(program, "y", y, next(slots))
 
     def _gather_rows(self, program: Program, name: str, data: Array, slot: Array) -> None:
-        rows, loop = self.rows, self.loop
+        rows, loop = self._rows, self._loop
         source = loop.sources[name]
         if not data.flags.c_contiguous:
             program.python(lambda: np.copyto(slot, loop.data[name][rows]))
@@ -141,14 +147,14 @@ class _Batch:
             program.kernels(lambda: _kernels.gather(data, rows, slot, source=source))
 
     def _collect(self, program: Program) -> None:
-        size = len(self.rows)
+        size = len(self._rows)
         results = iter(program.results)
         for name in self.means:
-            total = self.loop.sums.setdefault(name, np.zeros(()))
+            total = self._loop.sums.setdefault(name, np.zeros(()))
             program.kernels(partial(_kernels.accumulate, total, next(results), size))
         if self.has_output:
             output = next(results)
-            program.kernels(lambda: _kernels.write_next(output, self.loop.rest_of_output))
+            program.kernels(lambda: _kernels.write_next(output, self._loop.rest_of_output))
 
 
 class CompiledLoop:
@@ -182,7 +188,10 @@ class CompiledLoop:
     def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
         """One pass."""
         with self._lock:
-            return self._run(x, y, order, advance)
+            try:
+                return self._run(x, y, order, advance)
+            finally:
+                self._let_go()
 
     def _run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
         sizes = [self._size] * (len(order) // self._size)
@@ -214,6 +223,12 @@ class CompiledLoop:
                 if data.flags.c_contiguous:
                     self.sources[name].move_to(data)
 
+    def _let_go(self) -> None:
+        """Keep no data set alive."""
+        self.data.clear()
+        for cursor in (self.order, self.rest_of_output, *self.sources.values()):
+            cursor.let_go()
+
     def _room(self, batch: _Batch, samples: int) -> Array | None:
         if not batch.has_output:
             return None
@@ -228,8 +243,6 @@ class CompiledLoop:
         return self._batches[size]
 
 
-def kind_of(x: Samples | Array | None) -> object:
-    """What a compiled loop depends on of a data set."""
-    if isinstance(x, np.ndarray):
-        return x.shape[1:], x.dtype, x.flags.c_contiguous
-    return id(x)
+def kind_of(data: Array | None) -> object:
+    """What a compiled loop depends on of an array of data."""
+    return None if data is None else (data.shape[1:], data.dtype, data.flags.c_contiguous)

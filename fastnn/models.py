@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastnn import _kernels, losses, ops, optimizers, random
+from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array
 from fastnn.function import KEPT
 from fastnn.layers.base import Layer, unbuilt_again_on_failure
@@ -363,19 +364,24 @@ class Model(Layer):
         if self.run_eagerly:
             return EagerLoop(step, size)
         size = min(size, len(x))
+        if isinstance(x, CompressedRows):
+            return self._new_loop(step, x, y, size)  # it is for this x alone
         settings = (_kernels.settings(), *self.settings())
         key = (step.__name__, kind_of(x), kind_of(y), size, *settings)
         if key not in self._loops:
-            try:
-                self._loops[key] = CompiledLoop(step, x, y, size)
-            except TraceError as error:
-                warnings.warn(
-                    f"model {self.name!r} runs op by op, which is slower: {error}", stacklevel=3
-                )
-                self._loops[key] = EagerLoop(step, size)
+            self._loops[key] = self._new_loop(step, x, y, size)
             if len(self._loops) > KEPT:
                 self._loops.popitem(last=False)
         return self._loops[key]
+
+    def _new_loop(self, step: Step, x: Samples, y: Array | None, size: int) -> Loop:
+        try:
+            return CompiledLoop(step, x, y, size)
+        except TraceError as error:
+            warnings.warn(
+                f"model {self.name!r} runs op by op, which is slower: {error}", stacklevel=4
+            )
+            return EagerLoop(step, size)
 
 
 class Sequential(Model):

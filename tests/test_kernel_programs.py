@@ -89,6 +89,11 @@ def test_cursors_and_sums_go_on():
         _kernels.read_next(source, three)
     with pytest.raises(ValueError, match="no place 13"):
         source.move_to(data, 13)
+    source.let_go()
+    with pytest.raises(ValueError, match="points nowhere"):
+        program.run()
+    with pytest.raises(ValueError, match="points nowhere"):
+        _kernels.read_next(source, three)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int16", "bool"])
@@ -101,6 +106,8 @@ def test_pick(shape, dtype, rng):
     np.testing.assert_array_equal(out, x[rows])
     with pytest.raises(ValueError, match=r"rows\[1\] is 7"):
         _kernels.pick(x, np.array([0, 7, 1, 1]), out)
+    with pytest.raises(ValueError, match="recorded calls"):
+        _kernels.pick(x, rows, out, _kernels.Cursor())
 
 
 def test_a_program_stops_at_a_label_that_is_no_class():

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -166,3 +168,21 @@ def test_ctrl_c_stops_a_pass():
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert out == "stopped True\n"
+
+
+def test_a_model_keeps_no_data_alive():
+    """Neither the arrays of the last pass nor the rows made of them."""
+    model = compiled()
+    x, y = data(5000)
+    x[x < 0.9] = 0
+    big = np.tile(x, (1, 50))
+    model.fit(big, y, verbose=0)
+    model.predict(big)
+    alive = weakref.ref(big)
+    tracemalloc.start()
+    model.fit(big, y, verbose=0)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < big.nbytes / 20
+    del big
+    assert alive() is None
