@@ -1,5 +1,18 @@
 /* The update rules of the optimizers (Keras 3's formulas): one pass over the variable w, its gradient g
- * and its slots. All are bound by memory. Their units of work are elements. */
+ * and its slots, element by element.
+ *
+ * An element takes a few multiply-adds, and at most a root and a division, for which two to four arrays are
+ * read and up to three written: where those do not fit in the caches, a rule is bound by memory, and what
+ * counts is that each array goes by once. So there is one loop per rule, and no rule is built from others. All arrays are read in order, as the machine
+ * foresees; they are distinct, which INDEPENDENT tells the compiler, so that it makes vectors of the loop.
+ *
+ * Numbers that are the same for all elements (the rate with its corrections, 1 - decay) come ready or are
+ * computed before the loop, in double, and rounded once. Where a rule decays a slot or adds to it, it does so
+ * by a fused multiply-add. Roots and divisions are those of the machine, rounded correctly, so that they
+ * give the same bits on every level that fuses.
+ *
+ * Units of work are elements: any cut between threads gives the same bits.
+ */
 
 KERNEL(sgd)
 {
