@@ -166,8 +166,12 @@ def operands(*values: TensorLike) -> list[Tensor]:
     a float64 array is converted to the dtype of the float32 tensor that it meets.
     """
     strong: list[Tensor | Array] = [v for v in values if isinstance(v, Tensor)]
-    strong = strong or [v for v in values if isinstance(v, np.ndarray)]
     tensors = [convert(v) for v in values]
+    if len(strong) == len(values):
+        first = tensors[0].dtype
+        if first in COMPUTED_IN and all(t.dtype is first for t in tensors):
+            return tensors
+    strong = strong or [v for v in values if isinstance(v, np.ndarray)]
     dtype = promote(*[v.dtype for v in strong or tensors])
     if dtype.kind != "f":
         dtype = promote(*[t.dtype for t in tensors])

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows
-from fastnn.arrays import Array
+from fastnn.arrays import Array, Shape
 from fastnn.ops.core import (
     COMPUTED_IN,
     Call,
@@ -185,13 +185,8 @@ def matmul(
             f"{' transposed' if tb else ''}: a's axis {-2 if ta else -1} has {inner_a} and b's "
             f"axis {-1 if tb or column else -2} has {inner_b}; they must be equal"
         )
-    try:
-        np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    except ValueError:
-        raise ValueError(
-            f"matmul: the leading axes of {x.shape} and {y.shape} do not broadcast; they must be "
-            "equal or 1"
-        ) from None
+    if left.ndim > 2 or right.ndim > 2:
+        _check_leading_axes(x.shape, y.shape)
     rows = _rows_of(left, right.shape[1]) if right.ndim == 2 and not tb else None
     if rows is not None:
         z = _rows_matmul(right, rows=rows, transpose_a=ta)
@@ -202,6 +197,15 @@ def matmul(
             z, z.shape[:-2] + (() if row else z.shape[-2:-1]) + (() if column else z.shape[-1:])
         )
     return z
+
+
+def _check_leading_axes(a: Shape, b: Shape) -> None:
+    try:
+        np.broadcast_shapes(a[:-2], b[:-2])
+    except ValueError:
+        raise ValueError(
+            f"matmul: the leading axes of {a} and {b} do not broadcast; they must be equal or 1"
+        ) from None
 
 
 def dot(a: TensorLike, b: TensorLike) -> Tensor:
@@ -266,7 +270,9 @@ def dense(
     >>> fastnn.dense([[1.0, 2.0]], [[1.0, -1.0], [1.0, -1.0]], [0.5, 0.5], relu=True)
     Tensor([[3.5 0. ]], shape=(1, 2), dtype=float32)
     """
-    inputs = [floating(t) for t in operands(x, kernel, *([] if bias is None else [bias]))]
+    inputs = operands(x, kernel) if bias is None else operands(x, kernel, bias)
+    if inputs[0].dtype not in COMPUTED_IN:
+        inputs = [floating(t) for t in inputs]
     shape, (length, units) = inputs[0].shape, _two_axes(inputs[1])
     if not shape or shape[-1] != length:
         raise ValueError(
