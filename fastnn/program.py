@@ -22,6 +22,8 @@ from fastnn.passes import VIEWS, optimized, weights_of
 from fastnn.table import table
 from fastnn.trace import Instruction, Value
 
+RECORDING = threading.Lock()  # the door records for one program at a time
+
 LINE = 64  # bytes of a cache line, where every value begins
 
 Step: TypeAlias = Callable[[], object]
@@ -165,14 +167,15 @@ class Program:
         program = self._segments[-1]
         assert isinstance(program, _kernels.Program)
         length = len(program)
-        program.start()
-        try:
-            call()
-        except _kernels.NotRecorded:
-            program.cut(length)
-            return False
-        finally:
-            program.stop()
+        with RECORDING:
+            program.start()
+            try:
+                call()
+            except _kernels.NotRecorded:
+                program.cut(length)
+                return False
+            finally:
+                program.stop()
         return True
 
     def python(self, step: Step) -> None:

@@ -108,6 +108,7 @@ def test_describe_shows_the_step_and_changes_nothing():
 
 def test_threads_may_predict_with_one_model():
     model = compiled()
+    model(np.ones((1, 4)))
     sets = [data(seed=n)[0] for n in range(4)]
     expected = [eager(model, x) for x in sets]
     wrong = []
