@@ -245,8 +245,10 @@ class Model(Layer):
 
         Parameters
         ----------
-        x, batch_size
-            As for `fit`. The size of the batches does not change a bit of the result.
+        x
+            As for `fit`.
+        batch_size : int, default 128
+            It does not change a bit of the result.
         verbose : "auto", 0, 1 or 2, default 0
 
         Raises
@@ -256,7 +258,7 @@ class Model(Layer):
         TypeError
             If x are not real numbers.
         """
-        size = _count("batch_size", 32 if batch_size is None else batch_size)
+        size = _count("batch_size", 128 if batch_size is None else batch_size)
         progress = Progress(verbose)
         inputs = self._prepared(_data("x", x, to_samples), passes=1)
         loop = self._loop(self._predict_step, inputs, None, size)
@@ -439,50 +441,6 @@ class Sequential(Model):
         for layer in self.layers:
             x = layer(x)
         return x
-
-    def describe(
-        self,
-        x: TensorLike,
-        y: TensorLike,
-        batch_size: int | None = None,
-        profile: bool = False,
-    ) -> str:
-        """The program that trains on a batch of such data, as tables.
-
-        Parameters
-        ----------
-        x, y, batch_size
-            As for `fit`.
-        profile : bool, default False
-            Show the time that each instruction takes, on average over the batches of x. Weights and
-            optimizer are as before afterwards.
-
-        Returns
-        -------
-        str
-            What was recorded, and what runs: ops, inputs, outputs, bytes, and whether in C.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As for `fit`.
-        TraceError
-            If the step cannot be compiled: the message names the line that is in the way.
-        """
-        size = _count("batch_size", 32 if batch_size is None else batch_size)
-        inputs, targets = self._checked(x, y)
-        inputs = self._prepared(inputs, passes=2)
-        loop = CompiledLoop(self._train_step, inputs, targets, min(size, len(inputs)))
-        program = loop.batch_program()
-        if not profile:
-            return program.describe()
-        order = np.arange(len(inputs) // size * size or len(inputs))
-
-        def run() -> int:
-            loop.run(inputs, targets, order, lambda done: None)
-            return -(-len(order) // size)
-
-        return program.describe(program.profiled(run))
 
     def settings(self) -> tuple[object, ...]:
         """What a compiled step depends on: the layers, and which of them are trained."""
