@@ -286,3 +286,22 @@ def test_what_it_wraps_stays_at_hand():
     assert isinstance(compiled, Function)
     assert compiled.python_function is f
     assert compiled.__doc__ == "Doc."
+
+
+def test_the_structure_of_the_arguments_counts():
+    x, y = np.float32([5.0]), np.float32([2.0])
+    difference = function(lambda pair: pair["x"] - pair["y"])
+    assert float(difference({"x": x, "y": y})[0]) == 3
+    assert float(difference({"y": x, "x": y})[0]) == -3
+    lengths = function(lambda a, b: 10 * len(a) + len(b) + 0 * (*a, *b)[0])
+    assert float(lengths([x], [x, x])[0]) == 12
+    assert float(lengths([x, x], [x])[0]) == 21
+    assert float(lengths(a=[x, x, x], b=[])[0]) == 30
+    assert float(lengths(a=[], b=[x, x, x])[0]) == 3
+
+
+@pytest.mark.parametrize("kind", [float, np.float32])
+def test_the_sign_of_zero_counts(kind):
+    divide = function(lambda x, n: x / n)
+    x = np.float32([1.0])
+    assert [float(divide(x, kind(n))[0]) for n in (0.0, -0.0)] == [np.inf, -np.inf]
