@@ -412,7 +412,12 @@ def _joined(first: Instruction, second: Instruction, x: Value) -> Instruction | 
             for n in operands
         ]
         steps.append((name, *numbers))
+    (out,) = second.outputs
     if len(inputs) > _kernels.CHAIN_INPUTS or len(steps) > _kernels.CHAIN_STEPS:
+        return None
+    # Each fitted by itself; a comparison may have been of another dtype than what it chooses from.
+    one_dtype = len({y.dtype for y in (*inputs, out)} - {np.dtype(np.bool_)}) == 1
+    if not (one_dtype and _kernels.chain_fits([y.shape for y in inputs], out.shape)):
         return None
     return second._replace(inputs=tuple(inputs), attributes={"steps": steps})
 
