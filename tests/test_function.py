@@ -305,3 +305,38 @@ def test_the_sign_of_zero_counts(kind):
     divide = function(lambda x, n: x / n)
     x = np.float32([1.0])
     assert [float(divide(x, kind(n))[0]) for n in (0.0, -0.0)] == [np.inf, -np.inf]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optimizers.SGD,
+        lambda: optimizers.SGD(momentum=0.5),
+        optimizers.Adagrad,
+        optimizers.RMSprop,
+        optimizers.Adam,
+    ],
+)
+def test_a_variable_may_be_its_own_gradient(optimizer):
+    """As weight decay has it."""
+
+    def trained(wrapper):
+        w, chosen = Variable([1.0, -2.0, 3.0]), optimizer()
+        step = wrapper(lambda: chosen.apply_gradients([(w.value, w)]))
+        for _ in range(3):
+            step()
+        return w
+
+    np.testing.assert_array_equal(trained(function), trained(lambda step: step))
+
+
+def test_a_variable_may_be_assigned_to_itself():
+    v = Variable([1.0, 2.0, 3.0])
+
+    @function
+    def turn():
+        v[::-1].assign(v)
+        v.assign_add(v)
+
+    turn()
+    np.testing.assert_array_equal(v, [6, 4, 2])
