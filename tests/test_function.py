@@ -340,3 +340,11 @@ def test_a_variable_may_be_assigned_to_itself():
 
     turn()
     np.testing.assert_array_equal(v, [6, 4, 2])
+
+
+def test_true_is_another_index_than_one():
+    both = function(lambda x: (x[1], x[True], x[0], x[np.False_]))
+    x = np.arange(4, dtype=np.float32).reshape(2, 2)
+    expected = x[1], x[True], x[0], x[False]
+    for result, values in zip(both(x), expected, strict=True):
+        np.testing.assert_array_equal(result, values)
