@@ -348,3 +348,10 @@ def test_true_is_another_index_than_one():
     expected = x[1], x[True], x[0], x[False]
     for result, values in zip(both(x), expected, strict=True):
         np.testing.assert_array_equal(result, values)
+
+
+def test_a_tensor_read_before_an_assignment_keeps_the_old_values():
+    v = Variable([1.0])
+    old = v.value
+    v.assign([5.0])
+    np.testing.assert_array_equal(function(lambda: old + v)(), [6.0])
