@@ -145,7 +145,8 @@ class Function:
         return program.describe(program.profiled(calls))
 
     def _entry(self, given: list[Any], args: Any, kwargs: Any) -> _Entry:
-        key = (*map(_key, given), *kwargs, _kernels.settings())
+        named = (*kwargs, *map(_key, kwargs.values())) if kwargs else ()
+        key = (*map(_key, args), *named, _kernels.settings())
         entry = self._entries.get(key)
         if entry is None:
             entry = self._made(given, args, kwargs)
@@ -229,6 +230,12 @@ def _key(x: Any) -> Any:
         return x.shape, x.dtype
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype
+    if isinstance(x, dict):
+        return (type(x), *x, *map(_key, x.values()))
+    if isinstance(x, list | tuple):
+        return (type(x), *map(_key, x))
+    if isinstance(x, float | np.floating):
+        return type(x), repr(x)  # 0.0 == -0.0, and NaN is not itself
     try:
         hash(x)
     except TypeError:

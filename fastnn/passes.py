@@ -122,24 +122,30 @@ def _comparable(attribute: tuple[str, Any]) -> Any:
 
 
 def with_old_values(instructions: list[Instruction], results: Sequence[Value]) -> list[Instruction]:
-    """Copy a variable before an update if its old values are used afterwards."""
+    """Copy a variable before an update if its old values are used afterwards, or by the update
+    itself otherwise than element by element.
+    """
     made: list[Instruction] = []
     rest = list(instructions)
     while rest:
         first, *rest = rest
         if isinstance(first.op, Update):
-            for old in first.inputs[: len(first.outputs)]:
-                if any(old is x for later in rest for x in later.inputs):
+            variables = first.inputs[: len(first.outputs)]
+            read = () if first.op is _chain_update else first.inputs[len(first.outputs) :]
+            for old in variables:
+                if any(old is x for later in (read, *(i.inputs for i in rest)) for x in later):
                     kept = Value(old.shape, old.dtype)
                     made.append(Instruction(copy, (old,), {}, (kept,)))
-                    rest = [_with_input(later, old, kept) for later in rest]
+                    read = _with(read, old, kept)
+                    rest = [i._replace(inputs=_with(i.inputs, old, kept)) for i in rest]
+            if first.op is not _chain_update:
+                first = first._replace(inputs=(*variables, *read))
         made.append(first)
     return made
 
 
-def _with_input(instruction: Instruction, old: Value, new: Value) -> Instruction:
-    inputs = tuple(new if x is old else x for x in instruction.inputs)
-    return instruction._replace(inputs=inputs)
+def _with(values: tuple[Value, ...], old: Value, new: Value) -> tuple[Value, ...]:
+    return tuple(new if x is old else x for x in values)
 
 
 class _Graph:
@@ -412,7 +418,12 @@ def _joined(first: Instruction, second: Instruction, x: Value) -> Instruction | 
             for n in operands
         ]
         steps.append((name, *numbers))
+    (out,) = second.outputs
     if len(inputs) > _kernels.CHAIN_INPUTS or len(steps) > _kernels.CHAIN_STEPS:
+        return None
+    # Each fitted by itself; a comparison may have been of another dtype than what it chooses from.
+    one_dtype = len({y.dtype for y in (*inputs, out)} - {np.dtype(np.bool_)}) == 1
+    if not (one_dtype and _kernels.chain_fits([y.shape for y in inputs], out.shape)):
         return None
     return second._replace(inputs=tuple(inputs), attributes={"steps": steps})
 

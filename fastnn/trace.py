@@ -112,7 +112,8 @@ class Trace:
             return self._known[id(x)][1]
         if isinstance(x, Variable):
             return self._variable(x)
-        if type(x.origin) is ReadFrom and x.origin.index is None:
+        if _is_read(x):
+            assert type(x.origin) is ReadFrom
             value = self._variable(x.origin.variable)
             self._known[id(x)] = (x, value)
             return value
@@ -123,9 +124,7 @@ class Trace:
 
     def is_constant(self, x: Tensor) -> bool:
         """Whether a tensor is the same whenever the program runs."""
-        if id(x) in self._known or isinstance(x, Variable):
-            return False
-        return not (type(x.origin) is ReadFrom and x.origin.index is None)
+        return not (id(x) in self._known or isinstance(x, Variable) or _is_read(x))
 
     def record(self, call: Call) -> None:
         """Append a call, unless it is of constants: then its output is one too."""
@@ -189,6 +188,14 @@ class Trace:
                 Value(storage.shape, storage.dtype, storage, variable),
             )
         return self._variables[id(variable)][1]
+
+
+def _is_read(x: Tensor) -> bool:
+    """Whether x is what a variable holds now, and not what it held once."""
+    origin = x.origin
+    if type(origin) is not ReadFrom or origin.index is not None:
+        return False
+    return x._array is origin.variable._array
 
 
 @contextmanager

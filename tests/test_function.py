@@ -286,3 +286,72 @@ def test_what_it_wraps_stays_at_hand():
     assert isinstance(compiled, Function)
     assert compiled.python_function is f
     assert compiled.__doc__ == "Doc."
+
+
+def test_the_structure_of_the_arguments_counts():
+    x, y = np.float32([5.0]), np.float32([2.0])
+    difference = function(lambda pair: pair["x"] - pair["y"])
+    assert float(difference({"x": x, "y": y})[0]) == 3
+    assert float(difference({"y": x, "x": y})[0]) == -3
+    lengths = function(lambda a, b: 10 * len(a) + len(b) + 0 * (*a, *b)[0])
+    assert float(lengths([x], [x, x])[0]) == 12
+    assert float(lengths([x, x], [x])[0]) == 21
+    assert float(lengths(a=[x, x, x], b=[])[0]) == 30
+    assert float(lengths(a=[], b=[x, x, x])[0]) == 3
+
+
+@pytest.mark.parametrize("kind", [float, np.float32])
+def test_the_sign_of_zero_counts(kind):
+    divide = function(lambda x, n: x / n)
+    x = np.float32([1.0])
+    assert [float(divide(x, kind(n))[0]) for n in (0.0, -0.0)] == [np.inf, -np.inf]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optimizers.SGD,
+        lambda: optimizers.SGD(momentum=0.5),
+        optimizers.Adagrad,
+        optimizers.RMSprop,
+        optimizers.Adam,
+    ],
+)
+def test_a_variable_may_be_its_own_gradient(optimizer):
+    """As weight decay has it."""
+
+    def trained(wrapper):
+        w, chosen = Variable([1.0, -2.0, 3.0]), optimizer()
+        step = wrapper(lambda: chosen.apply_gradients([(w.value, w)]))
+        for _ in range(3):
+            step()
+        return w
+
+    np.testing.assert_array_equal(trained(function), trained(lambda step: step))
+
+
+def test_a_variable_may_be_assigned_to_itself():
+    v = Variable([1.0, 2.0, 3.0])
+
+    @function
+    def turn():
+        v[::-1].assign(v)
+        v.assign_add(v)
+
+    turn()
+    np.testing.assert_array_equal(v, [6, 4, 2])
+
+
+def test_true_is_another_index_than_one():
+    both = function(lambda x: (x[1], x[True], x[0], x[np.False_]))
+    x = np.arange(4, dtype=np.float32).reshape(2, 2)
+    expected = x[1], x[True], x[0], x[False]
+    for result, values in zip(both(x), expected, strict=True):
+        np.testing.assert_array_equal(result, values)
+
+
+def test_a_tensor_read_before_an_assignment_keeps_the_old_values():
+    v = Variable([1.0])
+    old = v.value
+    v.assign([5.0])
+    np.testing.assert_array_equal(function(lambda: old + v)(), [6.0])

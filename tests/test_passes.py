@@ -154,6 +154,21 @@ def test_a_chain_too_long_is_cut():
     assert sum(len(name.split()) for name in found) == 80
 
 
+@pytest.mark.parametrize(
+    ("function", "dtypes", "shapes"),
+    [
+        (lambda a, b, c: a + b + c, "fff", ((2, 3, 4), (4,), (3, 4))),
+        (lambda a, b, c: a * b - c * b, "fff", ((2, 3, 4), (2, 1, 1), (2, 3, 1))),
+        (lambda a, b: fastnn.where(a > 0, b, -b), "df", ((2, 3), (2, 3))),
+        (lambda a: fastnn.cast(a > 0, "float32") * 2.0, "d", ((2, 3),)),
+    ],
+)
+def test_chains_that_do_not_fit_together_stay_apart(function, dtypes, shapes, rng):
+    arrays = [rng.standard_normal(s).astype(d) for s, d in zip(shapes, dtypes, strict=True)]
+    expected = function(*map(fastnn.constant, arrays))
+    np.testing.assert_array_equal(fastnn.function(function)(*arrays), expected)
+
+
 def test_old_values_are_copied_only_if_they_are_used():
     def used(x):
         old = B.value

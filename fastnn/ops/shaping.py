@@ -236,7 +236,11 @@ def getitem(x: TensorLike, index: Index) -> Tensor:
 
 
 def _plain(index: Index) -> Any:
-    """The index with copies of its tensors, arrays and lists, since those might change."""
+    """The index with copies of its tensors, arrays and lists, since those might change.
+
+    Also of True and False, which are other indices than 1 and 0 but equal to them.
+    """
     if isinstance(index, tuple):
         return tuple(_plain(part) for part in index)
-    return np.array(index) if isinstance(index, Tensor | np.ndarray | list) else index
+    copied = isinstance(index, Tensor | np.ndarray | list | bool | np.bool_)
+    return np.array(index) if copied else index
