@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fastnn.description import name_of
 from fastnn.ops.core import Update
 from fastnn.plot import new_figure, writable
-from fastnn.program import Program, name_of
+from fastnn.program import Program
 from fastnn.trace import Instruction
 
 if TYPE_CHECKING:

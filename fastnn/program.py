@@ -11,95 +11,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from fastnn import _kernels
 from fastnn.arrays import Array
+from fastnn.description import description
+from fastnn.memory import LINE, laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
 from fastnn.passes import VIEWS, optimized, weights_of
-from fastnn.table import table
 from fastnn.trace import Instruction, Value
 
 RECORDING = threading.Lock()  # the door records for one program at a time
 
-LINE = 64  # bytes of a cache line, where every value begins
-
 Step: TypeAlias = Callable[[], object]
-
-
-class _Place(NamedTuple):
-    """Memory that is taken until an instruction is done."""
-
-    start: int
-    stop: int
-    until: int
-
-
-def root_of(x: Value, views: dict[int, Value]) -> Value:
-    """The value in whose memory x lies."""
-    while id(x) in views:
-        x = views[id(x)]
-    return x
-
-
-def views_in(instructions: Sequence[Instruction]) -> dict[int, Value]:
-    """By id, what each view is a view of. Variables are copied: they change under a view."""
-    return {
-        id(i.outputs[0]): i.inputs[0]
-        for i in instructions
-        if i.op.name in VIEWS and i.inputs[0].variable is None
-    }
-
-
-def laid_out(
-    instructions: Sequence[Instruction], inputs: Sequence[Value], results: Sequence[Value]
-) -> tuple[dict[int, int], int]:
-    """Where, by id, each value begins in the arena, and how large that is.
-
-    A value stays until its last use, a result to the end. The output of a chain may take the place
-    of an input that nobody needs afterwards.
-    """
-    views = views_in(instructions)
-    last: dict[int, int] = {}
-    for i, instruction in enumerate(instructions):
-        last.update((id(root_of(x, views)), i) for x in instruction.inputs)
-    last.update((id(root_of(x, views)), len(instructions)) for x in results)
-
-    starts: dict[int, int] = {}
-    taken: list[_Place] = []
-
-    def place(x: Value, now: int, instead_of: Sequence[Value] = ()) -> None:
-        for old in instead_of:
-            reusable = id(old) in starts and last[id(old)] == now
-            if reusable and (old.shape, old.dtype) == (x.shape, x.dtype):
-                start = starts[id(old)]
-                break
-        else:
-            start = _gap([p for p in taken if p.until >= now], x.nbytes)
-        starts[id(x)] = start
-        taken.append(_Place(start, start + x.nbytes, last.get(id(x), now)))
-
-    for x in inputs:
-        place(x, -1)
-    for i, instruction in enumerate(instructions):
-        in_place = instruction.op.name == "chain"
-        candidates = [root_of(x, views) for x in instruction.inputs] if in_place else ()
-        for y in instruction.outputs:
-            if y.array is None and id(y) not in views:
-                place(y, i, candidates)
-    return starts, max((p.stop for p in taken), default=0)
-
-
-def _gap(taken: list[_Place], size: int) -> int:
-    """The first free place of so many bytes."""
-    start = 0
-    for place in sorted(taken):
-        if start + size <= place.start:
-            break
-        start = max(start, -(-place.stop // LINE) * LINE)
-    return start
 
 
 class Program:
@@ -139,8 +65,7 @@ class Program:
                 if y.variable is not None
             }.values()
         )
-        # Of which it must be known whether they are finite, and where the program finds and keeps
-        # that.
+        # Those that must be known to be finite, and where the program finds and keeps that.
         flags = {
             id(x.variable): (x.variable, i.attributes["infinite"])
             for i in self.instructions
@@ -237,6 +162,7 @@ class Program:
             if instruction.op.name == "to_classes":
                 arrays = map(self.array_of, instruction.inputs)
                 instruction.op.forward(*arrays, **instruction.attributes)
+        raise ValueError("a label is none of the classes; check the labels of this run")
 
     def _lay_out(self, inputs: Sequence[Value], results: Sequence[Value]) -> None:
         starts, size = laid_out(self.instructions, inputs, results)
@@ -293,23 +219,13 @@ class Program:
     def describe(self, seconds: Sequence[float] | None = None) -> str:
         """The instructions as they were recorded and as they run, as two tables.
 
-        The columns are the op, its inputs and its output with dtype and shape, and the bytes that
-        it reads and writes; for what runs also where (C or Python), and, where `seconds` are given,
+        The columns are the op, its inputs and its output, by name or shape, and the bytes that it
+        reads and writes; for what runs also where (C or Python), and, where `seconds` are given,
         the time of each.
         """
-        before = table(
-            ["", "recorded", "inputs", "output", "bytes"],
-            [[str(n), *_row(i)] for n, i in enumerate(self.recorded)],
-        )
-        head = ["", "runs", "inputs", "output", "bytes", "in"]
-        rows = [[str(n), *_row(i), self._where(n)] for n, i in enumerate(self.instructions)]
-        if seconds is not None:
-            head.append("us")
-            rows = [[*row, f"{s * 1e6:.2f}"] for row, s in zip(rows, seconds, strict=True)]
-        total = (
-            f"{len(self._arena):,} bytes of memory for all values, variables and constants apart"
-        )
-        return f"{before}\n\n{table(head, rows)}\n\n{total}"
+        where = [self._where(n) for n in range(len(self.instructions))]
+        size = len(self._arena)
+        return description(self.recorded, self.instructions, where, size, seconds)
 
     def _where(self, n: int) -> str:
         segment, start, stop = self._spans[n]
@@ -351,29 +267,3 @@ def _copy_result(
     op: Primitive, arrays: list[Array], attributes: dict[str, Any], out: Array
 ) -> None:
     np.copyto(out, op.forward(*arrays, **attributes))
-
-
-def name_of(instruction: Instruction) -> str:
-    """The op, or the steps of a chain."""
-    steps = instruction.attributes.get("steps")
-    name = instruction.op.name if steps is None else " ".join(step[0] for step in steps)
-    return name + " relu" if instruction.attributes.get("relu") else name
-
-
-def _row(instruction: Instruction) -> list[str]:
-    changed = len(instruction.outputs) if isinstance(instruction.op, Update) else 0
-    inputs = [_kind(x) for x in instruction.inputs[changed:]]
-    if "rows" in instruction.attributes:
-        inputs.insert(0, f"rows {instruction.attributes['rows'].shape}")
-    outputs = ", ".join(map(_kind, instruction.outputs))
-    size = sum(x.nbytes for x in (*instruction.inputs, *instruction.outputs))
-    return [name_of(instruction), ", ".join(inputs), outputs, f"{size:,}"]
-
-
-def _kind(x: Value) -> str:
-    """A variable's name, or what else it is; the dtype unless it is float32, and the shape."""
-    if x.variable is not None:
-        return x.variable.name
-    constant = "constant " if x.array is not None else ""
-    dtype = "" if x.dtype == np.float32 else f"{x.dtype.name} "
-    return f"{constant}{dtype}{x.shape}"

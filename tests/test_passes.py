@@ -9,7 +9,7 @@ import pytest
 import fastnn
 from fastnn import GradientTape, Variable, passes
 from fastnn.function import trace
-from fastnn.program import laid_out
+from fastnn.memory import laid_out
 
 
 def recorded(function, *shapes):
