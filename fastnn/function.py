@@ -164,7 +164,8 @@ class Function:
         )
         program = Program(traced.instructions, traced.inputs, traced.results)
         structure = traced.structure
-        return _Entry(program, inputs, structure, type(structure) is Tensor, given)
+        kept = [x for x in given if not _is_input(x)]
+        return _Entry(program, inputs, structure, type(structure) is Tensor, kept)
 
 
 def function(python_function: Callable[..., Structure]) -> Function:
