@@ -23,6 +23,7 @@ from fastnn.table import table
 from fastnn.trace import Instruction, Value
 
 LINE = 64  # bytes of a cache line, where every value begins
+recording = threading.Lock()  # the door records one program at a time
 
 Step: TypeAlias = Callable[[], object]
 
@@ -165,14 +166,15 @@ class Program:
         program = self._segments[-1]
         assert isinstance(program, _kernels.Program)
         length = len(program)
-        program.start()
-        try:
-            call()
-        except _kernels.NotRecorded:
-            program.cut(length)
-            return False
-        finally:
-            program.stop()
+        with recording:
+            program.start()
+            try:
+                call()
+            except _kernels.NotRecorded:
+                program.cut(length)
+                return False
+            finally:
+                program.stop()
         return True
 
     def python(self, step: Step) -> None:

@@ -1,5 +1,6 @@
 """@fastnn.function: what is recorded, what is read anew, and what is refused."""
 
+import sys
 import threading
 import tracemalloc
 
@@ -365,3 +366,26 @@ def test_shapes_without_elements(shape):
     x, w = np.ones(shape, np.float32), np.ones((shape[1], 2), np.float32)
     for result, values in zip(function(step)(x, w), step(x, w), strict=True):
         np.testing.assert_array_equal(result, values)
+
+
+def test_two_threads_may_record_at_once():
+    errors = []
+
+    def record():
+        try:
+            for _ in range(20):
+                function(lambda x: fastnn.tanh(x) @ x)(np.ones((3, 3), np.float32))
+        except RuntimeError as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=record) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not errors
