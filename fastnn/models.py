@@ -73,6 +73,9 @@ class Model(Layer):
         self.run_eagerly = False
         self._loops: OrderedDict[object, Loop] = OrderedDict()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_loops": OrderedDict()}  # programs are made anew where it is used
+
     def compile(
         self,
         optimizer: str | type[Optimizer] | Optimizer = "rmsprop",

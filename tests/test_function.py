@@ -1,5 +1,6 @@
 """@fastnn.function: what is recorded, what is read anew, and what is refused."""
 
+import copy
 import sys
 import threading
 import tracemalloc
@@ -389,3 +390,9 @@ def test_two_threads_may_record_at_once():
     finally:
         sys.setswitchinterval(interval)
     assert not errors
+
+
+def test_a_copy_has_programs_of_its_own():
+    one = function(lambda x: x + 1)
+    one(np.ones(2))
+    np.testing.assert_array_equal(copy.deepcopy(one)(np.ones(3)), [2, 2, 2])

@@ -1,5 +1,7 @@
 """Passes over a data set in C: what is kept from one to the next, what stops them, what warns."""
 
+import copy
+import pickle
 import signal
 import subprocess
 import sys
@@ -166,3 +168,14 @@ def test_ctrl_c_stops_a_pass():
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert out == "stopped True\n"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_of_a_trained_model_trains_alone(copied):
+    model, (x, y) = compiled(optimizer="adam"), data()
+    model.fit(x, y, verbose=0)
+    other = copied(model)
+    before = model.predict(x)
+    losses_of_other = other.fit(x, y, shuffle=False, verbose=0).history
+    np.testing.assert_array_equal(model.predict(x), before)
+    assert model.fit(x, y, shuffle=False, verbose=0).history == losses_of_other
