@@ -20,6 +20,7 @@ from fastnn.function import trace
 from fastnn.program import Program
 from fastnn.sparse import Samples, SparseTensor
 from fastnn.tensor import Tensor, wrap
+from fastnn.trace import TraceError
 
 Averages: TypeAlias = dict[str, float]
 Advance: TypeAlias = Callable[[int], object]  # told how many batches are done
@@ -114,6 +115,11 @@ class _Batch:
         outcome: Outcome = traced.structure
         self.means = list(outcome.means)
         self.has_output = outcome.output is not None
+        if outcome.output is not None and outcome.output.shape[:1] != (size,):
+            raise TraceError(
+                f"the output for a batch of {size} samples has shape {outcome.output.shape}, not a "
+                "row for each"
+            )
         self.program = Program(
             traced.instructions, traced.inputs, traced.results, self._gather, self._collect
         )

@@ -179,3 +179,23 @@ def test_a_copy_of_a_trained_model_trains_alone(copied):
     losses_of_other = other.fit(x, y, shuffle=False, verbose=0).history
     np.testing.assert_array_equal(model.predict(x), before)
     assert model.fit(x, y, shuffle=False, verbose=0).history == losses_of_other
+
+
+class Stacked(layers.Layer):
+    def call(self, inputs):
+        return fastnn.concat([inputs, inputs], axis=0)
+
+
+class Averaged(layers.Layer):
+    def call(self, inputs):
+        return fastnn.reduce_mean(inputs, axis=0, keepdims=True)
+
+
+@pytest.mark.parametrize(("layer", "rows"), [(Stacked, 80), (Averaged, 2)])
+def test_an_output_with_other_rows_than_samples_runs_op_by_op(layer, rows):
+    model, (x, _) = Sequential([layers.Dense(3), layer()]), data()
+    with pytest.warns(UserWarning, match="not a row for each"):
+        output = model.predict(x)
+    assert output.shape == (rows, 3)
+    batches = [eager(model, x[:32]), eager(model, x[32:])]
+    np.testing.assert_array_equal(output, np.concatenate(batches))
