@@ -139,7 +139,7 @@ class _Batch:
     def _gather_rows(self, program: Program, name: str, data: Array, slot: Array) -> None:
         rows, loop = self.rows, self.loop
         source = loop.sources[name]
-        if not data.flags.c_contiguous:
+        if not is_in_order(data):
             program.python(lambda: np.copyto(slot, loop.data[name][rows]))
         elif data.dtype == slot.dtype:
             program.kernels(lambda: _kernels.pick(data, rows, slot, source))
@@ -217,7 +217,7 @@ class CompiledLoop:
         for name, data in (("x", x), ("y", y)):
             if isinstance(data, np.ndarray):
                 self.data[name] = data
-                if data.flags.c_contiguous:
+                if is_in_order(data):
                     self.sources[name].move_to(data)
 
     def _room(self, batch: _Batch, samples: int) -> Array | None:
@@ -237,5 +237,10 @@ class CompiledLoop:
 def kind_of(x: Samples | Array | None) -> object:
     """What a compiled loop depends on of a data set."""
     if isinstance(x, np.ndarray):
-        return x.shape[1:], x.dtype, x.flags.c_contiguous
+        return x.shape[1:], x.dtype, is_in_order(x)
     return id(x)
+
+
+def is_in_order(x: Array) -> bool:
+    """Whether kernels can read it where it lies."""
+    return x.flags.c_contiguous and x.flags.aligned

@@ -199,3 +199,19 @@ def test_an_output_with_other_rows_than_samples_runs_op_by_op(layer, rows):
     assert output.shape == (rows, 3)
     batches = [eager(model, x[:32]), eager(model, x[32:])]
     np.testing.assert_array_equal(output, np.concatenate(batches))
+
+
+def unaligned(array):
+    memory = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    copied = memory.view(array.dtype).reshape(array.shape)
+    copied[...] = array
+    return copied
+
+
+def test_data_may_lie_anywhere_in_memory():
+    model, (x, y) = compiled(), data()
+    expected = model.evaluate(x, y, verbose=0)
+    assert model.evaluate(unaligned(x), unaligned(y), verbose=0) == expected
+    assert model.evaluate(x, unaligned(y), verbose=0) == expected
+    offset = fastnn.constant(unaligned(x[0]))
+    np.testing.assert_array_equal(fastnn.function(lambda t: t + offset)(x), x + x[0])
