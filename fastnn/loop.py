@@ -50,6 +50,9 @@ class Loop(Protocol):
 
     def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results: ...
 
+    def takes(self, x: Samples) -> bool:
+        """Whether it can run over x, if that is of the kind that it was made for."""
+
 
 def computed(array: Array) -> Array:
     """A batch as the step gets it: floats in float32, integers as they are."""
@@ -83,6 +86,10 @@ class EagerLoop:
             advance(1)
         means = {name: total / len(order) for name, total in sums.items()}
         return Results(means, np.concatenate(outputs) if outputs else None)
+
+    def takes(self, x: Samples) -> bool:
+        """Always: every batch is made by itself."""
+        return True
 
     @staticmethod
     def _batch(x: Samples, y: Array | None, rows: Array) -> list[Tensor]:
@@ -182,6 +189,7 @@ class CompiledLoop:
         self.data: dict[str, Array] = {}
         self.sums: dict[str, Array] = {}
         self._batches: dict[int, _Batch] = {}
+        self._rows = x if isinstance(x, CompressedRows) else None
         self._lock = threading.Lock()  # programs serve one thread at a time
         self._batch(x, y, min(size, len(x)))
 
@@ -189,6 +197,10 @@ class CompiledLoop:
         """One pass."""
         with self._lock:
             return self._run(x, y, order, advance)
+
+    def takes(self, x: Samples) -> bool:
+        """Any array; of compressed rows those that the programs were recorded with."""
+        return isinstance(x, np.ndarray) or x is self._rows
 
     def _run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
         sizes = [self._size] * (len(order) // self._size)
@@ -238,7 +250,7 @@ def kind_of(x: Samples | Array | None) -> object:
     """What a compiled loop depends on of a data set."""
     if isinstance(x, np.ndarray):
         return x.shape[1:], x.dtype, is_in_order(x)
-    return id(x)
+    return None if x is None else (x.shape[1:], x.dtype, CompressedRows)
 
 
 def is_in_order(x: Array) -> bool:

@@ -368,7 +368,7 @@ class Model(Layer):
         size = min(size, len(x))
         settings = (_kernels.settings(), *self.settings())
         key = (step.__name__, kind_of(x), kind_of(y), size, *settings)
-        if key not in self._loops:
+        if key not in self._loops or not self._loops[key].takes(x):
             try:
                 self._loops[key] = CompiledLoop(step, x, y, size)
             except TraceError as error:

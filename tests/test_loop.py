@@ -215,3 +215,13 @@ def test_data_may_lie_anywhere_in_memory():
     assert model.evaluate(x, unaligned(y), verbose=0) == expected
     offset = fastnn.constant(unaligned(x[0]))
     np.testing.assert_array_equal(fastnn.function(lambda t: t + offset)(x), x + x[0])
+
+
+def test_rows_without_zeros_are_not_kept_for_ever():
+    x, y = np.zeros((80, 500), np.float32), np.zeros((80, 3), np.float32)
+    x[:, ::50] = 1
+    model = Sequential([layers.Dense(320), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    histories = [model.fit(x, y, epochs=2, shuffle=False, verbose=0).history for _ in range(3)]
+    assert histories[0] != histories[1]
+    assert len(model._loops) == 1
