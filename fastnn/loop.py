@@ -25,6 +25,7 @@ from fastnn.trace import TraceError
 Averages: TypeAlias = dict[str, float]
 Advance: TypeAlias = Callable[[int], object]  # told how many batches are done
 
+NOTHING = np.empty(0)
 SLICE = 0.05  # seconds after which a program gives way to Python: to a bar, or to Ctrl-C
 
 
@@ -105,7 +106,7 @@ class _Batch:
     """A program for batches of one size, with what it reads and writes."""
 
     def __init__(self, loop: CompiledLoop, x: Samples, y: Array | None, size: int) -> None:
-        self.loop, self.x, self.y = loop, x, y
+        self.loop = loop
         self.rows = np.arange(size, dtype=np.int64) % len(x)
         inputs: list[Tensor] = []
         if isinstance(x, CompressedRows):
@@ -127,21 +128,21 @@ class _Batch:
                 f"the output for a batch of {size} samples has shape {outcome.output.shape}, not a "
                 "row for each"
             )
+        gather = partial(self._gather, x, y)
         self.program = Program(
-            traced.instructions, traced.inputs, traced.results, self._gather, self._collect
+            traced.instructions, traced.inputs, traced.results, gather, self._collect
         )
 
-    def _gather(self, program: Program) -> None:
+    def _gather(self, x: Samples, y: Array | None, program: Program) -> None:
         rows, loop = self.rows, self.loop
         program.kernels(lambda: _kernels.read_next(loop.order, rows))
         slots = iter(program.inputs)
-        if isinstance(self.x, CompressedRows):
-            data = self.x
-            program.kernels(lambda: _kernels.pick_rows(data, rows, self.buffer))
+        if isinstance(x, CompressedRows):
+            program.kernels(lambda: _kernels.pick_rows(x, rows, self.buffer))
         else:
-            self._gather_rows(program, "x", self.x, next(slots))
-        if self.y is not None:
-            self._gather_rows(program, "y", self.y, next(slots))
+            self._gather_rows(program, "x", x, next(slots))
+        if y is not None:
+            self._gather_rows(program, "y", y, next(slots))
 
     def _gather_rows(self, program: Program, name: str, data: Array, slot: Array) -> None:
         rows, loop = self.rows, self.loop
@@ -196,7 +197,10 @@ class CompiledLoop:
     def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
         """One pass."""
         with self._lock:
-            return self._run(x, y, order, advance)
+            try:
+                return self._run(x, y, order, advance)
+            finally:
+                self._let_go()
 
     def takes(self, x: Samples) -> bool:
         """Any array; of compressed rows those that the programs were recorded with."""
@@ -231,6 +235,12 @@ class CompiledLoop:
                 self.data[name] = data
                 if is_in_order(data):
                     self.sources[name].move_to(data)
+
+    def _let_go(self) -> None:
+        """Keep no data, which may be large, alive."""
+        self.data.clear()
+        for cursor in (*self.sources.values(), self.order, self.rest_of_output):
+            cursor.move_to(NOTHING)
 
     def _room(self, batch: _Batch, samples: int) -> Array | None:
         if not batch.has_output:

@@ -1,12 +1,14 @@
 """Passes over a data set in C: what is kept from one to the next, what stops them, what warns."""
 
 import copy
+import gc
 import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -170,17 +172,6 @@ def test_ctrl_c_stops_a_pass():
     assert out == "stopped True\n"
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_a_copy_of_a_trained_model_trains_alone(copied):
-    model, (x, y) = compiled(optimizer="adam"), data()
-    model.fit(x, y, verbose=0)
-    other = copied(model)
-    before = model.predict(x)
-    losses_of_other = other.fit(x, y, shuffle=False, verbose=0).history
-    np.testing.assert_array_equal(model.predict(x), before)
-    assert model.fit(x, y, shuffle=False, verbose=0).history == losses_of_other
-
-
 class Stacked(layers.Layer):
     def call(self, inputs):
         return fastnn.concat([inputs, inputs], axis=0)
@@ -217,6 +208,17 @@ def test_data_may_lie_anywhere_in_memory():
     np.testing.assert_array_equal(fastnn.function(lambda t: t + offset)(x), x + x[0])
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_of_a_trained_model_trains_alone(copied):
+    model, (x, y) = compiled(optimizer="adam"), data()
+    model.fit(x, y, verbose=0)
+    other = copied(model)
+    before = model.predict(x)
+    losses_of_other = other.fit(x, y, shuffle=False, verbose=0).history
+    np.testing.assert_array_equal(model.predict(x), before)
+    assert model.fit(x, y, shuffle=False, verbose=0).history == losses_of_other
+
+
 def test_rows_without_zeros_are_not_kept_for_ever():
     x, y = np.zeros((80, 500), np.float32), np.zeros((80, 3), np.float32)
     x[:, ::50] = 1
@@ -225,3 +227,13 @@ def test_rows_without_zeros_are_not_kept_for_ever():
     histories = [model.fit(x, y, epochs=2, shuffle=False, verbose=0).history for _ in range(3)]
     assert histories[0] != histories[1]
     assert len(model._loops) == 1
+
+
+def test_a_model_keeps_no_data_alive():
+    model, (x, y) = compiled(), data()
+    held = weakref.ref(x), weakref.ref(y)
+    model.fit(x, y, batch_size=7, verbose=0)
+    model.predict(x[::-1])
+    del x, y
+    gc.collect()
+    assert [reference() for reference in held] == [None, None]
