@@ -396,3 +396,15 @@ def test_shapes_without_elements(shape):
     x, w = np.ones(shape, np.float32), np.ones((shape[1], 2), np.float32)
     for result, values in zip(function(step)(x, w), step(x, w), strict=True):
         np.testing.assert_array_equal(result, values)
+
+
+def test_a_wrong_label_is_named_though_other_labels_are_gone():
+    @function
+    def step(x, first, second):
+        loss = fastnn.softmax_cross_entropy(first + 0, x)
+        return fastnn.softmax_cross_entropy(second + 0, fastnn.exp(x) * fastnn.reduce_sum(loss))
+
+    x = np.ones((2, 3), np.float32)
+    step(x, np.array([0, 1]), np.array([1, 2]))
+    with pytest.raises(ValueError, match=r"\[1\] is 5; 3 classes"):
+        step(x, np.array([0, 1]), np.array([1, 5]))
