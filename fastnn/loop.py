@@ -16,7 +16,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows, Cursor
 from fastnn.arrays import Array
-from fastnn.function import trace
+from fastnn.function import KEPT, trace
 from fastnn.program import Program
 from fastnn.sparse import Samples, SparseTensor
 from fastnn.tensor import Tensor, wrap
@@ -251,9 +251,11 @@ class CompiledLoop:
         return output
 
     def _batch(self, x: Samples, y: Array | None, size: int) -> _Batch:
-        if size not in self._batches:
-            self._batches[size] = _Batch(self, x, y, size)
-        return self._batches[size]
+        batch = self._batches.pop(size, None) or _Batch(self, x, y, size)
+        self._batches[size] = batch  # the last one used stands last
+        if len(self._batches) > KEPT:
+            del self._batches[next(iter(self._batches))]
+        return batch
 
 
 def kind_of(x: Samples | Array | None) -> object:

@@ -15,6 +15,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, layers, losses, optimizers
+from fastnn.function import KEPT
 
 
 def compiled(units=3, **options):
@@ -237,3 +238,12 @@ def test_a_model_keeps_no_data_alive():
     del x, y
     gc.collect()
     assert [reference() for reference in held] == [None, None]
+
+
+def test_the_programs_of_last_batches_are_forgotten_one_day():
+    model, (x, _) = compiled(), data(200)
+    expected = eager(model, x)
+    for n in (*range(50, 99), 63, 200):
+        np.testing.assert_array_equal(model.predict(x[:n], batch_size=50), expected[:n])
+    (loop,) = model._loops.values()
+    assert len(loop._batches) == KEPT
