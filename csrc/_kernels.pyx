@@ -17,6 +17,7 @@ import os
 
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
@@ -132,7 +133,7 @@ cdef inline int run(fn_kernel *kernel, const void *args, size_t size, size_t cou
     if small and not is_recording():
         kernel(args, 0, count, 0)
         return 0
-    cdef size_t grain = CHUNK // elements if elements < CHUNK else 1
+    cdef size_t grain = CHUNK // elements if 0 < elements < CHUNK else 1
     cdef int workers = 1 if small else thread_limit()
     if is_recording():
         recording.work += count * elements

@@ -5,6 +5,7 @@ class NotRecorded(Exception):
     """The call needs memory of its own, or a look at the data: a program cannot repeat it."""
 
 
+@cython.auto_pickle(False)  # a copy would point at memory that it does not keep
 cdef class Cursor:
     """A place in an array from which `read_next` reads, or to which `write_next` writes."""
 

@@ -78,6 +78,9 @@ class Function:
         self._entries: OrderedDict[Any, _Entry] = OrderedDict()
         update_wrapper(self, python_function)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_entries": OrderedDict()}  # programs are of the original's variables
+
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         return self if owner is None else partial(self, owner)
 

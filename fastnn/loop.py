@@ -16,10 +16,11 @@ import numpy as np
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows, Cursor
 from fastnn.arrays import Array
-from fastnn.function import trace
+from fastnn.function import KEPT, trace
 from fastnn.program import Program
 from fastnn.sparse import Samples, SparseTensor
 from fastnn.tensor import Tensor, wrap
+from fastnn.trace import TraceError
 
 Averages: TypeAlias = dict[str, float]
 Advance: TypeAlias = Callable[[int], object]  # told how many batches are done
@@ -115,6 +116,11 @@ class _Batch:
         outcome: Outcome = traced.structure
         self.means = list(outcome.means)
         self.has_output = outcome.output is not None
+        if outcome.output is not None and outcome.output.shape[:1] != (size,):
+            raise TraceError(
+                f"the output for a batch of {size} samples has shape {outcome.output.shape}, not a "
+                "row for each"
+            )
         self.program = Program(
             traced.instructions,
             traced.inputs,
@@ -139,7 +145,7 @@ class _Batch:
     def _gather_rows(self, program: Program, name: str, data: Array, slot: Array) -> None:
         rows, loop = self._rows, self._loop
         source = loop.sources[name]
-        if not data.flags.c_contiguous:
+        if not is_in_order(data):
             program.python(lambda: np.copyto(slot, loop.data[name][rows]))
         elif data.dtype == slot.dtype:
             program.kernels(lambda: _kernels.pick(data, rows, slot, source))
@@ -220,7 +226,7 @@ class CompiledLoop:
         for name, data in (("x", x), ("y", y)):
             if isinstance(data, np.ndarray):
                 self.data[name] = data
-                if data.flags.c_contiguous:
+                if is_in_order(data):
                     self.sources[name].move_to(data)
 
     def _let_go(self) -> None:
@@ -238,11 +244,18 @@ class CompiledLoop:
         return output
 
     def _batch(self, x: Samples, y: Array | None, size: int) -> _Batch:
-        if size not in self._batches:
-            self._batches[size] = _Batch(self, x, y, size)
-        return self._batches[size]
+        batch = self._batches.pop(size, None) or _Batch(self, x, y, size)
+        self._batches[size] = batch  # the last one used stands last
+        if len(self._batches) > KEPT:
+            del self._batches[next(iter(self._batches))]
+        return batch
 
 
 def kind_of(data: Array | None) -> object:
     """What a compiled loop depends on of an array of data."""
-    return None if data is None else (data.shape[1:], data.dtype, data.flags.c_contiguous)
+    return None if data is None else (data.shape[1:], data.dtype, is_in_order(data))
+
+
+def is_in_order(x: Array) -> bool:
+    """Whether kernels can read it where it lies."""
+    return x.flags.c_contiguous and x.flags.aligned

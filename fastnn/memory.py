@@ -40,14 +40,15 @@ def laid_out(
 ) -> tuple[dict[int, int], int]:
     """Where, by id, each value begins in the arena, and how large that is.
 
-    A value stays until its last use, a result to the end. The output of a chain may take the place
-    of an input that nobody needs afterwards.
+    A value stays until its last use; a result, and labels, which an error may have to name, to the
+    end. The output of a chain may take the place of an input that nobody needs afterwards.
     """
     views = views_in(instructions)
     last: dict[int, int] = {}
     for i, instruction in enumerate(instructions):
         last.update((id(root_of(x, views)), i) for x in instruction.inputs)
-    last.update((id(root_of(x, views)), len(instructions)) for x in results)
+    labels = [x for i in instructions if i.op.name == "to_classes" for x in i.inputs]
+    last.update((id(root_of(x, views)), len(instructions)) for x in (*labels, *results))
 
     starts: dict[int, int] = {}
     taken: list[_Place] = []

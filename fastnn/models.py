@@ -74,6 +74,9 @@ class Model(Layer):
         self.run_eagerly = False
         self._loops: OrderedDict[object, Loop] = OrderedDict()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_loops": OrderedDict()}  # programs are made anew where it is used
+
     def compile(
         self,
         optimizer: str | type[Optimizer] | Optimizer = "rmsprop",
@@ -248,7 +251,7 @@ class Model(Layer):
         x
             As for `fit`.
         batch_size : int, default 128
-            It does not change a bit of the result.
+            It does not change a bit of the result, unless a layer mixes samples.
         verbose : "auto", 0, 1 or 2, default 0
 
         Raises

@@ -118,7 +118,7 @@ class Trace:
             self._known[id(x)] = (x, value)
             return value
         if id(x) not in self._constants:
-            array = np.ascontiguousarray(x._array).reshape(x.shape)
+            array = np.require(x._array, requirements=["C", "A"]).reshape(x.shape)
             self._constants[id(x)] = (x, Value(x.shape, x.dtype, array))
         return self._constants[id(x)][1]
 

@@ -1,5 +1,7 @@
 """@fastnn.function: what is recorded, what is read anew, and what is refused."""
 
+import copy
+import sys
 import threading
 import tracemalloc
 
@@ -355,3 +357,54 @@ def test_a_tensor_read_before_an_assignment_keeps_the_old_values():
     old = v.value
     v.assign([5.0])
     np.testing.assert_array_equal(function(lambda: old + v)(), [6.0])
+
+
+def test_two_threads_may_record_at_once():
+    errors = []
+
+    def record():
+        try:
+            for _ in range(20):
+                function(lambda x: fastnn.tanh(x) @ x)(np.ones((3, 3), np.float32))
+        except RuntimeError as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=record) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not errors
+
+
+def test_a_copy_has_programs_of_its_own():
+    one = function(lambda x: x + 1)
+    one(np.ones(2))
+    np.testing.assert_array_equal(copy.deepcopy(one)(np.ones(3)), [2, 2, 2])
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
+def test_shapes_without_elements(shape):
+    def step(x, w):
+        return fastnn.softmax(x), fastnn.matmul(x, w), fastnn.reduce_sum(x, axis=1), fastnn.exp(x)
+
+    x, w = np.ones(shape, np.float32), np.ones((shape[1], 2), np.float32)
+    for result, values in zip(function(step)(x, w), step(x, w), strict=True):
+        np.testing.assert_array_equal(result, values)
+
+
+def test_a_wrong_label_is_named_though_other_labels_are_gone():
+    @function
+    def step(x, first, second):
+        loss = fastnn.softmax_cross_entropy(first + 0, x)
+        return fastnn.softmax_cross_entropy(second + 0, fastnn.exp(x) * fastnn.reduce_sum(loss))
+
+    x = np.ones((2, 3), np.float32)
+    step(x, np.array([0, 1]), np.array([1, 2]))
+    with pytest.raises(ValueError, match=r"\[1\] is 5; 3 classes"):
+        step(x, np.array([0, 1]), np.array([1, 5]))

@@ -1,11 +1,13 @@
 """Passes over a data set in C: what is kept from one to the next, what stops them, what warns."""
 
+import copy
+import gc
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 import weakref
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, layers, losses, optimizers
+from fastnn.function import KEPT
 
 
 def compiled(units=3, **options):
@@ -171,19 +174,77 @@ def test_ctrl_c_stops_a_pass():
     assert out == "stopped True\n"
 
 
+class Stacked(layers.Layer):
+    def call(self, inputs):
+        return fastnn.concat([inputs, inputs], axis=0)
+
+
+class Averaged(layers.Layer):
+    def call(self, inputs):
+        return fastnn.reduce_mean(inputs, axis=0, keepdims=True)
+
+
+@pytest.mark.parametrize(("layer", "rows"), [(Stacked, 80), (Averaged, 2)])
+def test_an_output_with_other_rows_than_samples_runs_op_by_op(layer, rows):
+    model, (x, _) = Sequential([layers.Dense(3), layer()]), data()
+    with pytest.warns(UserWarning, match="not a row for each"):
+        output = model.predict(x, batch_size=32)
+    assert output.shape == (rows, 3)
+    batches = [eager(model, x[:32]), eager(model, x[32:])]
+    np.testing.assert_array_equal(output, np.concatenate(batches))
+
+
+def unaligned(array):
+    memory = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    copied = memory.view(array.dtype).reshape(array.shape)
+    copied[...] = array
+    return copied
+
+
+def test_data_may_lie_anywhere_in_memory():
+    model, (x, y) = compiled(), data()
+    expected = model.evaluate(x, y, verbose=0)
+    assert model.evaluate(unaligned(x), unaligned(y), verbose=0) == expected
+    assert model.evaluate(x, unaligned(y), verbose=0) == expected
+    offset = fastnn.constant(unaligned(x[0]))
+    np.testing.assert_array_equal(fastnn.function(lambda t: t + offset)(x), x + x[0])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_of_a_trained_model_trains_alone(copied):
+    model, (x, y) = compiled(optimizer="adam"), data()
+    model.fit(x, y, verbose=0)
+    other = copied(model)
+    before = model.predict(x)
+    losses_of_other = other.fit(x, y, shuffle=False, verbose=0).history
+    np.testing.assert_array_equal(model.predict(x), before)
+    assert model.fit(x, y, shuffle=False, verbose=0).history == losses_of_other
+
+
+def test_rows_without_zeros_are_not_kept_for_ever():
+    x, y = np.zeros((80, 500), np.float32), np.zeros((80, 3), np.float32)
+    x[:, ::50] = 1
+    model = Sequential([layers.Dense(320), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    histories = [model.fit(x, y, epochs=2, shuffle=False, verbose=0).history for _ in range(3)]
+    assert histories[0] != histories[1]
+    assert len(model._loops) == 0
+
+
 def test_a_model_keeps_no_data_alive():
-    """Neither the arrays of the last pass nor the rows made of them."""
-    model = compiled()
-    x, y = data(5000)
-    x[x < 0.9] = 0
-    big = np.tile(x, (1, 50))
-    model.fit(big, y, verbose=0)
-    model.predict(big)
-    alive = weakref.ref(big)
-    tracemalloc.start()
-    model.fit(big, y, verbose=0)
-    kept, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert kept < big.nbytes / 20
-    del big
-    assert alive() is None
+    model, (x, y) = compiled(), data()
+    held = weakref.ref(x), weakref.ref(y)
+    model.fit(x, y, batch_size=7, verbose=0)
+    model.predict(x[::-1])
+    del x, y
+    gc.collect()
+    assert [reference() for reference in held] == [None, None]
+
+
+def test_the_programs_of_last_batches_are_forgotten_one_day():
+    model, (x, _) = compiled(), data(200)
+    expected = eager(model, x)
+    for n in (*range(50, 99), 63, 200):
+        np.testing.assert_array_equal(model.predict(x[:n], batch_size=50), expected[:n])
+    (loop,) = model._loops.values()
+    assert len(loop._batches) == KEPT

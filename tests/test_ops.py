@@ -245,3 +245,13 @@ def test_nothing(shape):
         product = fastnn.matmul(x, fastnn.ones((columns, 2)))
         np.testing.assert_array_equal(product, np.zeros((rows, 2)))
         assert fastnn.reduce_sum(x, axis=0).shape == (columns,)
+
+
+@pytest.mark.parametrize("axis", [0, 1, (0, 2)])
+def test_a_sum_does_not_depend_on_the_order_in_memory(axis, rng):
+    x = rng.standard_normal((30, 50, 20))
+    expected = fastnn.reduce_sum(fastnn.constant(x), axis=axis)
+    for other in (np.asfortranarray(x), np.moveaxis(np.moveaxis(x, 1, 0).copy(), 0, 1)):
+        np.testing.assert_array_equal(
+            fastnn.reduce_sum(fastnn.constant(other), axis=axis), expected
+        )

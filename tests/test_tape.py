@@ -275,3 +275,19 @@ def test_tapes_of_other_threads_do_not_listen():
     assert results == [4]
     assert tape.gradient(theirs, v) is None
     assert float(tape.gradient(y, v)) == 3
+
+
+def test_a_new_axis_of_a_variable_has_its_gradient():
+    v = Variable([1.0, 2.0])
+    with GradientTape() as tape:
+        y = fastnn.reduce_sum(v[None] * [[3.0, 4.0], [5.0, 6.0]])
+    np.testing.assert_array_equal(tape.gradient(y, v), [8, 10])
+
+
+def test_the_gradient_of_the_loss_of_transposed_logits():
+    x = Variable([[1.0, 2.0], [0.0, 3.0], [2.0, 2.0]])
+    with GradientTape() as tape:
+        loss = fastnn.softmax_cross_entropy([1, 2], fastnn.transpose(x))
+    p = np.exp(x.numpy().T) / np.exp(x.numpy().T).sum(1, keepdims=True)
+    expected = (p - np.eye(3)[[1, 2]]).T
+    np.testing.assert_allclose(tape.gradient(loss, x), expected, rtol=1e-5)

@@ -73,7 +73,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
 @primitive
 def softmax_cross_entropy_grad(dloss: Array, logits: Array, labels: Array) -> Array:
     """The gradient of the logits, from that of the loss."""
-    dlogits = np.empty_like(logits)
+    dlogits = np.empty(logits.shape, logits.dtype)  # in C order, whatever that of the logits
     _kernels.softmax_cross_entropy(logits, labels, dlogits, dloss)
     return dlogits
 

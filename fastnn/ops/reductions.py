@@ -52,7 +52,8 @@ def _reduce(
     if not axes or min(axes) < first or x.dtype not in COMPUTED_IN:
         if out is not None:
             raise _kernels.NotRecorded(f"axes {axes} of {x.shape}")
-        return np.asarray(function(x, axis=axes, keepdims=keepdims))
+        in_order = np.asarray(x, order="C")  # NumPy adds up in another order if it is not
+        return np.asarray(function(in_order, axis=axes, keepdims=keepdims))
     left = x.shape[:first]
     rows = x.reshape(*left, math.prod(x.shape[first:]))
     result = kernel(rows, None if out is None else out.reshape(left))

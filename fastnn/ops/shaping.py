@@ -231,7 +231,8 @@ def getitem(x: TensorLike, index: Index) -> Tensor:
     """x[index], with NumPy's rules for slices, integers, None, Ellipsis, index and bool arrays."""
     result = _getitem(convert(x), index=_plain(index))
     if isinstance(x, Variable):
-        result.origin = ReadFrom(x, _plain(index))
+        # None stands for the whole variable.
+        result.origin = ReadFrom(x, (None,) if index is None else _plain(index))
     return result
 
 
