@@ -18,9 +18,10 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array
 from fastnn.description import description
+from fastnn.graph import VIEWS
 from fastnn.memory import LINE, laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
-from fastnn.passes import VIEWS, optimized, weights_of
+from fastnn.passes import optimized, weights_of
 from fastnn.trace import Instruction, Value
 
 RECORDING = threading.Lock()  # the door records for one program at a time
