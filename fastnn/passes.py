@@ -266,7 +266,9 @@ def with_known_finite(
 def weights_of(instruction: Instruction) -> Value | None:
     """What a product without zeros reads, or adds to, as far as the zeros tell."""
     if instruction.op.name in ("rows_dense", "rows_descend"):
-        return instruction.inputs[0]
+        # For more rows the weights are copied, and are looked at on the way.
+        few = instruction.attributes["rows"].shape[0] <= FEW_ROWS
+        return instruction.inputs[0] if few else None
     if instruction.op.name == "dense":
         x, w = instruction.inputs[:2]
         return w if x.shape[0] <= FEW_ROWS and w.nbytes >= LARGE else None

@@ -125,7 +125,7 @@ class Program:
         for variable, infinite in self._watched:
             infinite[...] = not variable.is_finite()
         for variable in self.variables:
-            variable.mutable()
+            variable.about_to_change()
         try:
             return self._run(times, seconds)
         finally:

@@ -310,11 +310,17 @@ class Variable(Tensor):
 
     def mutable(self) -> Array:
         """The storage itself, to be changed in place by an update."""
-        snapshot = self._snapshot() if self._snapshot is not None else None
-        if snapshot is not None:
-            snapshot._array = self._array.copy()
-        self._snapshot = self._finite = None
+        self.about_to_change()
         return self._array
+
+    def about_to_change(self) -> None:
+        """Give what was read a copy of the values, if somebody still has it."""
+        self._finite = None
+        if self._snapshot is not None:
+            snapshot = self._snapshot()
+            if snapshot is not None:
+                snapshot._array = self._array.copy()
+            self._snapshot = None
 
     def is_finite(self) -> bool:
         """Whether all values, which are floats, are finite: remembered until they change."""
