@@ -25,7 +25,7 @@ QUANTILES = {"median": 0.5, "99th percentile": 0.99}
 
 def model_predict(x: Array) -> Prediction:
     model = TRAINING.model()
-    return lambda: model.predict(x, batch_size=1024)
+    return lambda: model.predict(x)
 
 
 def compiled_call(x: Array) -> Prediction:
