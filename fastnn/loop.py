@@ -94,11 +94,26 @@ class EagerLoop:
         return batch if y is None else [*batch, wrap(computed(y[rows]))]
 
 
-class _Batch:
-    """A program for batches of one size, with what it reads and writes."""
+class _Streams:
+    """What the programs of a loop read from and write to, pass after pass."""
 
-    def __init__(self, loop: CompiledLoop, x: Samples, y: Array | None, size: int) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
+        self.order, self.rest_of_output = Cursor(), Cursor()
+        self.sources = {"x": Cursor(), "y": Cursor()}
+        self.data: dict[str, Array] = {}
+        self.sums: dict[str, Array] = {}
+
+    def cursors(self) -> list[Cursor]:
+        return [self.order, self.rest_of_output, *self.sources.values()]
+
+
+class _Batch:
+    """A program for batches of one size."""
+
+    def __init__(
+        self, step: Step, streams: _Streams, x: Samples, y: Array | None, size: int
+    ) -> None:
+        self._streams = streams
         self._rows = np.arange(size, dtype=np.int64) % len(x)
         buffer = None
         inputs: list[Tensor] = []
@@ -112,7 +127,7 @@ class _Batch:
         if y is not None:
             inputs.append(wrap(computed(y[self._rows])))
             batch.append(inputs[-1])
-        traced = trace(loop.step, inputs, *batch)
+        traced = trace(step, inputs, *batch)
         outcome: Outcome = traced.structure
         self.means = list(outcome.means)
         self.has_output = outcome.output is not None
@@ -132,7 +147,7 @@ class _Batch:
     def _gather(
         self, x: Samples, y: Array | None, buffer: CompressedRows | None, program: Program
     ) -> None:
-        program.kernels(lambda: _kernels.read_next(self._loop.order, self._rows))
+        program.kernels(lambda: _kernels.read_next(self._streams.order, self._rows))
         slots = iter(program.inputs)
         if isinstance(x, CompressedRows):
             assert buffer is not None
@@ -143,10 +158,10 @@ class _Batch:
             self._gather_rows(program, "y", y, next(slots))
 
     def _gather_rows(self, program: Program, name: str, data: Array, slot: Array) -> None:
-        rows, loop = self._rows, self._loop
-        source = loop.sources[name]
+        rows, streams = self._rows, self._streams
+        source = streams.sources[name]
         if not is_in_order(data):
-            program.python(lambda: np.copyto(slot, loop.data[name][rows]))
+            program.python(lambda: np.copyto(slot, streams.data[name][rows]))
         elif data.dtype == slot.dtype:
             program.kernels(lambda: _kernels.pick(data, rows, slot, source))
         else:
@@ -156,11 +171,11 @@ class _Batch:
         size = len(self._rows)
         results = iter(program.results)
         for name in self.means:
-            total = self._loop.sums.setdefault(name, np.zeros(()))
+            total = self._streams.sums.setdefault(name, np.zeros(()))
             program.kernels(partial(_kernels.accumulate, total, next(results), size))
         if self.has_output:
             output = next(results)
-            program.kernels(lambda: _kernels.write_next(output, self._loop.rest_of_output))
+            program.kernels(lambda: _kernels.write_next(output, self._streams.rest_of_output))
 
 
 class CompiledLoop:
@@ -182,11 +197,8 @@ class CompiledLoop:
     """
 
     def __init__(self, step: Step, x: Samples, y: Array | None, size: int) -> None:
-        self.step, self._size = step, size
-        self.order, self.rest_of_output = Cursor(), Cursor()
-        self.sources = {"x": Cursor(), "y": Cursor()}
-        self.data: dict[str, Array] = {}
-        self.sums: dict[str, Array] = {}
+        self._step, self._size = step, size
+        self._streams = _Streams()
         self._batches: dict[int, _Batch] = {}
         self._lock = threading.Lock()  # programs serve one thread at a time
         self._batch(x, y, min(size, len(x)))
@@ -205,7 +217,7 @@ class CompiledLoop:
             sizes.append(len(order) % self._size)
         batches = [self._batch(x, y, size) for size in dict.fromkeys(sizes)]
         self._bind(x, y, order)
-        for total in self.sums.values():
+        for total in self._streams.sums.values():
             total[...] = 0
         output = self._room(batches[0], len(order))
         for batch, times in zip(batches, map(sizes.count, dict.fromkeys(sizes)), strict=True):
@@ -214,7 +226,7 @@ class CompiledLoop:
                 now = batch.program.run(times - done, SLICE)
                 advance(now)
                 done += now
-        means = {name: float(self.sums[name]) / len(order) for name in batches[0].means}
+        means = {name: float(self._streams.sums[name]) / len(order) for name in batches[0].means}
         return Results(means, output)
 
     def batch_program(self) -> Program:
@@ -222,17 +234,17 @@ class CompiledLoop:
         return next(iter(self._batches.values())).program
 
     def _bind(self, x: Samples, y: Array | None, order: Array) -> None:
-        self.order.move_to(order)
+        self._streams.order.move_to(order)
         for name, data in (("x", x), ("y", y)):
             if isinstance(data, np.ndarray):
-                self.data[name] = data
+                self._streams.data[name] = data
                 if is_in_order(data):
-                    self.sources[name].move_to(data)
+                    self._streams.sources[name].move_to(data)
 
     def _let_go(self) -> None:
         """Keep no data set alive."""
-        self.data.clear()
-        for cursor in (self.order, self.rest_of_output, *self.sources.values()):
+        self._streams.data.clear()
+        for cursor in self._streams.cursors():
             cursor.let_go()
 
     def _room(self, batch: _Batch, samples: int) -> Array | None:
@@ -240,11 +252,11 @@ class CompiledLoop:
             return None
         last = batch.program.results[-1]
         output = np.empty((samples, *last.shape[1:]), last.dtype)
-        self.rest_of_output.move_to(output)
+        self._streams.rest_of_output.move_to(output)
         return output
 
     def _batch(self, x: Samples, y: Array | None, size: int) -> _Batch:
-        batch = self._batches.pop(size, None) or _Batch(self, x, y, size)
+        batch = self._batches.pop(size, None) or _Batch(self._step, self._streams, x, y, size)
         self._batches[size] = batch  # the last one used stands last
         if len(self._batches) > KEPT:
             del self._batches[next(iter(self._batches))]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -229,6 +230,23 @@ def test_rows_without_zeros_are_not_kept_for_ever():
     histories = [model.fit(x, y, epochs=2, shuffle=False, verbose=0).history for _ in range(3)]
     assert histories[0] != histories[1]
     assert len(model._loops) == 0
+
+
+def test_rows_without_zeros_are_let_go_of_at_once():
+    """And not by the garbage collector, some day: they are large."""
+    x, y = np.zeros((4000, 500), np.float32), np.zeros((4000, 3), np.float32)
+    x[:, ::10] = 1
+    model = Sequential([layers.Dense(320), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    model.fit(x, y, epochs=2, verbose=0)
+    gc.disable()
+    tracemalloc.start()
+    model.fit(x, y, epochs=2, verbose=0)
+    kept, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    gc.enable()
+    assert most > 4000 * 50 * 8  # they were there
+    assert kept < most / 4
 
 
 def test_a_model_keeps_no_data_alive():

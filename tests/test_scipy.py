@@ -87,7 +87,7 @@ def test_scipy_data_that_are_refused(rng):
     model = classifier()
     model(x)
     rows = scipy_sparse.csr_array(x)
-    with pytest.raises(ValueError, match=r"\(32, 39\) is incompatible with the layer"):
+    with pytest.raises(ValueError, match=r"\(128, 39\) is incompatible with the layer"):
         model.predict(rows[:, :39])
     with pytest.raises(ValueError, match="x has 300 samples"):
         model.fit(rows, y[:9], verbose=0)
