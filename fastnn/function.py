@@ -182,11 +182,11 @@ def function(python_function: Callable[..., Structure]) -> Function:
     ----------
     python_function : callable
         Tensors and arrays among its arguments, also in nested lists, tuples and dicts, are the
-        inputs of the program. Everything else is taken as it is in the first call, and a call with
-        another number, string or object records anew. So are Python's own effects: a ``print``, an
-        ``append``, a number read from a global happen, or count, while recording only. A Variable
-        is read and updated at every run, and so are a layer's weights; those made while recording
-        are made once.
+        inputs of the program; an array becomes a tensor of its own dtype. Everything else is taken
+        as it is in the first call, and a call with another number, string or object records anew.
+        So are Python's own effects: a ``print``, an ``append``, a number read from a global happen,
+        or count, while recording only. A Variable is read and updated at every run, and so are a
+        layer's weights; those made while recording are made once.
 
     Returns
     -------
