@@ -1,5 +1,6 @@
 """Builds the extension fastnn._kernels from csrc/ (everything else stands in pyproject.toml)."""
 
+import os
 from glob import glob
 
 import numpy
@@ -40,7 +41,8 @@ setup(
             extra_compile_args=[
                 "-std=c11",
                 "-pthread",
-                "-O3",
+                # A build with sanitizers takes minutes longer at the usual level.
+                os.environ.get("FASTNN_OPTIMIZATION", "-O3"),
                 "-g0",
                 "-Wall",
                 "-Wextra",
