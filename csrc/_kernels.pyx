@@ -21,7 +21,7 @@ cimport cython
 cimport numpy as cnp
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
-from cpython.pythread cimport PyThread_get_thread_ident
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -136,8 +136,8 @@ cdef inline int run(fn_kernel *kernel, const void *args, size_t size, size_t cou
     cdef size_t grain = CHUNK // elements if 0 < elements < CHUNK else 1
     cdef int workers = 1 if small else thread_limit()
     if is_recording():
-        recording.work += count * elements
-        return recording.append(kernel, args, size, count, grain, workers)
+        recording().add_work(count * elements)
+        return recording().append(kernel, args, size, count, grain, workers)
     state = PyEval_SaveThread()
     fn_parallel(kernel, args, count, grain, workers)
     PyEval_RestoreThread(state)
@@ -371,7 +371,7 @@ cdef void *take_scratch(size_t size) except NULL:
     """Memory that begins with a cache line, where vectors do not straddle two."""
     global spare, spare_size
     if is_recording():
-        return recording.shared_scratch(size)
+        return recording().shared_scratch(size)
     cdef void *block = spare
     cdef size_t room = spare_size
     spare = NULL
@@ -531,7 +531,7 @@ cdef const uint64_t *word_at(object value, uint64_t *own, str name) except NULL:
     if isinstance(value, cnp.ndarray):
         return <const uint64_t *>cnp.PyArray_DATA(number_array(value, cnp.NPY_INT64, "int64"))
     if is_recording():
-        own = <uint64_t *>recording.hold(sizeof(uint64_t))
+        own = <uint64_t *>recording().hold(sizeof(uint64_t))
     own[0] = word(value, name)
     return own
 

@@ -124,8 +124,8 @@ cdef int multiply(const fn_kernels *kernels, fn_gemm_args *g) except -1:
     cdef size_t parts = fn_gemm_cut(g, workers)
     g.scratch = take_scratch(kernels.gemm_scratch * min(<size_t>workers, parts))
     if is_recording():
-        recording.work += g.m * g.n * g.k
-        return recording.append(kernels.gemm, g, sizeof(g[0]), parts, 1, 1 if parts == 1 else workers)
+        recording().add_work(g.m * g.n * g.k)
+        return recording().append(kernels.gemm, g, sizeof(g[0]), parts, 1, 1 if parts == 1 else workers)
     cdef PyThreadState *state = PyEval_SaveThread() if g.m * g.n * g.k > SMALL else NULL
     fn_parallel(kernels.gemm, g, parts, 1, workers)
     if state != NULL:

@@ -1,6 +1,14 @@
 # Programs of kernels: a part of the door, csrc/_kernels.pyx.
 
 
+cdef extern from *:
+    """
+    /* The program that this thread records: others, and a forked child's only thread, go on computing. */
+    static _Thread_local void *recorded_now;
+    """
+    void *recorded_now
+
+
 class NotRecorded(Exception):
     """The call needs memory of its own, or a look at the data: a program cannot repeat it."""
 
@@ -20,7 +28,6 @@ cdef class Cursor:
         self.array = array
         self.at = cnp.PyArray_BYTES(self.array) + index * cnp.PyArray_STRIDE(self.array, 0)
 
-
     def let_go(self):
         """Point nowhere; the array need not stay alive any longer."""
         self.array, self.at = None, NULL
@@ -36,7 +43,6 @@ cdef class Program:
     cdef fn_instruction *instructions
     cdef size_t length, room
     cdef list kept
-    cdef unsigned long owner
     cdef int64_t failed_at
     cdef int64_t *nanoseconds
     cdef size_t work
@@ -62,16 +68,19 @@ cdef class Program:
 
     def start(self):
         """Record the calls of this thread from now on."""
-        global recording
-        if recording is not None:
+        global recorded_now
+        if recorded_now != NULL:
             raise RuntimeError("a program is being recorded already; stop it first")
-        self.owner = PyThread_get_thread_ident()
-        recording = self
+        Py_INCREF(self)
+        recorded_now = <void *>self
+        self.when = NULL
 
     def stop(self):
         """Record no more."""
-        global recording
-        recording = None
+        global recorded_now
+        if recorded_now == <void *>self:
+            recorded_now = NULL
+            Py_DECREF(self)
 
     def cut(self, size_t length):
         """Forget the instructions from number `length` on."""
@@ -113,6 +122,19 @@ cdef class Program:
         """The time that each instruction took since `profile`."""
         return [self.nanoseconds[i] * 1e-9 for i in range(self.length)] if self.nanoseconds else []
 
+    cdef int add_work(self, size_t elements) except -1:
+        self.work += elements
+        return 0
+
+    cdef size_t *refusal(self) except NULL:
+        """Where a kernel says that it refuses its data."""
+        return <size_t *>&self.failed_at
+
+    cdef int depend(self, const int *when, bint is_set) except -1:
+        """Have the instructions from here on run only where *when is set, or is not; always after NULL."""
+        self.when, self.when_is = when, is_set
+        return 0
+
     cdef void *hold(self, size_t size) except NULL:
         """Memory that stays as long as the program."""
         cdef cnp.ndarray block = np.zeros(size, np.uint8)
@@ -150,11 +172,13 @@ cdef class Program:
         return self.dense[id(rows)]
 
 
-cdef Program recording = None
-
-
 cdef inline bint is_recording() noexcept:
-    return recording is not None and recording.owner == PyThread_get_thread_ident()
+    return recorded_now != NULL
+
+
+cdef inline Program recording():
+    """The program that this thread records; only where `is_recording`."""
+    return <Program>recorded_now
 
 
 cdef inline int only_in_place(str reason) except -1:
@@ -201,7 +225,7 @@ cdef int stream(fn_kernel *kernel, object x, Cursor cursor) except -1:
         check_room(a, pointing(cursor))
     g.here, g.there, g.bytes = cnp.PyArray_DATA(a), &cursor.at, cnp.PyArray_NBYTES(a)
     if is_recording():
-        recording.cursors.append(cursor)
+        recording().cursors.append(cursor)
     run(kernel, &g, sizeof(g), 1)
     return 0
 
@@ -235,7 +259,7 @@ cdef Cursor source_of(cnp.ndarray x, Cursor source):
         source = Cursor.__new__(Cursor)
         source.array, source.at = x, cnp.PyArray_BYTES(x)
     if is_recording():
-        recording.cursors.append(source)
+        recording().cursors.append(source)
     elif source.array is not x:
         raise ValueError("source is for recorded calls; give x alone")
     return source

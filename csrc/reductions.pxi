@@ -119,7 +119,7 @@ def labels(x, classes, out):
     if not 0 <= count < 2**63:
         raise ValueError(f"classes is {count}; it must be from 0 to 2^63 - 1")
     cdef size_t bad = 0
-    cdef size_t *found = <size_t *>&recording.failed_at if is_recording() else &bad
+    cdef size_t *found = recording().refusal() if is_recording() else &bad
     cdef fn_labels_args g = fn_labels_args(
         <int64_t *>cnp.PyArray_DATA(y), cnp.PyArray_DATA(a), found, count, <fn_type>storage_type(a))
     run(level.f32.labels, &g, sizeof(g), cnp.PyArray_SIZE(a))

@@ -238,27 +238,27 @@ cdef int record_compressed(CompressedRows rows, fn_gemm_args *g, int *known) exc
     """
     cdef int *infinite = known
     if known == NULL or g.accumulate:
-        infinite = <int *>recording.hold(sizeof(int))
+        infinite = <int *>recording().hold(sizeof(int))
         clear_memory(infinite, sizeof(int))
     if g.accumulate:  # then it must be seen before c is changed
         find_infinite(rows.values, g.b, g.k * g.n, infinite)
     if known != NULL or g.accumulate:
-        recording.when, recording.when_is = infinite, 0
+        recording().depend(infinite, False)
     multiply_rows(
         transposed(rows) if g.transpose_a else rows, g, NULL if infinite == known else infinite,
         known if g.accumulate else NULL)
-    recording.when, recording.when_is = infinite, 1
+    recording().depend(infinite, True)
     record_with_zeros(rows, g)
     if g.accumulate and known != NULL:
         find_infinite(rows.values, g.c, g.m * g.n, known)
-    recording.when = NULL
+    recording().depend(NULL, False)
     return 0
 
 
 cdef int record_with_zeros(CompressedRows rows, fn_gemm_args *g) except -1:
     """Records the product with all elements of the rows."""
     cdef const fn_kernels *kernels = kernels_for(rows.values)
-    cdef cnp.ndarray dense = recording.dense_of(rows)
+    cdef cnp.ndarray dense = recording().dense_of(rows)
     cdef fn_sparse_args s = sparse_of(rows)
     cdef fn_gemm_args product = g[0]
     s.product.c = cnp.PyArray_DATA(dense)
@@ -275,16 +275,16 @@ cdef int record_few(fn_gemm_args *g, cnp.ndarray like, int *infinite) except -1:
         empty(g.m, cnp.NPY_INT64), empty(g.m, cnp.NPY_INT64), empty(room, cnp.NPY_INT32),
         empty(room, cnp.PyArray_TYPE(like)), g.k)
     rows.room = room
-    cdef int *whole = <int *>recording.hold(sizeof(int))
+    cdef int *whole = <int *>recording().hold(sizeof(int))
     cdef fn_compress_few_args few = fn_compress_few_args(
         g.a, g.m, g.k, g.lda, <int64_t *>cnp.PyArray_DATA(rows.starts), <int64_t *>cnp.PyArray_DATA(rows.ends),
         <int32_t *>cnp.PyArray_DATA(rows.columns), cnp.PyArray_DATA(rows.values), infinite, whole)
     run(kernels.compress_few, &few, sizeof(few), 1, room)
-    recording.when, recording.when_is = whole, 0
+    recording().depend(whole, False)
     multiply_rows(rows, g, NULL, NULL)
-    recording.when, recording.when_is = whole, 1
+    recording().depend(whole, True)
     multiply(kernels, g)
-    recording.when = NULL
+    recording().depend(NULL, False)
     return 0
 
 
@@ -305,9 +305,9 @@ cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite, int 
     cdef size_t parts = s.product.parts_down * s.product.parts_across
     s.product.scratch = take_scratch(kernels.sparse_scratch * workers)
     if is_recording():
-        recording.work += work
-        recording.kept.append(rows)
-        return recording.append(kernels.sparse_gemm, &s, sizeof(s), parts, 1, workers)
+        recording().add_work(work)
+        recording().kept.append(rows)
+        return recording().append(kernels.sparse_gemm, &s, sizeof(s), parts, 1, workers)
     cdef PyThreadState *state = PyEval_SaveThread() if work > SMALL else NULL
     fn_parallel(kernels.sparse_gemm, &s, parts, 1, workers)
     if state != NULL:

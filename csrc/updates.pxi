@@ -29,7 +29,7 @@ cdef inline const double *number_at(object x, double *own) except NULL:
     if isinstance(x, cnp.ndarray):
         return <const double *>cnp.PyArray_DATA(number_array(x, cnp.NPY_DOUBLE, "float64"))
     if is_recording():
-        own = <double *>recording.hold(sizeof(double))
+        own = <double *>recording().hold(sizeof(double))
     own[0] = x
     return own
 

@@ -24,8 +24,6 @@ from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
 from fastnn.trace import Instruction, Value
 
-RECORDING = threading.Lock()  # the door records for one program at a time
-
 Step: TypeAlias = Callable[[], object]
 
 
@@ -93,15 +91,14 @@ class Program:
         program = self._segments[-1]
         assert isinstance(program, _kernels.Program)
         length = len(program)
-        with RECORDING:
-            program.start()
-            try:
-                call()
-            except _kernels.NotRecorded:
-                program.cut(length)
-                return False
-            finally:
-                program.stop()
+        program.start()
+        try:
+            call()
+        except _kernels.NotRecorded:
+            program.cut(length)
+            return False
+        finally:
+            program.stop()
         return True
 
     def python(self, step: Step) -> None:

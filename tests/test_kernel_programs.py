@@ -1,5 +1,10 @@
 """Programs at the door: what they record, and the small kernels that carry on from run to run."""
 
+import os
+import threading
+import time
+import warnings
+
 import numpy as np
 import pytest
 
@@ -61,6 +66,46 @@ def test_recordings_do_not_nest():
             second.start()
     finally:
         first.stop()
+
+
+def test_others_compute_and_record_in_the_meantime():
+    """A recording is its thread's alone; a forked child is not in the midst of one."""
+    begun, end = threading.Event(), threading.Event()
+    programs = []
+
+    def record_slowly():
+        count = np.zeros((), np.int64)
+        programs.append(recorded(lambda: _kernels.count_up(count), begun.set, lambda: end.wait(30)))
+
+    thread = threading.Thread(target=record_slowly)
+    thread.start()
+    assert begun.wait(30)
+    np.testing.assert_array_equal(_kernels.relu(np.array([-1.0, 1.0])), [0, 1])
+    y = np.zeros(2)
+    assert len(recorded(lambda: _kernels.relu(np.ones(2), out=y))) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of forks with threads
+        child = os.fork()
+    if child == 0:
+        os._exit(0 if len(recorded(lambda: _kernels.relu(y, out=y))) == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    end.set()
+    thread.join()
+    assert [len(program) for program in programs] == [1]
+
+
+def test_python_runs_on_while_a_program_does():
+    """Without the interpreter's lock: held, it would keep this thread from its first pause."""
+    x = np.ones((128, 128), np.float32)
+    out = np.zeros_like(x)
+    program = recorded(lambda: _kernels.matmul(x, x, out=out))
+    thread = threading.Thread(target=program.run, args=(2**40, 0.3))
+    thread.start()
+    pauses = 0
+    while thread.is_alive():
+        time.sleep(0.001)
+        pauses += 1
+    assert pauses > 20
 
 
 def test_cursors_and_sums_go_on():

@@ -128,25 +128,6 @@ def test_threads_may_predict_with_one_model():
     assert not wrong
 
 
-def test_python_runs_on_while_a_pass_is_in_c():
-    model = compiled()
-    x, y = data(20_000)
-    model.fit(x[:32], y[:32], verbose=0)
-    finished, steps = threading.Event(), 0
-
-    def train():
-        model.fit(x, y, epochs=20, verbose=0)
-        finished.set()
-
-    thread = threading.Thread(target=train)
-    thread.start()
-    while not finished.is_set():
-        steps += 1
-        time.sleep(0.001)
-    thread.join()
-    assert steps > 10
-
-
 INTERRUPTED = """
 import numpy as np
 import fastnn
