@@ -201,7 +201,7 @@ class CompiledLoop:
         self._streams = _Streams()
         self._batches: dict[int, _Batch] = {}
         self._lock = threading.Lock()  # programs serve one thread at a time
-        self._batch(x, y, min(size, len(x)))
+        self._batch(x, y, size)
 
     def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
         """One pass."""
@@ -231,7 +231,7 @@ class CompiledLoop:
 
     def batch_program(self) -> Program:
         """The program of a whole batch."""
-        return next(iter(self._batches.values())).program
+        return self._batches[self._size].program
 
     def _bind(self, x: Samples, y: Array | None, order: Array) -> None:
         self._streams.order.move_to(order)

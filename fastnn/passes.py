@@ -284,7 +284,7 @@ PASSES: list[Pass] = [
     each(_loss_with_gradient),
     each(_mask_into_product),
     each(_update_into_product),
-    with_known_finite,
     chained,
     with_old_values,
+    with_known_finite,
 ]
