@@ -200,3 +200,36 @@ def test_activations():
     np.testing.assert_array_equal(activations.linear([1.0]), [1])
     with pytest.raises(TypeError, match="activation must be"):
         activations.get(3)
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    layer = layers.Dropout(0.25)
+    x = np.ones((100, 1000), np.float32)
+    y = layer(x, training=True).numpy()
+    assert set(np.unique(y)) == {0, np.float32(1 / 0.75)}
+    assert (y == 0).mean() == pytest.approx(0.25, abs=0.01)
+    assert (y != layer(x, training=True).numpy()).any()
+    np.testing.assert_array_equal(layer(x), x)
+
+
+def test_equal_seeds_drop_alike():
+    x = np.ones((4, 50), np.float32)
+    first, second, other = (layers.Dropout(0.5, seed=seed) for seed in (1, 1, 2))
+    for _ in range(3):
+        kept = first(x, training=True).numpy()
+        np.testing.assert_array_equal(second(x, training=True), kept)
+        assert (other(x, training=True).numpy() != kept).any()
+
+
+def test_training_reaches_the_layers_inside():
+    x = np.ones((4, 50), np.float32)
+    model = fastnn.Sequential([fastnn.Sequential([layers.Dropout(0.5)])])
+    np.testing.assert_array_equal(model(x), x)
+    assert (model(x, training=True).numpy() == 0).any()
+    np.testing.assert_array_equal(model(x), x)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan"), "half", None, True])
+def test_a_wrong_rate_is_refused(rate):
+    with pytest.raises(ValueError, match=r"layer 'drop': rate must be from 0 to 1, got"):
+        layers.Dropout(rate, name="drop")

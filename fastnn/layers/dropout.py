@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fastnn import ops, random
 from fastnn.layers.base import Layer
 from fastnn.tensor import Tensor
@@ -41,7 +43,11 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(**options)
-        if isinstance(rate, bool | str) or not 0 <= rate <= 1:
+        if (
+            isinstance(rate, bool)
+            or not isinstance(rate, int | float | np.number)
+            or not 0 <= rate <= 1
+        ):
             raise ValueError(f"layer {self.name!r}: rate must be from 0 to 1, got {rate!r}")
         self.rate = float(rate)
         self._stream = random.Stream(seed)
