@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-Thing = TypeVar("Thing")
-Function = TypeVar("Function", bound=Callable[..., Any])
+from fastnn.configuration import custom_object, deserialize
 
 
-def resolve(family: str, identifier: str | Function, table: Mapping[str, Function]) -> Function:
-    """The function itself, or the entry of `table` of that name.
+def resolve(
+    family: str, identifier: Any, table: Mapping[str, Any], kind: type | None = None
+) -> Any:
+    """The object that a name, a class, a configuration or the object itself stands for.
+
+    Parameters
+    ----------
+    family : str
+        What to call it in messages: "loss".
+    identifier : str, class, dict or object
+    table : dict
+        Classes and functions by name. A class is called without arguments.
+    kind : class, optional
+        What the object must be an instance of; by default it must be callable.
 
     Raises
     ------
     ValueError
         If there is no such name.
     TypeError
-        If `identifier` is neither a name nor a function.
+        If `identifier` is something else.
     """
-    if isinstance(identifier, str):
-        return by_name(family, identifier, table)
-    if callable(identifier):
-        return identifier
-    raise TypeError(f"{family} must be a name or a function, got {identifier!r}")
+    found = deserialize(identifier) if isinstance(identifier, Mapping) else identifier
+    if isinstance(found, str):
+        custom = custom_object(found)
+        found = by_name(family, found, table) if custom is None else custom
+    if isinstance(found, type):
+        found = found()
+    if not (callable(found) if kind is None else isinstance(found, kind)):
+        wanted = "a function" if kind is None else f"a {kind.__name__}"
+        raise TypeError(f"{family} must be a name, a class or {wanted}, got {identifier!r}")
+    return found
 
 
-def by_name(family: str, name: str, table: Mapping[str, Thing]) -> Thing:
+def by_name(family: str, name: str, table: Mapping[str, Any]) -> Any:
     """The entry of `table` called `name`; ValueError with the nearest name if there is none."""
     if name in table:
         return table[name]

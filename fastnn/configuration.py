@@ -1,0 +1,231 @@
+"""Configurations: objects as plain data (of JSON's types), and objects made from it again.
+
+Nothing in a configuration is code: a class or function is named, and found among fastnn's own
+public names, those that were registered, and those that the caller hands in.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import Parameter, signature
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from fastnn.tensor import Tensor
+
+Named = TypeVar("Named", bound=Callable[..., Any])
+
+# The modules whose public names a configuration may mention.
+FAMILIES = (
+    "activations",
+    "constraints",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "optimizers.schedules",
+    "regularizers",
+)
+
+_registered: dict[str, Any] = {}
+_custom: list[Mapping[str, Any]] = []  # of the open scopes, the innermost last
+
+
+class Configurable:
+    """Base of all that is made again from a configuration.
+
+    By default a configuration is the arguments of the constructor, each being kept by the object as
+    an attribute of the same name.
+    """
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal object, as plain data."""
+        config = {}
+        for name in _arguments(type(self)):
+            if not hasattr(self, name):
+                raise NotImplementedError(
+                    f"{type(self).__name__} keeps no attribute {name!r} for its constructor's "
+                    "argument of that name: keep it (self.x = x), or define get_config"
+                )
+            config[name] = serialize(getattr(self, name))
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The object that `get_config` described."""
+        return cls(**{name: deserialize(value) for name, value in config.items()})
+
+
+def _arguments(cls: type) -> list[str]:
+    """The names of the constructor's arguments; ``**options`` are those of the base's."""
+    names: list[str] = []
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = list(signature(vars(base)["__init__"]).parameters.values())[1:]
+        kinds = {p.kind for p in parameters}
+        keywords = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+        names += [p.name for p in parameters if p.kind in keywords and p.name not in names]
+        if Parameter.VAR_KEYWORD not in kinds:
+            break
+    return names
+
+
+def serialize(value: Any) -> Any:
+    """`value` as plain data; TypeError if it is nothing that can be described so."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Configurable):
+        return {**_place(type(value)), "config": value.get_config()}
+    if isinstance(value, Mapping):
+        return {str(name): serialize(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [serialize(part) for part in value]
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        array = np.asarray(value)
+        if array.ndim == 0:
+            return array.item()
+        return {
+            "class_name": "__numpy__",
+            "config": {"value": array.tolist(), "dtype": array.dtype.name},
+        }
+    if isinstance(value, np.dtype):
+        return value.name
+    if callable(value):
+        place = _place(value)
+        if place["module"] is not None and not isinstance(value, type):
+            return place["class_name"]
+        return {**place, "class_name": "function", "config": place["class_name"]}
+    raise TypeError(
+        f"{value!r} cannot be written into a configuration: define get_config to return numbers, "
+        "strings, lists and dicts"
+    )
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described.
+
+    Parameters
+    ----------
+    config : plain data
+    custom_objects : dict, optional
+        Classes and functions by name, beside fastnn's own and those registered.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    """
+    with custom_object_scope(custom_objects or {}):
+        if isinstance(config, list):
+            return [deserialize(part) for part in config]
+        if not isinstance(config, dict):
+            return config
+        if "class_name" not in config or "config" not in config:
+            return {name: deserialize(part) for name, part in config.items()}
+        if config["class_name"] == "__numpy__":
+            return np.array(config["config"]["value"], config["config"]["dtype"])
+        found = _found(config)
+        inner = config["config"]
+        return found.from_config(inner) if isinstance(inner, dict) else found
+
+
+def _place(thing: Any) -> dict[str, Any]:
+    """Where a class or function is found again."""
+    name = thing.__name__
+    for family in FAMILIES:
+        module = sys.modules.get(f"fastnn.{family}")
+        if getattr(module, name, None) is thing:
+            return {"module": f"fastnn.{family}", "class_name": name, "registered_name": None}
+    return {"module": None, "class_name": name, "registered_name": get_registered_name(thing)}
+
+
+def _found(config: Mapping[str, Any]) -> Any:
+    name, registered = config["class_name"], config.get("registered_name")
+    if name == "function":
+        name = config["config"]
+    for candidate in (registered, name):
+        known = custom_object(candidate)
+        if known is not None:
+            return known
+    family = str(config.get("module")).removeprefix("fastnn.").removeprefix("keras.")
+    if family in FAMILIES:
+        module = sys.modules.get(f"fastnn.{family}")
+        if isinstance(name, str) and name in getattr(module, "__all__", ()):
+            found = getattr(module, name)
+            if not isinstance(found, type) or issubclass(found, Configurable):
+                return found
+    raise ValueError(
+        f"{name!r} is neither fastnn's nor registered: pass custom_objects={{{name!r}: ...}}, or "
+        "decorate its definition with @fastnn.saving.register_keras_serializable()"
+    )
+
+
+def custom_object(name: Any) -> Any:
+    """What the open scopes, or else the registrations, call so; None if there is nothing."""
+    for scope in (*reversed(_custom), _registered):
+        if isinstance(name, str) and name in scope:
+            return scope[name]
+    return None
+
+
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[Named], Named]:
+    """Decorator: let configurations mention a class or function of yours.
+
+    Parameters
+    ----------
+    package : str, default "Custom"
+        Together with the name it must be unique: "package>name".
+    name : str, optional
+        By default its own.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> @fastnn.saving.register_keras_serializable(package="docs")
+    ... def half(x):
+    ...     return x / 2
+    >>> layer = fastnn.layers.Dense(3, activation=half)
+    >>> layer.get_config()["activation"]["registered_name"]
+    'docs>half'
+    """
+
+    def register(thing: Named) -> Named:
+        if isinstance(thing, type) and not hasattr(thing, "get_config"):
+            raise ValueError(
+                f"{thing.__name__} has no get_config, which says how to make it again: define it"
+            )
+        _registered[f"{package}>{name or thing.__name__}"] = thing
+        return thing
+
+    return register
+
+
+def get_registered_name(thing: Any) -> str:
+    """The name under which a class or function is registered, else its own."""
+    names = [name for name, known in _registered.items() if known is thing]
+    return names[0] if names else str(thing.__name__)
+
+
+@contextmanager
+def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+    """Names that configurations may mention inside the block.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> with fastnn.utils.custom_object_scope({"triple": lambda x: 3 * x}):
+    ...     layer = fastnn.layers.Dense(1, activation="triple")
+    """
+    _custom.append(custom_objects)
+    try:
+        yield
+    finally:
+        _custom.pop()
