@@ -28,7 +28,8 @@ _NAMES: dict[str, Activation] = {
 
 def get(identifier: str | Activation | None) -> Activation:
     """An activation by its name, the callable itself, or `linear` for None."""
-    return linear if identifier is None else resolve("activation", identifier, _NAMES)
+    found: Activation = linear if identifier is None else resolve("activation", identifier, _NAMES)
+    return found
 
 
 __all__ = ["get", "linear", "relu", "sigmoid", "softmax", "tanh"]

@@ -56,4 +56,5 @@ _NAMES: dict[str, Initializer] = {
 
 def get(identifier: str | Initializer) -> Initializer:
     """An initializer by its name, or the callable itself."""
-    return resolve("initializer", identifier, _NAMES)
+    found: Initializer = resolve("initializer", identifier, _NAMES)
+    return found

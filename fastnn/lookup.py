@@ -38,7 +38,7 @@ def resolve(
         found = found()
     if not (callable(found) if kind is None else isinstance(found, kind)):
         wanted = "a function" if kind is None else f"a {kind.__name__}"
-        raise TypeError(f"{family} must be a name, a class or {wanted}, got {identifier!r}")
+        raise TypeError(f"{family} must be a name or {wanted}, got {identifier!r}")
     return found
 
 

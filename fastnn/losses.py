@@ -208,4 +208,5 @@ _NAMES: dict[str, Loss] = {
 
 def get(identifier: str | Loss) -> Loss:
     """A loss by its name, or the callable itself."""
-    return resolve("loss", identifier, _NAMES)
+    found: Loss = resolve("loss", identifier, _NAMES)
+    return found

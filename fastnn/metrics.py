@@ -84,4 +84,5 @@ _NAMES: dict[str, Metric] = {
 
 def get(identifier: str | Metric) -> Metric:
     """A metric by its name, or the callable itself."""
-    return resolve("metric", identifier, _NAMES)
+    found: Metric = resolve("metric", identifier, _NAMES)
+    return found

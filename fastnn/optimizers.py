@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.lookup import by_name
+from fastnn.lookup import resolve
 from fastnn.ops import updates
 from fastnn.tensor import Tensor, TensorLike, Variable, convert
 
@@ -318,10 +318,6 @@ _NAMES: dict[str, type[Optimizer]] = {
 
 def get(identifier: str | type[Optimizer] | Optimizer) -> Optimizer:
     """An optimizer by its name (in any case), by its class, or the object itself."""
-    if isinstance(identifier, Optimizer):
-        return identifier
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()  # type: ignore[call-arg]  # every optimizer has a default learning rate
-    if isinstance(identifier, str):
-        return by_name("optimizer", identifier.lower(), _NAMES)()  # type: ignore[call-arg]  # as above
-    raise TypeError(f"optimizer must be a name, a class or an Optimizer, got {identifier!r}")
+    name = identifier.lower() if isinstance(identifier, str) else identifier
+    found: Optimizer = resolve("optimizer", name, _NAMES, Optimizer)
+    return found
