@@ -13,6 +13,7 @@ if find_spec("fastnn._kernels") is None:
 
 from fastnn import (
     activations,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -23,6 +24,8 @@ from fastnn import (
     ops,
     optimizers,
     random,
+    regularizers,
+    saving,
     threadpools,
     utils,
 )
@@ -55,6 +58,7 @@ __all__ = [
     "Variable",
     "activations",
     "constant",
+    "constraints",
     "datasets",
     "float32",
     "float64",
@@ -73,6 +77,8 @@ __all__ = [
     "ones",
     "optimizers",
     "random",
+    "regularizers",
+    "saving",
     "set_num_threads",
     "threads",
     "uint8",

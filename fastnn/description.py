@@ -54,7 +54,7 @@ def _row(instruction: Instruction) -> list[str]:
 def _kind(x: Value) -> str:
     """A variable's name, or what else it is; the dtype unless it is float32, and the shape."""
     if x.variable is not None:
-        return x.variable.name
+        return x.variable.path
     constant = "constant " if x.array is not None else ""
     dtype = "" if x.dtype == np.float32 else f"{x.dtype.name} "
     return f"{constant}{dtype}{x.shape}"

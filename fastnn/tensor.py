@@ -276,7 +276,7 @@ class Variable(Tensor):
     array([[9., 3.]], dtype=float32)
     """
 
-    __slots__ = ("_finite", "_snapshot", "name", "trainable")
+    __slots__ = ("_finite", "_snapshot", "constraint", "name", "path", "regularizer", "trainable")
 
     def __init__(
         self,
@@ -288,12 +288,15 @@ class Variable(Tensor):
         self._array = np.array(to_array(initial_value, dtype), order="C")
         self.origin = None
         self.trainable = trainable
-        self.name = name
+        self.name = self.path = name
+        self.regularizer: Callable[[Tensor], Tensor] | None = None
+        self.constraint: Callable[[Tensor], Tensor] | None = None
         self._snapshot: weakref.ref[Tensor] | None = None
         self._finite: bool | None = None  # None: not known since the last change
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Variable, (self.numpy(), self.trainable, None, self.name)
+        more = {"constraint": self.constraint, "path": self.path, "regularizer": self.regularizer}
+        return Variable, (self.numpy(), self.trainable, None, self.name), (None, more)
 
     @property
     def value(self) -> Tensor:
@@ -356,7 +359,7 @@ class Variable(Tensor):
         if new.shape != shape:
             part = "" if index is ... else f" at index {index}"
             raise ValueError(
-                f"cannot assign a value of shape {new.shape} to the variable {self.name!r}{part} "
+                f"cannot assign a value of shape {new.shape} to the variable {self.path!r}{part} "
                 f"of shape {shape}; the shapes must be equal: reshape or broadcast the value first"
             )
         assignments[into](self, self._without_loss(new), index)
@@ -370,7 +373,7 @@ class Variable(Tensor):
             converted = operators["cast"](new, self.dtype)
         if self.dtype.kind != "f" and not np.array_equal(converted._values(), new._values()):
             raise TypeError(
-                f"the variable {self.name!r} holds {self.dtype} and cannot take these values of "
+                f"the variable {self.path!r} holds {self.dtype} and cannot take these values of "
                 f"{new.dtype}; round them, or make the variable with dtype='float32'"
             )
         return converted

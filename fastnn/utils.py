@@ -6,8 +6,16 @@ import numpy as np
 
 from fastnn import random
 from fastnn.arrays import Array
+from fastnn.configuration import custom_object_scope, register_keras_serializable
 from fastnn.ops.labels import one_hot, to_classes
 from fastnn.tensor import TensorLike, to_array
+
+__all__ = [
+    "custom_object_scope",
+    "register_keras_serializable",
+    "set_random_seed",
+    "to_categorical",
+]
 
 
 def set_random_seed(seed: int) -> None:

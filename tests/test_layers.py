@@ -141,11 +141,11 @@ def test_tracking():
     layer = Pair()
     layer(fastnn.ones((1, 4)))
     shapes = [w.shape for w in layer.weights]
-    assert shapes == [(4, 3), (3,), (3, 2), (2,), (), ()]
+    assert shapes == [(), (), (4, 3), (3,), (3, 2), (2,)]
     assert len(layer.trainable_weights) == 5
-    assert layer.scale.name.endswith("/scale")
+    assert (layer.scale.name, layer.scale.path) == ("scale", f"{layer.name}/scale")
     layer.parts[0].trainable = False
-    assert [w.shape for w in layer.trainable_weights] == [(3, 2), (2,), ()]
+    assert [w.shape for w in layer.trainable_weights] == [(), (3, 2), (2,)]
     layer.trainable = False
     assert layer.trainable_weights == []
 

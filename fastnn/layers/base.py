@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
-from fastnn import initializers
-from fastnn.arrays import DType, Shape, to_shape
+from fastnn import constraints, initializers, random, regularizers
+from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
+from fastnn.configuration import Configurable
+from fastnn.constraints import Constraint
 from fastnn.initializers import Initializer
+from fastnn.regularizers import Regularizer
 from fastnn.sparse import to_tensor
-from fastnn.tensor import Tensor, TensorLike, Variable, convert
+from fastnn.structure import filled, leaves
+from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array, zeros
 from fastnn.trace import paused
 
 _names: Counter[str] = Counter()
 
 
 class _Phase(threading.local):
-    """Whether this thread is training: what the outermost layer was told holds for those inside."""
+    """What the outermost layer of a call was told holds for those inside, in this thread."""
 
     training = False
+    call: object = None  # stands for the outermost call
 
 
 phase = _Phase()
@@ -38,7 +45,12 @@ def _unique_name(of: type) -> str:
     return stem if _names[stem] == 1 else f"{stem}_{_names[stem] - 1}"
 
 
-class Layer:
+def forget_names() -> None:
+    """Let the automatic names of layers begin anew."""
+    _names.clear()
+
+
+class Layer(Configurable):
     """Base class of all layers, and of your own.
 
     A subclass makes its weights in ``build(input_shape)``, which runs once, on the first call, with
@@ -52,6 +64,18 @@ class Layer:
         Used in messages; by default made from the class.
     trainable : bool, default True
         Whether optimizers change the weights.
+    dtype : float32 (default) or float64
+        Of the weights, and of what is computed.
+    activity_regularizer : str or callable, optional
+        A penalty on the output, added to the loss.
+    input_shape : tuple, optional
+        Of one sample. A `Sequential` whose first layer knows it has weights from the start. The old
+        ``input_dim=n`` is short for ``(n,)``.
+
+    Raises
+    ------
+    TypeError
+        If there is no such option.
 
     Examples
     --------
@@ -68,48 +92,115 @@ class Layer:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._takes_training = "training" in signature(cls.call).parameters
+        if "build" in vars(cls):
+            cls.build = _marking_as_built(cls.build)  # type: ignore[method-assign]
 
-    def __init__(self, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: DType = None,
+        activity_regularizer: str | Regularizer | None = None,
+        input_shape: Shape | None = None,
+        **old: Any,
+    ) -> None:
         self.name = _unique_name(type(self)) if name is None else name
-        self.trainable = trainable
         self.built = False
+        self.dtype = None if dtype is None else to_dtype(dtype, floating=True).name
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        if "input_dim" in old:
+            input_shape = (old.pop("input_dim"),)
+        self.input_shape = None if input_shape is None else tuple(input_shape)
+        if old:
+            raise TypeError(f"layer {self.name!r}: there is no option {', '.join(map(repr, old))}")
+        self.trainable = trainable
+        self._losses: list[Tensor] = []
+        self._call: object = None  # the outermost call that this layer was part of last
 
-    def build(self, input_shape: Shape) -> None:
+    def __getattr__(self, name: str) -> Any:
+        hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers change the weights; setting it sets it for the layers inside too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for part in _parts(self, Layer):
+            part.trainable = value
+
+    @property
+    def compute_dtype(self) -> str:
+        """The name of the dtype of weights and results."""
+        return self.dtype or "float32"
+
+    def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of this shape (batch axis included)."""
 
     def call(self, inputs: Any) -> Any:
         """Compute the output; for subclasses to define."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs)")
 
-    def __call__(self, inputs: TensorLike, training: bool | None = None) -> Any:
-        x = to_tensor(inputs)
-        if x.dtype == np.float64 and not isinstance(inputs, Tensor):
-            x = convert(x, np.float32)  # NumPy's default, not a wish to compute in float64
-        if training is None or training == phase.training:
-            return self._called(x)
-        before, phase.training = phase.training, bool(training)
+    def __call__(
+        self, inputs: TensorLike, *args: Any, training: bool | None = None, **kwargs: Any
+    ) -> Any:
+        x = self._converted(inputs)
+        before = phase.training, phase.call
+        if training is not None:
+            phase.training = bool(training)
+        if before[1] is None:
+            phase.call = object()
         try:
-            return self._called(x)
+            return self._called(x, *args, **kwargs)
         finally:
-            phase.training = before
+            phase.training, phase.call = before
 
-    def _called(self, x: Tensor) -> Any:
-        options = {"training": phase.training} if self._takes_training else {}
+    def _converted(self, inputs: Any) -> Any:
+        """The inputs as tensors, in the layer's dtype where it was given one."""
+        if isinstance(inputs, dict) or (
+            isinstance(inputs, list | tuple)
+            and any(isinstance(part, Tensor | np.ndarray) for part in inputs)
+        ):
+            return filled(inputs, map(self._converted, leaves(inputs)))
+        x = to_tensor(inputs)
+        if x.dtype.kind != "f":
+            return x
+        if self.dtype is not None:
+            return convert(x, self.dtype)
+        if x.dtype == np.float64 and not isinstance(inputs, Tensor):
+            return convert(x, np.float32)  # NumPy's default, not a wish to compute in float64
+        return x
+
+    def _called(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._takes_training:
+            kwargs["training"] = phase.training
+        if self._call is not phase.call:
+            self._call, self._losses = phase.call, []
         if self.built:
-            return self.call(x, **options)
-        with unbuilt_again_on_failure(self):
-            with paused():
-                self.build(x.shape)
-            self.built = True
-            return self.call(x, **options)
+            y = self.call(x, *args, **kwargs)
+        else:
+            with unbuilt_again_on_failure(self):
+                with paused():
+                    self.build(filled(x, iter([part.shape for part in leaves(x)])))
+                self.built = True
+                y = self.call(x, *args, **kwargs)
+        if self.activity_regularizer is not None:
+            for part in leaves(y):
+                self.add_loss(self.activity_regularizer(part))
+        return y
 
     def add_weight(
         self,
         shape: Shape = (),
-        initializer: str | Initializer = "glorot_uniform",
-        dtype: DType = np.float32,
+        initializer: str | Initializer | None = None,
+        dtype: DType = None,
         trainable: bool = True,
-        name: str = "weight",
+        regularizer: str | Regularizer | None = None,
+        constraint: str | Constraint | None = None,
+        name: str | None = None,
     ) -> Variable:
         """A new variable of the layer.
 
@@ -117,39 +208,121 @@ class Layer:
         ----------
         shape : tuple of int, default ()
         initializer : str or callable, default "glorot_uniform"
-        dtype : dtype, default float32
+        dtype : dtype, optional
+            By default the layer's.
         trainable : bool, default True
+        regularizer : str or callable, optional
+            A penalty on the variable while it is trained, added to the loss.
+        constraint : str or callable, optional
+            What the variable is replaced with after every update.
         name : str, default "weight"
 
         Raises
         ------
         ValueError
-            If the initializer is unknown.
+            If a name is unknown.
         """
-        value = initializers.get(initializer)(to_shape(shape), dtype)
-        return Variable(value, trainable=trainable, name=f"{self.name}/{name}")
+        start = initializers.get("glorot_uniform" if initializer is None else initializer)
+        value = start(to_shape(shape), to_dtype(dtype or self.compute_dtype))
+        weight = Variable(value, trainable=trainable, name=name or "weight")
+        weight.path = f"{self.name}/{weight.name}"
+        weight.regularizer = regularizers.get(regularizer)
+        weight.constraint = constraints.get(constraint)
+        return weight
+
+    def add_loss(self, loss: TensorLike) -> None:
+        """Add a number to the loss that is trained, from inside `call`."""
+        self._losses.append(convert(loss))
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What the last call and the regularizers of the weights add to the loss."""
+        added = [x for part in layers_in(self) if part._call is self._call for x in part._losses]
+        penalties = [w.regularizer(w) for w in self.trainable_weights if w.regularizer is not None]
+        return added + penalties
 
     @property
     def weights(self) -> list[Variable]:
-        """All variables of the layer and of those inside it, in the order of assignment."""
-        return [w for part in vars(self).values() for w in _weights_in(part)]
+        """All variables: the layer's own, those that are trained first, then the inner layers'."""
+        own = _parts(self, Variable)
+        own.sort(key=lambda w: not w.trainable)
+        return _unique(own + [w for layer in _parts(self, Layer) for w in layer.weights])
 
     @property
     def trainable_weights(self) -> list[Variable]:
         """Those that optimizers change."""
         if not self.trainable:
             return []
-        return [
-            w
-            for part in vars(self).values()
-            for owner in _owners_in(part)
-            for w in (owner.trainable_weights if isinstance(owner, Layer) else [owner])
-            if w.trainable
-        ]
+        own = [w for w in _parts(self, Variable) if w.trainable]
+        return _unique(own + [w for layer in _parts(self, Layer) for w in layer.trainable_weights])
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """Those that optimizers leave alone."""
+        trained = {id(w) for w in self.trainable_weights}
+        return [w for w in self.weights if id(w) not in trained]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The same as `weights`."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The same as `non_trainable_weights`."""
+        return self.non_trainable_weights
+
+    def get_weights(self) -> list[Array]:
+        """The values of `weights`."""
+        return [w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[TensorLike]) -> None:
+        """Give all weights new values.
+
+        Parameters
+        ----------
+        weights : list of array
+            In the order of `weights`, with their shapes.
+
+        Raises
+        ------
+        ValueError
+            If the number or a shape is wrong. Nothing is changed then.
+        """
+        values, own = [to_array(value) for value in weights], self.weights
+        if len(values) != len(own):
+            hint = "" if self.built else "; call it on data once, so that its weights exist"
+            raise ValueError(
+                f"layer {self.name!r} has {len(own)} weights and was given {len(values)}{hint}"
+            )
+        for at, (w, value) in enumerate(zip(own, values, strict=True)):
+            if w.shape != value.shape:
+                raise ValueError(
+                    f"weights[{at}] has shape {value.shape} and the variable {w.path!r} {w.shape}; "
+                    "they must be equal"
+                )
+        for w, value in zip(own, values, strict=True):
+            w.assign(value)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the output for an input of this shape; None, for any length, stays so."""
+        lengths = [1 if length is None else length for length in input_shape]
+        state = copy.deepcopy(random.generator().bit_generator.state)
+        try:
+            shape = copy.deepcopy(self)(zeros(tuple(lengths), self.compute_dtype)).shape
+        finally:
+            random.generator().bit_generator.state = state
+        return (input_shape[0], *shape[1:])
 
     def settings(self) -> tuple[object, ...]:
         """What a compiled step depends on, apart from weights."""
-        return self, self.trainable
+        inner = [setting for layer in _parts(self, Layer) for setting in layer.settings()]
+        return (self, self.trainable, *inner)
 
     def count_params(self) -> int:
         """The number of elements of all weights."""
@@ -159,10 +332,19 @@ class Layer:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
+def _marking_as_built(build: Callable[..., None]) -> Callable[..., None]:
+    @wraps(build)
+    def building(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        self.built = True
+
+    return building
+
+
 @contextmanager
 def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
     """Take back what was built inside the block, in the layer and those inside it, if it fails."""
-    before = [(part, dict(vars(part))) for part in _layers_in(layer) if not part.built]
+    before = [(part, dict(vars(part))) for part in layers_in(layer) if not part.built]
     try:
         yield
     except BaseException:
@@ -172,29 +354,18 @@ def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
         raise
 
 
-def _layers_in(layer: Layer) -> Iterator[Layer]:
+def layers_in(layer: Layer) -> Iterator[Layer]:
     """The layer and all those inside it."""
     yield layer
-    for value in vars(layer).values():
-        for owner in _owners_in(value):
-            if isinstance(owner, Layer):
-                yield from _layers_in(owner)
+    for part in _parts(layer, Layer):
+        yield from layers_in(part)
 
 
-def _owners_in(value: Any) -> Iterator[Variable | Layer]:
-    """The variables and layers in an attribute, which may be a list or a dict of them."""
-    if isinstance(value, Variable | Layer):
-        yield value
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _owners_in(part)
-    elif isinstance(value, dict):
-        yield from _owners_in(list(value.values()))
+def _parts(layer: Layer, kind: type) -> list[Any]:
+    """The objects of a kind among a layer's attributes, also in lists and dicts of them."""
+    found = [part for value in vars(layer).values() for part in leaves(value)]
+    return _unique(part for part in found if isinstance(part, kind))
 
 
-def _weights_in(value: Any) -> Iterator[Variable]:
-    for owner in _owners_in(value):
-        if isinstance(owner, Layer):
-            yield from owner.weights
-        else:
-            yield owner
+def _unique(things: Any) -> list[Any]:
+    return list({id(thing): thing for thing in things}.values())

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import activations, initializers, ops
+from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.activations import Activation
 from fastnn.arrays import Shape
+from fastnn.constraints import Constraint
 from fastnn.initializers import Initializer
 from fastnn.layers.base import Layer
+from fastnn.regularizers import Regularizer
 from fastnn.tensor import Tensor, Variable
 
 
@@ -29,8 +31,13 @@ class Dense(Layer):
     use_bias : bool, default True
     kernel_initializer : str or callable, default "glorot_uniform"
     bias_initializer : str or callable, default "zeros"
+    kernel_regularizer, bias_regularizer : str or callable, optional
+        Penalties on the weights, added to the loss.
+    kernel_constraint, bias_constraint : str or callable, optional
+        What the weights are replaced with after every update.
     **options
-        `name` and `trainable`, as for every `Layer`.
+        `name`, `trainable`, `dtype`, `activity_regularizer` and `input_shape`, as for every
+        `Layer`.
 
     Attributes
     ----------
@@ -64,6 +71,10 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: str | Initializer = "glorot_uniform",
         bias_initializer: str | Initializer = "zeros",
+        kernel_regularizer: str | Regularizer | None = None,
+        bias_regularizer: str | Regularizer | None = None,
+        kernel_constraint: str | Constraint | None = None,
+        bias_constraint: str | Constraint | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -76,6 +87,10 @@ class Dense(Layer):
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Make `kernel` and `bias` for an input of this shape."""
@@ -84,11 +99,22 @@ class Dense(Layer):
                 f"layer {self.name!r} needs an input of shape (batch, ..., inputs), got shape "
                 f"{input_shape}; put one sample into a batch with x[None]"
             )
-        inputs = input_shape[-1]
-        self.kernel = self.add_weight((inputs, self.units), self.kernel_initializer, name="kernel")
+        self.kernel = self.add_weight(
+            (input_shape[-1], self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
         self.bias = None
         if self.use_bias:
-            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
 
     def call(self, inputs: Tensor) -> Tensor:
         """The layer's output, of shape (..., units)."""

@@ -50,6 +50,7 @@ class Dropout(Layer):
         ):
             raise ValueError(f"layer {self.name!r}: rate must be from 0 to 1, got {rate!r}")
         self.rate = float(rate)
+        self.seed = seed
         self._stream = random.Stream(seed)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
