@@ -1,13 +1,12 @@
 """Loop: one step over all batches of a data set, as a program in C or op by op in Python.
 
-Both ways a batch is the same tensors, and the averages are summed in the same order: they differ in
-speed alone.
+Both ways a batch is the same tensors: they differ in speed alone.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -22,38 +21,64 @@ from fastnn.sparse import Samples, SparseTensor
 from fastnn.tensor import Tensor, wrap
 from fastnn.trace import TraceError
 
-Averages: TypeAlias = dict[str, float]
-Advance: TypeAlias = Callable[[int], object]  # told how many batches are done
+Logs: TypeAlias = dict[str, float]
 
 SLICE = 0.05  # seconds after which a program gives way to Python: to a bar, or to Ctrl-C
 
 
-class Outcome(NamedTuple):
-    """What a step gives: numbers to be averaged over the samples, and rows to be kept."""
+class Column(NamedTuple):
+    """One array of a data set: a row for each sample."""
 
-    means: dict[str, Tensor]
+    data: Samples
+    dtype: np.dtype[np.generic]  # in which a batch of it is computed with
+
+    def batch(self, rows: Array) -> Tensor:
+        """Some of its rows."""
+        chosen = self.data[rows]
+        if isinstance(chosen, CompressedRows):
+            return SparseTensor(chosen)
+        return wrap(chosen.astype(self.dtype, copy=False))
+
+    @property
+    def kind(self) -> object:
+        """What a compiled loop depends on of it."""
+        if isinstance(self.data, CompressedRows):
+            return id(self.data)
+        return self.data.shape[1:], self.data.dtype, is_in_order(self.data), self.dtype
+
+
+class Outcome(NamedTuple):
+    """What a step gives: numbers of which the last are kept, and rows of which all are."""
+
+    logs: dict[str, Tensor]
     output: Tensor | None = None
 
 
-Step: TypeAlias = Callable[..., Outcome]  # from tensors of x and, if there are targets, y
+Step: TypeAlias = Callable[..., Outcome]  # from one tensor for each column
 
 
 class Results(NamedTuple):
     """What a pass over the data gives."""
 
-    means: Averages
+    logs: Logs
     output: Array | None
+
+
+class Watch(NamedTuple):
+    """Who looks on while a loop runs.
+
+    `done` is told how many batches are done, with their logs where `begin` is given; if it returns
+    something true the pass ends. `begin` is called before every batch.
+    """
+
+    done: Callable[[int, Logs], object] = lambda batches, logs: None
+    begin: Callable[[], object] | None = None
 
 
 class Loop(Protocol):
     """Runs a step over the rows of a data set, in the order given."""
 
-    def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results: ...
-
-
-def computed(array: Array) -> Array:
-    """A batch as the step gets it: floats in float32, integers as they are."""
-    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+    def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results: ...
 
 
 class EagerLoop:
@@ -69,67 +94,67 @@ class EagerLoop:
     def __init__(self, step: Step, size: int) -> None:
         self._step, self._size = step, size
 
-    def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
+    def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         """One pass."""
-        sums: Averages = {}
+        logs: Logs = {}
         outputs = []
         for start in range(0, len(order), self._size):
             rows = order[start : start + self._size]
-            outcome = self._step(*self._batch(x, y, rows))
-            for name, mean in outcome.means.items():
-                sums[name] = sums.get(name, 0.0) + float(mean) * len(rows)
+            if watch.begin is not None:
+                watch.begin()
+            outcome = self._step(*[column.batch(rows) for column in columns])
+            logs = {name: float(value) for name, value in outcome.logs.items()}
             if outcome.output is not None:
                 outputs.append(outcome.output.numpy())
-            advance(1)
-        means = {name: total / len(order) for name, total in sums.items()}
-        return Results(means, np.concatenate(outputs) if outputs else None)
-
-    @staticmethod
-    def _batch(x: Samples, y: Array | None, rows: Array) -> list[Tensor]:
-        chosen = x[rows]
-        if isinstance(chosen, CompressedRows):
-            batch: list[Tensor] = [SparseTensor(chosen)]
-        else:
-            batch = [wrap(chosen.astype(np.float32, copy=False))]
-        return batch if y is None else [*batch, wrap(computed(y[rows]))]
+            if watch.done(1, logs):
+                break
+        return Results(logs, np.concatenate(outputs) if outputs else None)
 
 
 class _Streams:
     """What the programs of a loop read from and write to, pass after pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int) -> None:
         self.order, self.rest_of_output = Cursor(), Cursor()
-        self.sources = {"x": Cursor(), "y": Cursor()}
-        self.data: dict[str, Array] = {}
-        self.sums: dict[str, Array] = {}
+        self.sources = [Cursor() for _ in range(columns)]
+        self.data: list[Array | None] = [None] * columns
 
-    def cursors(self) -> list[Cursor]:
-        return [self.order, self.rest_of_output, *self.sources.values()]
+    def bind(self, columns: Sequence[Column], order: Array) -> None:
+        """Read from these data, in this order."""
+        self.order.move_to(order)
+        for at, (data, _) in enumerate(columns):
+            if isinstance(data, np.ndarray):
+                self.data[at] = data
+                if is_in_order(data):
+                    self.sources[at].move_to(data)
+
+    def let_go(self) -> None:
+        """Keep no data set alive."""
+        self.data = [None] * len(self.data)
+        for cursor in (self.order, self.rest_of_output, *self.sources):
+            cursor.let_go()
 
 
 class _Batch:
     """A program for batches of one size."""
 
     def __init__(
-        self, step: Step, streams: _Streams, x: Samples, y: Array | None, size: int
+        self, step: Step, streams: _Streams, columns: Sequence[Column], size: int
     ) -> None:
         self._streams = streams
-        self._rows = np.arange(size, dtype=np.int64) % len(x)
-        buffer = None
-        inputs: list[Tensor] = []
-        if isinstance(x, CompressedRows):
-            buffer = x.buffer(size)
-            _kernels.pick_rows(x, self._rows, buffer)
-            batch: list[Tensor] = [SparseTensor(buffer)]
-        else:
-            inputs.append(wrap(x[self._rows].astype(np.float32)))
-            batch = [inputs[0]]
-        if y is not None:
-            inputs.append(wrap(computed(y[self._rows])))
-            batch.append(inputs[-1])
+        self._rows = np.arange(size, dtype=np.int64) % len(columns[0].data)
+        buffers = [c.data.buffer(size) if isinstance(c.data, CompressedRows) else None for c in columns]
+        batch: list[Tensor] = []
+        for column, buffer in zip(columns, buffers, strict=True):
+            if buffer is None:
+                batch.append(column.batch(self._rows))
+            else:
+                _kernels.pick_rows(column.data, self._rows, buffer)
+                batch.append(SparseTensor(buffer))
+        inputs = [x for x, buffer in zip(batch, buffers, strict=True) if buffer is None]
         traced = trace(step, inputs, *batch)
         outcome: Outcome = traced.structure
-        self.means = list(outcome.means)
+        self._names = list(outcome.logs)
         self.has_output = outcome.output is not None
         if outcome.output is not None and outcome.output.shape[:1] != (size,):
             raise TraceError(
@@ -140,41 +165,45 @@ class _Batch:
             traced.instructions,
             traced.inputs,
             traced.results,
-            partial(self._gather, x, y, buffer),
+            partial(self._gather, columns, buffers),
             self._collect,
         )
 
+    @property
+    def logs(self) -> Logs:
+        """What the last run gave."""
+        return {
+            name: float(value)
+            for name, value in zip(self._names, self.program.results, strict=False)
+        }
+
     def _gather(
-        self, x: Samples, y: Array | None, buffer: CompressedRows | None, program: Program
+        self,
+        columns: Sequence[Column],
+        buffers: Sequence[CompressedRows | None],
+        program: Program,
     ) -> None:
         program.kernels(lambda: _kernels.read_next(self._streams.order, self._rows))
         slots = iter(program.inputs)
-        if isinstance(x, CompressedRows):
-            assert buffer is not None
-            program.kernels(partial(_kernels.pick_rows, x, self._rows, buffer))
-        else:
-            self._gather_rows(program, "x", x, next(slots))
-        if y is not None:
-            self._gather_rows(program, "y", y, next(slots))
+        for at, (column, buffer) in enumerate(zip(columns, buffers, strict=True)):
+            if buffer is None:
+                self._gather_rows(program, at, column.data, next(slots))
+            else:
+                program.kernels(partial(_kernels.pick_rows, column.data, self._rows, buffer))
 
-    def _gather_rows(self, program: Program, name: str, data: Array, slot: Array) -> None:
+    def _gather_rows(self, program: Program, at: int, data: Array, slot: Array) -> None:
         rows, streams = self._rows, self._streams
-        source = streams.sources[name]
+        source = streams.sources[at]
         if not is_in_order(data):
-            program.python(lambda: np.copyto(slot, streams.data[name][rows]))
+            program.python(lambda: np.copyto(slot, streams.data[at][rows], casting="unsafe"))
         elif data.dtype == slot.dtype:
             program.kernels(lambda: _kernels.pick(data, rows, slot, source))
         else:
             program.kernels(lambda: _kernels.gather(data, rows, slot, source=source))
 
     def _collect(self, program: Program) -> None:
-        size = len(self._rows)
-        results = iter(program.results)
-        for name in self.means:
-            total = self._streams.sums.setdefault(name, np.zeros(()))
-            program.kernels(partial(_kernels.accumulate, total, next(results), size))
         if self.has_output:
-            output = next(results)
+            output = program.results[-1]
             program.kernels(lambda: _kernels.write_next(output, self._streams.rest_of_output))
 
 
@@ -184,9 +213,8 @@ class CompiledLoop:
     Parameters
     ----------
     step : callable
-    x, y : data set
-        An example: another one may come with `run`, if its arrays have the same dtypes, the same
-        order in memory and rows of the same shape; for compressed rows it must be this one.
+    columns : list of Column
+        An example: others may come with `run`, if they are of the same kinds.
     size : int
         The samples in a batch; the last one may have fewer.
 
@@ -196,56 +224,48 @@ class CompiledLoop:
         If the step does something that a program cannot.
     """
 
-    def __init__(self, step: Step, x: Samples, y: Array | None, size: int) -> None:
+    def __init__(self, step: Step, columns: Sequence[Column], size: int) -> None:
         self._step, self._size = step, size
-        self._streams = _Streams()
+        self._streams = _Streams(len(columns))
         self._batches: dict[int, _Batch] = {}
         self._lock = threading.Lock()  # programs serve one thread at a time
-        self._batch(x, y, size)
+        self._batch(columns, size)
 
-    def run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
+    def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         """One pass."""
         with self._lock:
             try:
-                return self._run(x, y, order, advance)
+                return self._run(columns, order, watch)
             finally:
-                self._let_go()
+                self._streams.let_go()
 
-    def _run(self, x: Samples, y: Array | None, order: Array, advance: Advance) -> Results:
-        sizes = [self._size] * (len(order) // self._size)
-        if len(order) % self._size:
-            sizes.append(len(order) % self._size)
-        batches = [self._batch(x, y, size) for size in dict.fromkeys(sizes)]
-        self._bind(x, y, order)
-        for total in self._streams.sums.values():
-            total[...] = 0
-        output = self._room(batches[0], len(order))
-        for batch, times in zip(batches, map(sizes.count, dict.fromkeys(sizes)), strict=True):
-            done = 0
-            while done < times:
-                now = batch.program.run(times - done, SLICE)
-                advance(now)
-                done += now
-        means = {name: float(self._streams.sums[name]) / len(order) for name in batches[0].means}
-        return Results(means, output)
+    def _run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
+        whole, rest = divmod(len(order), self._size)
+        parts = [(self._size, whole), (rest, 1)]
+        batches = [(self._batch(columns, size), times) for size, times in parts if size and times]
+        self._streams.bind(columns, order)
+        output = self._room(batches[0][0], len(order))
+        for batch, times in batches:
+            if self._repeat(batch, times, watch):
+                break
+        return Results(batch.logs, output)
+
+    def _repeat(self, batch: _Batch, times: int, watch: Watch) -> object:
+        """Run a program so often, unless whoever watches ends it: then return something true."""
+        stop: object = None
+        while times and not stop:
+            if watch.begin is None:
+                done, logs = batch.program.run(times, SLICE), {}
+            else:
+                watch.begin()
+                done, logs = batch.program.run(1, SLICE), batch.logs
+            stop = watch.done(done, logs)
+            times -= done
+        return stop
 
     def batch_program(self) -> Program:
         """The program of a whole batch."""
         return self._batches[self._size].program
-
-    def _bind(self, x: Samples, y: Array | None, order: Array) -> None:
-        self._streams.order.move_to(order)
-        for name, data in (("x", x), ("y", y)):
-            if isinstance(data, np.ndarray):
-                self._streams.data[name] = data
-                if is_in_order(data):
-                    self._streams.sources[name].move_to(data)
-
-    def _let_go(self) -> None:
-        """Keep no data set alive."""
-        self._streams.data.clear()
-        for cursor in self._streams.cursors():
-            cursor.let_go()
 
     def _room(self, batch: _Batch, samples: int) -> Array | None:
         if not batch.has_output:
@@ -255,17 +275,12 @@ class CompiledLoop:
         self._streams.rest_of_output.move_to(output)
         return output
 
-    def _batch(self, x: Samples, y: Array | None, size: int) -> _Batch:
-        batch = self._batches.pop(size, None) or _Batch(self._step, self._streams, x, y, size)
+    def _batch(self, columns: Sequence[Column], size: int) -> _Batch:
+        batch = self._batches.pop(size, None) or _Batch(self._step, self._streams, columns, size)
         self._batches[size] = batch  # the last one used stands last
         if len(self._batches) > KEPT:
             del self._batches[next(iter(self._batches))]
         return batch
-
-
-def kind_of(data: Array | None) -> object:
-    """What a compiled loop depends on of an array of data."""
-    return None if data is None else (data.shape[1:], data.dtype, is_in_order(data))
 
 
 def is_in_order(x: Array) -> bool:

@@ -115,6 +115,7 @@ class Layer(Configurable):
             raise TypeError(f"layer {self.name!r}: there is no option {', '.join(map(repr, old))}")
         self.trainable = trainable
         self._losses: list[Tensor] = []
+        self.output_shapes: list[tuple[int | None, ...]] = []
         self._call: object = None  # the outermost call that this layer was part of last
 
     def __getattr__(self, name: str) -> Any:
@@ -139,6 +140,9 @@ class Layer(Configurable):
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of this shape (batch axis included)."""
+
+    def _build_for_call(self, input_shape: Any) -> None:
+        self.build(input_shape)
 
     def call(self, inputs: Any) -> Any:
         """Compute the output; for subclasses to define."""
@@ -184,9 +188,10 @@ class Layer(Configurable):
         else:
             with unbuilt_again_on_failure(self):
                 with paused():
-                    self.build(filled(x, iter([part.shape for part in leaves(x)])))
+                    self._build_for_call(filled(x, iter([part.shape for part in leaves(x)])))
                 self.built = True
                 y = self.call(x, *args, **kwargs)
+                self.output_shapes = [(None, *part.shape[1:]) for part in leaves(y)]
         if self.activity_regularizer is not None:
             for part in leaves(y):
                 self.add_loss(self.activity_regularizer(part))

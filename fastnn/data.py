@@ -1,0 +1,300 @@
+"""Data as they come to `fit`: arrays with a row for each sample, or batches one after another."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from fastnn import random
+from fastnn._kernels import CompressedRows
+from fastnn.arrays import Array, DType
+from fastnn.loop import Column
+from fastnn.ops.labels import to_classes
+from fastnn.sparse import Samples, to_samples
+from fastnn.structure import Structure
+from fastnn.tensor import Tensor, TensorLike, to_array
+
+
+class Part(NamedTuple):
+    """What a loop runs over at a time."""
+
+    arrays: Arrays
+    order: Array  # of its samples
+    size: int  # of a batch
+
+
+class Arrays:
+    """A data set in memory.
+
+    Parameters
+    ----------
+    x : array, or a tuple or dict of arrays
+    y : array, or a tuple or dict of arrays, optional
+    sample_weight : array of shape (samples, ...), optional
+    dtype : dtype, default float32
+        In which inputs, and floats among the targets, are computed with.
+    prefix : str, optional
+        Stands before "x" and "y" in messages.
+
+    Raises
+    ------
+    TypeError
+        If the values are no real numbers.
+    ValueError
+        If the arrays differ in length, or there is no sample.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: TensorLike = None,
+        dtype: DType = np.float32,
+        prefix: str = "",
+    ) -> None:
+        floats = np.dtype(dtype)
+        self.x = _each(x, lambda part: Column(_data(f"{prefix}x", part, to_samples), floats))
+        self.y = self.sample_weight = None
+        if y is not None:
+            self.y = _each(y, lambda part: _targets(_data(f"{prefix}y", part, to_array), floats))
+        if sample_weight is not None:
+            weights = _data(f"{prefix}sample_weight", sample_weight, to_array)
+            self.sample_weight = Column(weights, floats)
+        for name, part in (("y", self.y), ("sample_weight", self.sample_weight)):
+            for column in _columns(part):
+                self._check_length(f"{prefix}x", f"{prefix}{name}", column.data)
+
+    def _check_length(self, x: str, name: str, data: Samples) -> None:
+        first = self.columns[0].data
+        if len(data) != len(first):
+            raise ValueError(
+                f"{x} has {len(first)} samples (shape {first.shape}) and {name} has {len(data)} "
+                f"(shape {data.shape}); their first axes must be equal"
+            )
+
+    def __len__(self) -> int:
+        return len(self.columns[0].data)
+
+    @property
+    def columns(self) -> list[Column]:
+        """All arrays, those of x first."""
+        return [c for part in (self.x, self.y, self.sample_weight) for c in _columns(part)]
+
+    @property
+    def kind(self) -> object:
+        """What a compiled loop depends on."""
+        form = repr(self.structured(["."] * len(self.columns)))
+        return form, *[column.kind for column in self.columns]
+
+    def structured(self, tensors: Iterable[Any]) -> Structure:
+        """A batch of the columns in the form in which it goes to a step: x, (x, y) or
+        (x, y, sample_weight).
+        """
+        new = iter(tensors)
+        x, y, weight = (
+            None if part is None else _filled(part, new)
+            for part in (self.x, self.y, self.sample_weight)
+        )
+        if y is None:
+            return (x,) if isinstance(x, tuple) else x
+        return (x, y) if weight is None else (x, y, weight)
+
+    def first(self) -> Structure:
+        """A batch of the first sample."""
+        row = np.zeros(1, np.int64)
+        return self.structured(column.batch(row) for column in self.columns)
+
+    def cut(self, start: int, stop: int) -> Self:
+        """Some of the samples, as views."""
+        return self._with(lambda data: data[start:stop])
+
+    def with_inputs(self, change: Callable[[Samples], Samples]) -> Self:
+        """The same with another form of x, if that is one array."""
+        if not isinstance(self.x, Column):
+            return self
+        return self._with(change, also_targets=False)
+
+    def _with(self, change: Callable[[Any], Any], also_targets: bool = True) -> Self:
+        new = object.__new__(type(self))
+        parts = {name: part for name, part in vars(self).items() if part is not None}
+        vars(new).update(vars(self))
+        for name, part in parts.items():
+            if also_targets or name == "x":
+                changed = iter([Column(change(c.data), c.dtype) for c in _columns(part)])
+                setattr(new, name, _filled(part, changed))
+        return new
+
+
+class ArraysInBatches:
+    """Passes over arrays.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    size : int
+        The samples in a batch; the last one of a pass may have fewer.
+    steps : int, optional
+        The batches in an epoch; by default a whole pass. A pass goes on in the next epoch.
+    shuffle : bool, default False
+        Draw the samples in a new order in each pass.
+    """
+
+    def __init__(
+        self, arrays: Arrays, size: int, steps: int | None = None, shuffle: bool = False
+    ) -> None:
+        self.arrays, self.size, self.shuffle = arrays, size, shuffle
+        self._given_steps = steps
+        self._rest = np.arange(0)
+
+    @property
+    def steps(self) -> int:
+        """The batches in an epoch."""
+        return self._given_steps or -(-len(self.arrays) // self.size)
+
+    def epoch(self) -> Iterator[Part]:
+        """The parts of one epoch: one."""
+        if not len(self._rest):
+            samples = len(self.arrays)
+            self._rest = (
+                random.generator().permutation(samples) if self.shuffle else np.arange(samples)
+            )
+        now, self._rest = np.split(self._rest, [self.steps * self.size])
+        yield Part(self.arrays, now, self.size)
+
+
+class Batches:
+    """Batches that come one by one.
+
+    Parameters
+    ----------
+    batches : iterable of x, (x, y) or (x, y, sample_weight)
+        A generator is read on from epoch to epoch, everything else from its beginning. An object
+        with ``len`` and an index, such as Keras's PyDataset, will do.
+    steps : int, optional
+        The batches in an epoch; by default all.
+    to_arrays : callable
+        Makes Arrays of such a batch.
+    """
+
+    def __init__(
+        self, batches: Iterable[Any], steps: int | None, to_arrays: Callable[..., Arrays]
+    ) -> None:
+        self._batches, self._given_steps, self._to_arrays = batches, steps, to_arrays
+        self._iterator: Iterator[Any] | None = None
+        self.ran_out = False
+
+    @property
+    def steps(self) -> int | None:
+        """The batches in an epoch, as far as that is known."""
+        if self._given_steps is not None:
+            return self._given_steps
+        return len(self._batches) if hasattr(self._batches, "__len__") else None
+
+    def epoch(self) -> Iterator[Part]:
+        """The parts of one epoch: its batches."""
+        if self._iterator is None:
+            self._iterator = self._from_start()
+        done = 0
+        while done != self.steps:
+            batch = next(self._iterator, None)
+            if batch is None:
+                self._iterator = None
+                self.ran_out = self._given_steps is not None or not done
+                break
+            done += 1
+            arrays = self._to_arrays(*(batch if isinstance(batch, tuple | list) else (batch,)))
+            yield Part(arrays, np.arange(len(arrays)), len(arrays))
+        if self._given_steps is None:
+            self._iterator = None
+        if self.ran_out:
+            warnings.warn(
+                f"the data ended after {done} batches of an epoch, and so does the training; give "
+                "more batches, a smaller steps_per_epoch, or a list instead of a generator",
+                stacklevel=2,
+            )
+        getattr(self._batches, "on_epoch_end", lambda: None)()
+
+    def _from_start(self) -> Iterator[Any]:
+        data: Any = self._batches
+        if hasattr(data, "__iter__"):
+            return iter(data)
+        return (data[at] for at in range(len(data)))
+
+
+def are_batches(x: Any, y: Any) -> bool:
+    """Whether x gives batches, and is not itself an array or a structure of arrays."""
+    if y is not None or isinstance(x, Tensor | dict | list | tuple | str | CompressedRows):
+        return False
+    if any(hasattr(x, name) for name in ("__array__", "__dlpack__", "tocsr")):
+        return False
+    return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> Array:
+    """The weight of each sample's class, 1 where none is given, as float32 of shape (samples,).
+
+    Raises
+    ------
+    ValueError
+        If `y` are not classes, one for each sample or as rows of probabilities.
+    """
+    labels = to_array(y)
+    if labels.ndim > 1:
+        labels = labels[..., 0] if labels.shape[-1] == 1 else labels.argmax(axis=-1)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"class_weight needs one class for each sample, and y has shape {np.shape(y)}; pass "
+            "sample_weight instead"
+        )
+    classes = to_classes(labels, np.iinfo(np.int64).max, "y").numpy()
+    found, places = np.unique(classes, return_inverse=True)
+    return np.array([class_weight.get(int(c), 1.0) for c in found], np.float32)[places]
+
+
+def _each(structure: Any, to_column: Callable[[Any], Column]) -> Structure:
+    """Columns in a dict or tuple of arrays; lists are arrays themselves."""
+    if isinstance(structure, dict):
+        return {name: _each(part, to_column) for name, part in structure.items()}
+    if isinstance(structure, tuple) and structure and all(np.ndim(x) for x in structure):
+        if all(hasattr(part, "__array__") for part in structure):
+            return tuple(_each(part, to_column) for part in structure)
+    return to_column(structure)
+
+
+def _columns(structure: Structure) -> list[Column]:
+    if structure is None:
+        return []
+    if isinstance(structure, Column):  # a tuple too
+        return [structure]
+    parts = structure.values() if isinstance(structure, dict) else structure
+    return [column for part in parts for column in _columns(part)]
+
+
+def _filled(structure: Structure, new: Iterator[Any]) -> Structure:
+    """The same structure with something else in place of each column."""
+    if isinstance(structure, Column):
+        return next(new)
+    if isinstance(structure, dict):
+        return {name: _filled(part, new) for name, part in structure.items()}
+    return tuple(_filled(part, new) for part in structure)
+
+
+def _targets(data: Array, floats: np.dtype[Any]) -> Column:
+    """Targets: floats in the dtype to compute in, integers as they are."""
+    return Column(data, floats if data.dtype.kind == "f" else data.dtype)
+
+
+def _data(name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
+    """A data set of real numbers with at least one sample."""
+    try:
+        data = convert(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    if len(data.shape) == 0 or len(data) == 0:
+        raise ValueError(
+            f"{name} has shape {data.shape}; it needs at least one sample along axis 0"
+        )
+    return data

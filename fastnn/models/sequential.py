@@ -1,0 +1,102 @@
+"""Sequential: layers one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.configuration import serialize
+from fastnn.layers.base import Layer, unbuilt_again_on_failure
+from fastnn.layers.dense import Dense
+from fastnn.layers.input_layer import InputLayer
+from fastnn.models.model import Model
+from fastnn.sparse import Samples, without_zeros
+from fastnn.tensor import Tensor
+
+
+class Sequential(Model):
+    """Layers, one after another.
+
+    The weights are made on the first call, or at once where the first layer knows its
+    `input_shape`.
+
+    Parameters
+    ----------
+    layers : list of Layer, optional
+    **options
+        `name`, `trainable` and `dtype`, as for every `Layer`.
+
+    Raises
+    ------
+    TypeError
+        If something in the list is not a layer.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import layers
+    >>> model = fastnn.Sequential([layers.Dense(8, activation="relu"), layers.Dense(1)])
+    >>> model(fastnn.ones((2, 3))).shape
+    (2, 1)
+    >>> [w.shape for w in model.weights]
+    [(3, 8), (8,), (8, 1), (1,)]
+    """
+
+    def __init__(self, layers: Sequence[Layer] = (), **options: Any) -> None:
+        super().__init__(**options)
+        self._layers: list[Layer] = []
+        if isinstance(layers, Layer):
+            raise TypeError("the layers of a model come in a list: write Sequential([layer])")
+        for layer in layers or ():
+            self.add(layer)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the `Input` in front of them."""
+        return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer."""
+        if any(layer is present for present in self._layers):
+            raise ValueError(f"layer {layer.name!r} is in the model already; make a new one")
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"a model is made of layers such as Dense(10), got {layer!r}; a class needs its "
+                "arguments: Dense(10), not Dense"
+            )
+        self._layers.append(layer)
+        shape = self._layers[0].input_shape
+        if shape is not None:
+            try:
+                with unbuilt_again_on_failure(self):
+                    self.build((None, *shape))
+            except BaseException:
+                self._layers.pop()
+                raise
+
+    def pop(self) -> Layer:
+        """Remove the last layer and return it."""
+        if not self.layers:
+            raise ValueError(f"model {self.name!r} has no layers to remove")
+        return self._layers.pop()
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The output of the last layer."""
+        x = inputs
+        for layer in self._layers:
+            x = layer(x)
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers and the options, as plain data."""
+        return {**super().get_config(), "layers": serialize(self._layers)}
+
+    def _prepared(self, x: Samples, passes: int) -> Samples:
+        first = self.layers[0] if self.layers else None
+        if not isinstance(first, Dense) or (first.built and first.kernel.dtype != np.float32):
+            return x
+        if any(self._is_own(step) for step in (self.train_step, self.test_step, self.predict_step)):
+            return x  # which may want to see the array
+        return without_zeros(x, first.units, passes)

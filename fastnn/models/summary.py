@@ -1,0 +1,37 @@
+"""The table of a model's layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn.layers.base import Layer
+from fastnn.table import table
+
+if TYPE_CHECKING:
+    from fastnn.models.model import Model
+
+
+def summary(model: Model) -> str:
+    """Each layer with the shape of its output and its parameters, and their sums."""
+    rows = [
+        [f"{layer.name} ({type(layer).__name__})", _output(layer), _parameters(layer)]
+        for layer in model.layers
+    ]
+    trained = sum(w.size for w in model.trainable_weights)
+    size = sum(w.size * w.dtype.itemsize for w in model.weights)
+    return "\n".join(
+        [
+            f'Model: "{model.name}"',
+            table(["layer (type)", "output shape", "parameters"], rows),
+            f"Total parameters: {model.count_params():,} ({size:,} bytes)",
+            f"Trainable: {trained:,}, not trainable: {model.count_params() - trained:,}",
+        ]
+    )
+
+
+def _output(layer: Layer) -> str:
+    return ", ".join(map(str, layer.output_shapes)) or "?"
+
+
+def _parameters(layer: Layer) -> str:
+    return f"{layer.count_params():,}" if layer.built else "? (not built)"
