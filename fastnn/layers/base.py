@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -19,13 +17,12 @@ from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.constraints import Constraint
 from fastnn.initializers import Initializer
+from fastnn.naming import unique_name
 from fastnn.regularizers import Regularizer
 from fastnn.sparse import to_tensor
 from fastnn.structure import filled, leaves
 from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array, zeros
 from fastnn.trace import paused
-
-_names: Counter[str] = Counter()
 
 
 class _Phase(threading.local):
@@ -36,18 +33,6 @@ class _Phase(threading.local):
 
 
 phase = _Phase()
-
-
-def _unique_name(of: type) -> str:
-    """`Dense` becomes "dense", then "dense_1", ..."""
-    stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", of.__name__).lower()
-    _names[stem] += 1
-    return stem if _names[stem] == 1 else f"{stem}_{_names[stem] - 1}"
-
-
-def forget_names() -> None:
-    """Let the automatic names of layers begin anew."""
-    _names.clear()
 
 
 class Layer(Configurable):
@@ -104,7 +89,7 @@ class Layer(Configurable):
         input_shape: Shape | None = None,
         **old: Any,
     ) -> None:
-        self.name = _unique_name(type(self)) if name is None else name
+        self.name = unique_name(type(self)) if name is None else name
         self.built = False
         self.dtype = None if dtype is None else to_dtype(dtype, floating=True).name
         self.activity_regularizer = regularizers.get(activity_regularizer)

@@ -46,6 +46,11 @@ def _count(n: Array) -> None:
 
 
 @update(kernel=True)
+def _accumulate(total: Array, value: Array, weight: float) -> None:
+    _kernels.accumulate(total, value, weight)
+
+
+@update(kernel=True)
 def _sgd(w: Array, g: Array, learning_rate: Array) -> None:
     _kernels.sgd(w, g, learning_rate)
 
@@ -93,6 +98,11 @@ def _adam(
 def count(n: Variable) -> None:
     """n += 1, for an integer."""
     _count((n,))
+
+
+def accumulate(total: Variable, value: Tensor, weight: float = 1.0) -> None:
+    """total += value * weight, in float64; `value` is one float."""
+    _accumulate((total,), value, weight=weight)
 
 
 def sgd(w: Variable, g: Tensor, learning_rate: Variable) -> None:

@@ -1,18 +1,14 @@
-"""Metrics: what is reported beside the loss, one number for each sample."""
+"""Accuracies: the share of predictions that are right."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
 
-from fastnn import losses, ops
+from fastnn import ops
 from fastnn.arrays import Shape
-from fastnn.lookup import resolve
 from fastnn.ops.core import floating
 from fastnn.ops.reductions import hits
 from fastnn.tensor import Tensor, TensorLike, convert
-
-Metric: TypeAlias = Callable[[TensorLike, TensorLike], TensorLike]
 
 
 def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
@@ -69,20 +65,3 @@ def _accuracy_for(y_true: Shape, y_pred: Shape) -> Callable[[TensorLike, TensorL
     if len(y_true) < len(y_pred) or y_true[-1] == 1:
         return sparse_categorical_accuracy
     return categorical_accuracy
-
-
-_NAMES: dict[str, Metric] = {
-    "acc": accuracy,
-    "accuracy": accuracy,
-    "binary_accuracy": binary_accuracy,
-    "categorical_accuracy": categorical_accuracy,
-    "mean_squared_error": losses.mean_squared_error,
-    "mse": losses.mean_squared_error,
-    "sparse_categorical_accuracy": sparse_categorical_accuracy,
-}
-
-
-def get(identifier: str | Metric) -> Metric:
-    """A metric by its name, or the callable itself."""
-    found: Metric = resolve("metric", identifier, _NAMES)
-    return found

@@ -1,0 +1,125 @@
+"""Metric: what is measured batch by batch, and reported as one number for all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn import initializers, ops
+from fastnn.arrays import DType, Shape, to_dtype, to_shape
+from fastnn.configuration import Configurable
+from fastnn.initializers import Initializer
+from fastnn.naming import unique_name
+from fastnn.tensor import Tensor, TensorLike, Variable, zeros
+from fastnn.trace import paused
+
+
+class Metric(Configurable):
+    """Base class of all metrics, and of your own.
+
+    A subclass makes its variables in ``__init__`` with `add_weight`, assigns to them in
+    ``update_state(y_true, y_pred, sample_weight=None)``, and computes ``result()`` from them. `fit`
+    resets them at the beginning of each epoch, and runs `update_state` in its compiled step: it
+    must compute with ops and tensors alone.
+
+    Parameters
+    ----------
+    name : str, optional
+        What it is reported as; by default made from the class.
+    dtype : dtype, default float32
+        Of variables that are not given another.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> class LargestError(fastnn.metrics.Metric):
+    ...     def __init__(self, name="largest_error", **options):
+    ...         super().__init__(name=name, **options)
+    ...         self.largest = self.add_weight(name="largest", initializer="zeros")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         error = fastnn.reduce_max(abs(y_pred - y_true))
+    ...         self.largest.assign(fastnn.maximum(self.largest, error))
+    ...     def result(self):
+    ...         return self.largest.value
+    >>> metric = LargestError()
+    >>> metric.update_state(fastnn.constant([1.0, 2.0]), fastnn.constant([1.5, 2.0]))
+    >>> float(metric.result())
+    0.5
+    """
+
+    def __init__(self, name: str | None = None, dtype: DType = None) -> None:
+        self.name = name or unique_name(type(self))
+        self.dtype = to_dtype(dtype, floating=True).name
+        self._variables: list[Variable] = []
+
+    def __getattr__(self, name: str) -> Any:
+        begun = "_variables" in vars(self)
+        hint = "" if begun else "; its __init__ must begin with super().__init__()"
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    def add_variable(
+        self,
+        shape: Shape = (),
+        initializer: str | Initializer | None = None,
+        dtype: DType = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A new variable, which no optimizer changes.
+
+        Parameters
+        ----------
+        shape : tuple of int, default ()
+        initializer : str or callable, default "zeros"
+        dtype : dtype, optional
+            By default the metric's.
+        name : str, default "variable"
+
+        Raises
+        ------
+        ValueError
+            If the initializer is unknown.
+        """
+        start = initializers.get("zeros" if initializer is None else initializer)
+        with paused():
+            value = start(to_shape(shape), to_dtype(dtype or self.dtype))
+        variable = Variable(value, trainable=False, name=name or "variable")
+        variable.path = f"{self.name}/{variable.name}"
+        self._variables.append(variable)
+        return variable
+
+    add_weight = add_variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state: the metric's own variables, then those of metrics among its attributes."""
+        inside = [part for part in vars(self).values() if isinstance(part, Metric)]
+        return self._variables + [v for metric in inside for v in metric.variables]
+
+    def reset_state(self) -> None:
+        """Forget all batches: zeros in every variable."""
+        for variable in self.variables:
+            variable.assign(zeros(variable.shape, variable.dtype))
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Take a batch into account; for subclasses to define."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define update_state(self, y_true, y_pred, "
+            "sample_weight=None)"
+        )
+
+    def result(self) -> Any:
+        """The value over all batches since the last reset; for subclasses to define."""
+        raise NotImplementedError(f"{type(self).__name__} must define result(self)")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`update_state`, then `result`."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def ratio(a: TensorLike, b: TensorLike) -> Tensor:
+    """a / b, and 0 where b is 0."""
+    nothing = ops.equal(b, 0)
+    return ops.where(nothing, 0, ops.divide(a, ops.where(nothing, 1, b)))

@@ -1,0 +1,198 @@
+"""Sums and means of values over all samples, and means of what a function gives for each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import ops
+from fastnn.arrays import DType, Shape
+from fastnn.configuration import serialize
+from fastnn.metrics.base import Metric, ratio
+from fastnn.ops.core import floating
+from fastnn.ops.updates import accumulate
+from fastnn.tensor import Tensor, TensorLike, Variable, convert, wrap
+
+ONE = wrap(np.ones(()))
+
+
+class Sum(Metric):
+    """The sum of all values, each times its weight.
+
+    Parameters
+    ----------
+    name : str, default "sum"
+    dtype : dtype, optional
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> float(fastnn.metrics.Sum()([1.0, 3.0, 5.0, 7.0], sample_weight=[1, 1, 0, 0]))
+    4.0
+    """
+
+    def __init__(self, name: str | None = "sum", dtype: DType = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_variable((), "zeros", np.float64, name="total")
+
+    def update_state(self, values: TensorLike, sample_weight: TensorLike | None = None) -> None:
+        """Add values, of any shape."""
+        x = floating(values)
+        if sample_weight is not None:
+            x = x * weights_for(x, sample_weight)
+        accumulate(self.total, ops.reduce_sum(x))
+
+    def result(self) -> Tensor:
+        """The sum, in float64."""
+        return self.total.value
+
+
+class Mean(Metric):
+    """The mean of all values, each with its weight: the sum over the batches of mean * samples.
+
+    Parameters
+    ----------
+    name : str, default "mean"
+    dtype : dtype, optional
+
+    Attributes
+    ----------
+    total, count : Variable
+        The sum of the samples' values times their weights, and of the weights; in float64.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> mean = fastnn.metrics.Mean()
+    >>> mean.update_state([1.0, 3.0])
+    >>> mean.update_state([5.0])
+    >>> float(mean.result())
+    3.0
+    """
+
+    def __init__(self, name: str | None = "mean", dtype: DType = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total, self.count = total_and_count(self)
+
+    def update_state(self, values: TensorLike, sample_weight: TensorLike | None = None) -> None:
+        """Add a batch of values, one or several for each sample.
+
+        Parameters
+        ----------
+        values : tensor of shape () or (n, ...)
+        sample_weight : number or tensor of shape (n,), optional
+            One weight for all, for each sample, or for each value.
+
+        Raises
+        ------
+        ValueError
+            If weights and values do not fit each other.
+        """
+        add_mean(self.total, self.count, values, sample_weight)
+
+    def result(self) -> Tensor:
+        """The mean, in float64; 0 if there was nothing."""
+        return ratio(self.total, self.count)
+
+
+def total_and_count(metric: Metric) -> tuple[Variable, Variable]:
+    """The two variables behind a mean."""
+    total = metric.add_variable((), "zeros", np.float64, name="total")
+    return total, metric.add_variable((), "zeros", np.float64, name="count")
+
+
+def add_mean(
+    total: Variable, count: Variable, values: TensorLike, sample_weight: TensorLike | None = None
+) -> None:
+    """Add a batch of values to the sum of the samples' values and to the number of samples."""
+    x = floating(values)
+    samples = x.shape[0] if x.ndim else 1
+    if x.size and (sample_weight is None or isinstance(sample_weight, int | float)):
+        weight = samples * (1.0 if sample_weight is None else float(sample_weight))
+        accumulate(total, ops.reduce_mean(x), weight)
+        accumulate(count, ONE, weight)
+    elif x.size:
+        weights = weights_for(x, sample_weight)
+        each = samples / math.prod(weights.shape) if x.ndim else 1.0
+        accumulate(total, ops.reduce_sum(x * weights), each)
+        accumulate(count, ops.reduce_sum(weights), each)
+
+
+def weights_for(x: Tensor, sample_weight: TensorLike) -> Tensor:
+    """The weights stretched to the shape of x; those of samples count for all their values."""
+    given = convert(sample_weight, x.dtype)
+    shape = given.shape
+    if x.ndim == len(shape) - 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    if not x.ndim:
+        return ops.reshape(given, shape)  # one value for all samples
+    shape = (*shape, *(1 for _ in x.shape[len(shape) :]))
+    if len(shape) != x.ndim or any(n not in (1, m) for n, m in zip(shape, x.shape, strict=True)):
+        raise ValueError(
+            f"sample_weight has shape {given.shape} and the values to be weighted {x.shape}; give "
+            f"one weight for each sample: shape {x.shape[:1]}"
+        )
+    return ops.broadcast_to(ops.reshape(given, shape), x.shape)
+
+
+class MeanMetricWrapper(Mean):
+    """The mean over all samples of what a function gives for each.
+
+    Parameters
+    ----------
+    fn : callable(y_true, y_pred, **options)
+        Returns one number for each sample, or one for the batch, which then counts for each of its
+        samples.
+    name : str, optional
+        By default the function's.
+    dtype : dtype, optional
+    **options
+        Given to the function.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> metric = fastnn.metrics.MeanMetricWrapper(lambda y, p: abs(p - y), name="distance")
+    >>> metric.update_state(fastnn.constant([0.0, 0.0]), fastnn.constant([1.0, 2.0]))
+    >>> float(metric.result())
+    1.5
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., TensorLike],
+        name: str | None = None,
+        dtype: DType = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name=name or name_of(fn), dtype=dtype)
+        self.fn = fn
+        self._options = options
+
+    def update_state(  # type: ignore[override]  # of two things what a mean takes of one
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
+        """Add a batch of targets and predictions, and weights as for `Mean`."""
+        values = convert(self.fn(y_true, y_pred, **self._options))
+        if sample_weight is None and not values.ndim:
+            sample_weight = _samples(y_pred)
+        super().update_state(values, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, and the function's options."""
+        return {**super().get_config(), **serialize(self._options)}
+
+
+def _samples(y_pred: TensorLike) -> int:
+    shape: Shape = convert(y_pred).shape
+    return shape[0] if shape else 1
+
+
+def name_of(thing: Any) -> str:
+    """What a function or an object is called."""
+    return str(
+        getattr(thing, "name", None) or getattr(thing, "__name__", None) or type(thing).__name__
+    )
