@@ -17,7 +17,7 @@ from fastnn.data import Arrays, ArraysInBatches, Batches, are_batches, weights_o
 from fastnn.function import KEPT
 from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
 from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Results, Step, Watch
-from fastnn.losses import Loss
+from fastnn.losses import Loss, LossFunctionWrapper
 from fastnn.metrics import Mean, Metric
 from fastnn.models.summary import summary
 from fastnn.optimizers import Optimizer
@@ -156,8 +156,8 @@ class Model(Layer):
             If a name is unknown, or two metrics have one.
         """
         chosen = optimizers.get(optimizer)
-        objective = None if loss is None else losses.to_loss(loss)
-        measures, weighted = _measures("metrics", metrics), _measures("", weighted_metrics)
+        objective = None if loss is None else _objective(loss)
+        measures, weighted = _measures(metrics), _measures(weighted_metrics)
         names = ["loss", *(m.name for m in measures + weighted)]
         if len(set(names)) < len(names):
             raise ValueError(
@@ -742,7 +742,12 @@ def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
     return x, y, sample_weight
 
 
-def _measures(what: str, given: Sequence[Any] | None) -> list[Metric]:
+def _objective(loss: Any) -> Loss:
+    found = losses.get(loss)
+    return found if isinstance(found, Loss) else LossFunctionWrapper(found)
+
+
+def _measures(given: Sequence[Any] | None) -> list[Metric]:
     if isinstance(given, str):
         raise ValueError(f"metrics must be a list: write metrics=[{given!r}]")
     return [metrics.to_metric(metric) for metric in given or ()]
