@@ -41,6 +41,12 @@ class SoftmaxOf(NamedTuple):
     logits: Tensor
 
 
+class SigmoidOf(NamedTuple):
+    """The origin of probabilities: the tensor that sigmoid was applied to."""
+
+    logits: Tensor
+
+
 class Tensor:
     """An immutable array of numbers that gradients can flow through.
 
@@ -72,7 +78,7 @@ class Tensor:
     __array_priority__ = 1000
 
     _array: Array
-    origin: ReadFrom | SoftmaxOf | None
+    origin: ReadFrom | SoftmaxOf | SigmoidOf | None
 
     def __init__(self, value: TensorLike, dtype: DType = None) -> None:
         self._array = to_array(value, dtype)
@@ -383,7 +389,7 @@ def _is_no_number(value: object) -> bool:
     return value is None or isinstance(value, str)
 
 
-def wrap(array: Array, origin: ReadFrom | SoftmaxOf | None = None) -> Tensor:
+def wrap(array: Array, origin: ReadFrom | SoftmaxOf | SigmoidOf | None = None) -> Tensor:
     """A Tensor over `array`, which is known to be fit for one."""
     tensor = Tensor.__new__(Tensor)
     tensor._array = array

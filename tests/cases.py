@@ -88,6 +88,7 @@ CASES = [
     Case("cos", fastnn.cos, np.cos, ((2, 3),)),
     Case("tanh", fastnn.tanh, np.tanh, ((2, 3),)),
     Case("sigmoid", fastnn.sigmoid, lambda x: 1 / (1 + np.exp(-x)), ((2, 3),)),
+    Case("softplus", fastnn.softplus, lambda x: np.logaddexp(0, x), ((2, 3),)),
     Case("relu", fastnn.relu, lambda x: np.maximum(x, 0), ((4, 5),)),
     Case("softmax", fastnn.softmax, _softmax, ((4, 3),)),
     Case("softmax, one axis", fastnn.softmax, _softmax, ((17,),)),

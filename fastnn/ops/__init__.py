@@ -44,6 +44,7 @@ from fastnn.ops.reductions import (
     reduce_sum,
 )
 from fastnn.ops.shaping import concat, expand_dims, reshape, squeeze, stack, transpose
+from fastnn.ops.softplus import softplus
 
 __all__ = [
     "abs",
@@ -85,6 +86,7 @@ __all__ = [
     "sin",
     "softmax",
     "softmax_cross_entropy",
+    "softplus",
     "sqrt",
     "square",
     "squeeze",

@@ -19,7 +19,7 @@ from fastnn.ops.core import (
     with_number,
 )
 from fastnn.ops.reductions import sum_to
-from fastnn.tensor import Tensor, TensorLike, convert, wrap
+from fastnn.tensor import SigmoidOf, Tensor, TensorLike, convert, wrap
 
 
 def _broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
@@ -479,7 +479,10 @@ def tanh(x: TensorLike) -> Tensor:
 
 def sigmoid(x: TensorLike) -> Tensor:
     """1 / (1 + exp(-x))."""
-    return _sigmoid(floating(x))
+    tensor = floating(x)
+    y = _sigmoid(tensor)
+    y.origin = SigmoidOf(tensor)
+    return y
 
 
 @operator
