@@ -1,0 +1,391 @@
+"""Cross-entropies: minus the logarithm of the probability that was predicted for what is true."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import Any
+
+from fastnn import ops
+from fastnn.arrays import DType, Shape
+from fastnn.losses.base import LossFunctionWrapper, clipped, pair, reduce_weighted
+from fastnn.ops.core import floating
+from fastnn.ops.labels import to_classes
+from fastnn.ops.neural import cross_entropy_of_classes
+from fastnn.recorders import recorders
+from fastnn.tensor import SigmoidOf, SoftmaxOf, Tensor, TensorLike, convert
+
+
+def logits_of(y_pred: Tensor, origin: type[SoftmaxOf | SigmoidOf]) -> Tensor | None:
+    """The logits behind probabilities that softmax or sigmoid, as `origin` says, made of them.
+
+    None if a gradient may not pass the probabilities by, because a tape was asked to watch them or
+    did not see them made.
+    """
+    made = y_pred.origin
+    if type(made) is not origin:
+        return None
+    logits = made.logits
+    seen = all(
+        r.follows(y_pred) == r.follows(logits) and not r.watches(y_pred) for r in recorders.stack
+    )
+    return logits if seen else None
+
+
+def _log_probabilities(y_pred: Tensor) -> Tensor:
+    """log of the rows of y_pred, normalised to a sum of 1 and clipped."""
+    return ops.log(clipped(y_pred / ops.reduce_sum(y_pred, axis=-1, keepdims=True)))
+
+
+def _classes_last(x: Tensor, axis: int) -> Tensor:
+    """x with the axis of the classes as its last."""
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"there is no axis {axis} for the classes in a tensor of shape {x.shape}")
+    axes = list(range(x.ndim))
+    axes.append(axes.pop(axis))
+    return x if axes[-1] == x.ndim - 1 else ops.transpose(x, axes)
+
+
+def _labels_of_rows(y_true: TensorLike, shape: Shape) -> Tensor:
+    """Labels for predictions of `shape`, one for each row, (n, 1) being taken as (n,)."""
+    labels = given = convert(y_true)
+    if labels.ndim == len(shape) and labels.shape[-1] == 1:
+        labels = ops.reshape(labels, labels.shape[:-1])
+    if labels.ndim < len(shape) - 1 and labels.shape == shape[: labels.ndim]:
+        raise ValueError(
+            f"y_true has shape {given.shape} and y_pred {shape}; a sample has one label "
+            "but several predictions: flatten the model's input with x.reshape(len(x), -1)"
+        )
+    if labels.shape != shape[:-1]:
+        raise ValueError(
+            f"y_true has shape {given.shape} and y_pred {shape}; y_true must hold one "
+            f"class for each row: shape {shape[:-1]}. For one-hot targets use "
+            "categorical_crossentropy"
+        )
+    return labels
+
+
+def _class_labels(
+    y_true: TensorLike, shape: Shape, ignore_class: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """Labels checked to be classes, and where they are not the one to ignore."""
+    labels = _labels_of_rows(y_true, shape)
+    valid = None
+    if ignore_class is not None:
+        labels = floating(labels)
+        valid = ops.not_equal(labels, ignore_class)
+        labels = ops.where(valid, labels, 0)
+    return to_classes(labels, shape[-1], "y_true"), valid
+
+
+def check_targets(loss: Any, y_true: TensorLike, y_pred: Shape) -> None:
+    """Refuse targets of a whole data set that the loss would refuse in some later batch.
+
+    Parameters
+    ----------
+    loss : Loss or callable
+    y_true : array
+        All targets.
+    y_pred : tuple
+        The shape of the prediction for one sample, without the batch axis.
+    """
+    function, options = _unwrapped(loss)
+    if function is sparse_categorical_crossentropy and options.get("axis", -1) == -1:
+        _class_labels(y_true, (len(y_true), *y_pred), options.get("ignore_class"))
+
+
+def _unwrapped(loss: Any) -> tuple[Any, dict[str, Any]]:
+    """The function that computes a loss, and the options that it is called with."""
+    if isinstance(loss, LossFunctionWrapper):
+        function, options = _unwrapped(loss.fn)
+        return function, options | loss.options
+    if isinstance(loss, partial):
+        return loss.func, loss.keywords
+    return loss, {}
+
+
+def sparse_categorical_crossentropy(
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """-log of the probability predicted for the true class.
+
+    Parameters
+    ----------
+    y_true : whole numbers in [0, classes), shape (n,) or (n, 1)
+    y_pred : tensor of shape (n, classes)
+        Probabilities, or logits if `from_logits`. Probabilities that `softmax` made are traced back
+        to their logits, which has no limit and loses no digits, and the gradient flows to the
+        logits; others are divided by their sum and clipped to [1e-7, 1 - 1e-7], so the loss is at
+        most 16.118.
+    from_logits : bool, default False
+    ignore_class : int, optional
+        The loss of samples with this label is 0; it need not be a class.
+    axis : int, default -1
+        The axis of the classes.
+
+    Returns
+    -------
+    Tensor
+        One loss for each sample, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a label is not one of the classes.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> loss = fastnn.losses.sparse_categorical_crossentropy([1, 0], [[0.5, 0.5], [0.25, 0.75]])
+    >>> loss.numpy().round(4)
+    array([0.6931, 1.3863], dtype=float32)
+    """
+    y_pred, y_true = floating(y_pred), convert(y_true)
+    if not y_pred.ndim:
+        raise ValueError("y_pred must have shape (..., classes), got shape ()")
+    if y_true.ndim == y_pred.ndim:
+        y_true = _classes_last(y_true, axis)
+    logits = y_pred if from_logits else logits_of(y_pred, SoftmaxOf)
+    scores = _classes_last(y_pred if logits is None else logits, axis)
+    labels, valid = _class_labels(y_true, scores.shape, ignore_class)
+    if valid is not None:  # what is predicted there is not even looked at
+        scores = ops.where(ops.expand_dims(valid, -1), scores, 1)
+    if logits is None:
+        chosen = ops.one_hot(labels, scores.shape[-1], scores.dtype)
+        values = -ops.reduce_sum(chosen * _log_probabilities(scores), axis=-1)
+    else:
+        values = cross_entropy_of_classes(labels, scores)
+    return values if valid is None else ops.where(valid, values, 0)
+
+
+def categorical_crossentropy(
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-sum(y_true * log(y_pred)) over the classes.
+
+    Parameters
+    ----------
+    y_true : tensor of shape (n, classes)
+        Probabilities of the classes, for example one-hot rows.
+    y_pred : tensor of shape (n, classes)
+        As for `sparse_categorical_crossentropy`.
+    from_logits : bool, default False
+    label_smoothing : float in [0, 1], default 0
+        This share of every target is divided among all classes.
+    axis : int, default -1
+        The axis of the classes.
+
+    Returns
+    -------
+    Tensor
+        One loss for each sample, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
+    array([0.6931], dtype=float32)
+    """
+    y_pred = floating(y_pred)
+    y_true = convert(y_true, y_pred.dtype)
+    if y_true.shape != y_pred.shape or not y_pred.ndim:
+        raise ValueError(
+            f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; they must be equal. For "
+            "integer labels use sparse_categorical_crossentropy"
+        )
+    logits = y_pred if from_logits else logits_of(y_pred, SoftmaxOf)
+    scores = _classes_last(y_pred if logits is None else logits, axis)
+    target = _smoothed(_classes_last(y_true, axis), label_smoothing, scores.shape[-1])
+    if scores.shape[-1] == 1:
+        warnings.warn(
+            f"categorical_crossentropy of a single class (y_pred has shape {y_pred.shape}) is "
+            "always 0; use binary_crossentropy for two classes with one output",
+            SyntaxWarning,
+            stacklevel=2,
+        )
+    if logits is None:
+        return -ops.reduce_sum(target * _log_probabilities(scores), axis=-1)
+    shifted = scores - ops.stop_gradient(ops.reduce_max(scores, axis=-1, keepdims=True))
+    normaliser = ops.log(ops.reduce_sum(ops.exp(shifted), axis=-1, keepdims=True))
+    return ops.reduce_sum(target * (normaliser - shifted), axis=-1)
+
+
+def _smoothed(target: Tensor, label_smoothing: float, classes: int) -> Tensor:
+    """Targets of which a share is divided among all classes."""
+    if not label_smoothing:
+        return target
+    return target * (1 - label_smoothing) + label_smoothing / classes
+
+
+def binary_crossentropy(
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-(y_true * log(y_pred) + (1 - y_true) * log(1 - y_pred)), averaged over an axis.
+
+    Parameters
+    ----------
+    y_true : tensor of shape (n, ...)
+        Probabilities: 0 or 1, mostly.
+    y_pred : tensor of the same shape, or with a last axis of length 1 more or less
+        Probabilities, or logits if `from_logits`. Probabilities that `sigmoid` made are traced back
+        to their logits z, for which max(z, 0) - z * y_true + log(1 + exp(-|z|)) is computed without
+        cancellation: it has no limit, and the gradient flows to the logits. (Keras does so with
+        TensorFlow only.) Others are clipped to [1e-7, 1 - 1e-7].
+    from_logits : bool, default False
+    label_smoothing : float in [0, 1], default 0
+        Targets are drawn towards 1/2 by this share.
+    axis : int, default -1
+        The axis to average over.
+
+    Returns
+    -------
+    Tensor
+        The shape of y_pred without `axis`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ otherwise.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.losses.binary_crossentropy([1, 0], [[0.5], [0.25]]).numpy().round(4)
+    array([0.6931, 0.2877], dtype=float32)
+    """
+    values = binary_crossentropies(y_true, y_pred, from_logits, label_smoothing)
+    return ops.reduce_mean(values, axis=axis)
+
+
+def binary_crossentropies(
+    y_true: TensorLike, y_pred: TensorLike, from_logits: bool, label_smoothing: float
+) -> Tensor:
+    """The same before it is averaged."""
+    y_pred = floating(y_pred)
+    logits = y_pred if from_logits else logits_of(y_pred, SigmoidOf)
+    target, scores = pair(y_true, y_pred if logits is None else logits)
+    target = _smoothed(target, label_smoothing, 2)
+    if logits is None:
+        p = clipped(scores)
+        return -(target * ops.log(p) + (1 - target) * ops.log(1 - p))
+    return target * ops.softplus(-scores) + (1 - target) * ops.softplus(scores)
+
+
+class SparseCategoricalCrossentropy(LossFunctionWrapper):
+    """`sparse_categorical_crossentropy`, reduced.
+
+    Parameters
+    ----------
+    from_logits, ignore_class, axis
+        As for the function. Means are over the samples whose label is not `ignore_class`.
+    reduction, name, dtype
+        As for `Loss`.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> loss = fastnn.losses.SparseCategoricalCrossentropy(from_logits=True)
+    >>> round(float(loss([1, 0], [[0.0, 0.0], [0.0, 0.0]])), 4)
+    0.6931
+    """
+
+    from_logits: bool
+    ignore_class: int | None
+    axis: int
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str = "sparse_categorical_crossentropy",
+        dtype: DType = None,
+    ) -> None:
+        function = sparse_categorical_crossentropy
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(function, reduction, name, dtype, **options)
+
+    def __call__(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> Tensor:
+        if self.ignore_class is not None:
+            labels = floating(y_true)
+            weights = ops.cast(ops.not_equal(labels, self.ignore_class), labels.dtype)
+            if self.reduction in ("sum_over_batch_size", "mean"):
+                weights = weights * (weights.size / ops.maximum(ops.reduce_sum(weights), 1))
+            sample_weight = reduce_weighted(weights, sample_weight, None)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+
+class CategoricalCrossentropy(LossFunctionWrapper):
+    """`categorical_crossentropy`, reduced.
+
+    Parameters
+    ----------
+    from_logits, label_smoothing, axis
+        As for the function.
+    reduction, name, dtype
+        As for `Loss`.
+    """
+
+    from_logits: bool
+    label_smoothing: float
+    axis: int
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "categorical_crossentropy",
+        dtype: DType = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
+
+
+class BinaryCrossentropy(LossFunctionWrapper):
+    """`binary_crossentropy`, reduced.
+
+    Parameters
+    ----------
+    from_logits, label_smoothing, axis
+        As for the function.
+    reduction, name, dtype
+        As for `Loss`.
+    """
+
+    from_logits: bool
+    label_smoothing: float
+    axis: int
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "binary_crossentropy",
+        dtype: DType = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(binary_crossentropy, reduction, name, dtype, **options)
