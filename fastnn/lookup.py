@@ -30,7 +30,7 @@ def resolve(
     TypeError
         If `identifier` is something else.
     """
-    found = deserialize(identifier) if isinstance(identifier, Mapping) else identifier
+    found = deserialize(identifier, table) if isinstance(identifier, Mapping) else identifier
     if isinstance(found, str):
         custom = custom_object(found)
         found = by_name(family, found, table) if custom is None else custom

@@ -10,7 +10,16 @@ import pytest
 from cases import CASES
 
 import fastnn
-from fastnn import GradientTape, Sequential, Variable, layers, losses, optimizers
+from fastnn import (
+    GradientTape,
+    Sequential,
+    Variable,
+    constraints,
+    layers,
+    losses,
+    optimizers,
+    regularizers,
+)
 from fastnn.function import function
 
 CLASSES = 5
@@ -37,6 +46,16 @@ LAYERS = {
     ],
     "dropout first": lambda: [layers.Dropout(0.2), layers.Dense(CLASSES, "softmax")],
     "frozen": lambda: [layers.Dense(8, "relu", trainable=False), layers.Dense(CLASSES, "softmax")],
+    "regularized": lambda: [
+        layers.Dense(9, "relu", kernel_regularizer="l1_l2", bias_regularizer="l1"),
+        layers.Dense(8, "tanh", kernel_regularizer="orthogonal_regularizer"),
+        layers.Dense(CLASSES, "softmax", kernel_regularizer=regularizers.L2(0.1)),
+    ],
+    "constrained": lambda: [
+        layers.Dense(9, "relu", kernel_constraint=constraints.MaxNorm(0.7)),
+        layers.Dense(8, "tanh", kernel_constraint="unit_norm", bias_constraint="non_neg"),
+        layers.Dense(CLASSES, "softmax", kernel_constraint=constraints.MinMaxNorm(0.5, 1, 0.9)),
+    ],
     "own layer": lambda: [layers.Dense(8), Scale(), layers.Dense(CLASSES, "softmax")],
 }
 

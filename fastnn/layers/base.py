@@ -15,10 +15,10 @@ import numpy as np
 from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
-from fastnn.constraints import Constraint
+from fastnn.constraints import Projection
 from fastnn.initializers import Initializer
 from fastnn.naming import unique_name
-from fastnn.regularizers import Regularizer
+from fastnn.regularizers import Penalty
 from fastnn.sparse import to_tensor
 from fastnn.structure import filled, leaves
 from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array, zeros
@@ -85,7 +85,7 @@ class Layer(Configurable):
         name: str | None = None,
         trainable: bool = True,
         dtype: DType = None,
-        activity_regularizer: str | Regularizer | None = None,
+        activity_regularizer: str | Penalty | None = None,
         input_shape: Shape | None = None,
         **old: Any,
     ) -> None:
@@ -188,8 +188,8 @@ class Layer(Configurable):
         initializer: str | Initializer | None = None,
         dtype: DType = None,
         trainable: bool = True,
-        regularizer: str | Regularizer | None = None,
-        constraint: str | Constraint | None = None,
+        regularizer: str | Penalty | None = None,
+        constraint: str | Projection | None = None,
         name: str | None = None,
     ) -> Variable:
         """A new variable of the layer.

@@ -10,10 +10,10 @@ import numpy as np
 from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.activations import Activation
 from fastnn.arrays import Shape
-from fastnn.constraints import Constraint
+from fastnn.constraints import Projection
 from fastnn.initializers import Initializer
 from fastnn.layers.base import Layer
-from fastnn.regularizers import Regularizer
+from fastnn.regularizers import Penalty
 from fastnn.tensor import Tensor, Variable
 
 
@@ -71,10 +71,10 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: str | Initializer = "glorot_uniform",
         bias_initializer: str | Initializer = "zeros",
-        kernel_regularizer: str | Regularizer | None = None,
-        bias_regularizer: str | Regularizer | None = None,
-        kernel_constraint: str | Constraint | None = None,
-        bias_constraint: str | Constraint | None = None,
+        kernel_regularizer: str | Penalty | None = None,
+        bias_regularizer: str | Penalty | None = None,
+        kernel_constraint: str | Projection | None = None,
+        bias_constraint: str | Projection | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)

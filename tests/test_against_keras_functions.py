@@ -1,0 +1,39 @@
+"""Regularizers, constraints, initializers and activations, against Keras itself."""
+
+import numpy as np
+import pytest
+from keras_reference import keras
+
+import fastnn
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras with torch
+
+REGULARIZERS = {
+    "L1": {"l1": 0.3},
+    "L2": {"l2": 0.2},
+    "L1L2": {"l1": 0.3, "l2": 0.2},
+    "OrthogonalRegularizer": {"factor": 0.1, "mode": "columns"},
+}
+
+CONSTRAINTS = {
+    "MaxNorm": {"max_value": 1.5, "axis": 1},
+    "MinMaxNorm": {"min_value": 1.0, "max_value": 2.0, "rate": 0.3, "axis": 0},
+    "NonNeg": {},
+    "UnitNorm": {"axis": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "config"),
+    [
+        *(("regularizers", name, config) for name, config in REGULARIZERS.items()),
+        *(("constraints", name, config) for name, config in CONSTRAINTS.items()),
+    ],
+)
+def test_of_weights(family, name, config, rng):
+    w = rng.standard_normal((6, 5)).astype(np.float32)
+    ours, theirs = (getattr(getattr(k, family), name) for k in (fastnn, keras))
+    expected = keras.ops.convert_to_numpy(theirs(**config)(keras.ops.convert_to_tensor(w)))
+    np.testing.assert_allclose(ours(**config)(w), expected, rtol=1e-6)
+    assert ours().get_config() == pytest.approx(theirs().get_config())
+    assert ours(**config).get_config() == pytest.approx(theirs(**config).get_config())
