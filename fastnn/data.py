@@ -86,7 +86,7 @@ class Arrays:
     @property
     def kind(self) -> object:
         """What a compiled loop depends on."""
-        form = repr(self.structured(["."] * len(self.columns)))
+        form = repr(self.structured(range(len(self.columns))))
         return form, *[column.kind for column in self.columns]
 
     def structured(self, tensors: Iterable[Any]) -> Structure:

@@ -275,7 +275,7 @@ WRONG = {
     "split of nothing": (X, Y, {"validation_split": 0.95}, ValueError, "one part empty"),
     "validation": (X, Y, {"validation_data": (X, Y[:3])}, ValueError, "val_x has 10 samples"),
     "split of a": (X, Y, {"validation_split": "a"}, ValueError, "must be a number"),
-    "validation of one": (X, Y, {"validation_data": (X,)}, ValueError, "must be a pair"),
+    "validation of one": (X, Y, {"validation_data": (X,)}, ValueError, "pass y beside x"),
     "validation labels": (X, Y, {"validation_data": (X, Y + 7)}, ValueError, r"y_true\[0\] is 7"),
 }
 
@@ -318,16 +318,16 @@ def test_before_compile():
         ({"optimizer": "rmspropp"}, "did you mean 'rmsprop'"),
         ({"loss": "categorical_crosentropy"}, "did you mean 'categorical_crossentropy'"),
         ({"metrics": ["acuracy"]}, "did you mean 'accuracy'"),
-        ({"metrics": [lambda a, b: a, lambda a, b: b]}, "give each function its own"),
+        ({"metrics": [lambda a, b: a, lambda a, b: b]}, "give each function or object its own"),
         ({"metrics": "accuracy"}, r"write metrics=\['accuracy'\]"),
     ],
 )
 def test_unknown_names_leave_the_model_compiled_as_it_was(options, message):
     model = classifier()
-    before = (model.optimizer, model.loss, dict(model.metrics))
+    before = (model.optimizer, model.loss, model.metrics)
     with pytest.raises(ValueError, match=message):
         model.compile(**options)
-    assert (model.optimizer, model.loss, dict(model.metrics)) == before
+    assert (model.optimizer, model.loss, model.metrics) == before
 
 
 def test_to_categorical():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import GradientTape, Sequential, Variable, _kernels, layers, models, ops, optimizers
+from fastnn import GradientTape, Sequential, Variable, _kernels, layers, ops, optimizers
+from fastnn.models import sequential
 from fastnn.ops import products
 from fastnn.sparse import SparseTensor, without_zeros
 
@@ -123,7 +124,7 @@ def test_leaving_zeros_out_changes_no_bit(optimizer, source, monkeypatch, rng):
     x, y = data(rng, 1500, dtype=source)
     results, kinds = [], []
     for rule in (without_zeros, never):
-        made = recorded(monkeypatch, models, rule)
+        made = recorded(monkeypatch, sequential, rule)
         recorded(monkeypatch, products, never)
         fastnn.utils.set_random_seed(1)
         model = classifier(optimizer(0.01), units=400)
@@ -140,7 +141,7 @@ def test_a_layer_of_float64_keeps_its_bits(monkeypatch, rng):
     x, y = data(rng)
     results = []
     for rule in (without_zeros, never):
-        recorded(monkeypatch, models, rule)
+        recorded(monkeypatch, sequential, rule)
         fastnn.utils.set_random_seed(1)
         model = classifier()
         model(x[:1])
@@ -178,7 +179,7 @@ def test_only_a_dense_layer_that_comes_first_decides(monkeypatch, rng):
         def call(self, inputs):
             return inputs * 2
 
-    made = recorded(monkeypatch, models, without_zeros)
+    made = recorded(monkeypatch, sequential, without_zeros)
     Sequential([Scale(), layers.Dense(500)]).predict(x)
     Sequential().predict(x)
     assert made == []

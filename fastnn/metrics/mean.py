@@ -112,7 +112,7 @@ def add_mean(
     samples = x.shape[0] if x.ndim else 1
     if x.size and (sample_weight is None or isinstance(sample_weight, int | float)):
         weight = samples * (1.0 if sample_weight is None else float(sample_weight))
-        accumulate(total, ops.reduce_mean(x), weight)
+        accumulate(total, ops.reduce_mean(x) if x.ndim else x, weight)
         accumulate(count, ONE, weight)
     elif x.size:
         weights = weights_for(x, sample_weight)

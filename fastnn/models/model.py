@@ -161,7 +161,7 @@ class Model(Layer):
         names = ["loss", *(m.name for m in measures + weighted)]
         if len(set(names)) < len(names):
             raise ValueError(
-                f"two metrics have one name in {names[1:]}; give each a name of its own"
+                f"two metrics have one name in {names[1:]}; give each function or object its own"
             )
         self.optimizer, self.loss, self._objective = chosen, loss, objective
         self._loss_tracker = Mean(name="loss")
@@ -609,6 +609,11 @@ class Model(Layer):
         if self._is_own(step):
             return
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first())
+        if y is None and self._objective is not None and not self._is_own(self.compute_loss):
+            raise ValueError(
+                f"model {self.name!r} has a loss that needs targets: pass y beside x, also in "
+                "validation_data=(x, y)"
+            )
         with unbuilt_again_on_failure(self):
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and y is not None and not isinstance(y, dict | tuple):
@@ -704,7 +709,7 @@ class Model(Layer):
         return _returned(logs or self._measured(), return_dict)
 
     def _step(self, kind: Callable[[Structure], Outcome], arrays: Arrays) -> Step:
-        form = arrays.structured([None] * len(arrays.columns))
+        form = arrays.structured(range(len(arrays.columns)))
         return lambda *tensors: kind(filled(form, iter(tensors)))
 
     def _loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:

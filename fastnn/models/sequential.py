@@ -10,7 +10,7 @@ import numpy as np
 from fastnn.configuration import serialize
 from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
-from fastnn.layers.input_layer import InputLayer
+from fastnn.layers.input import InputLayer
 from fastnn.models.model import Model
 from fastnn.sparse import Samples, without_zeros
 from fastnn.tensor import Tensor
