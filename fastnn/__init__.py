@@ -13,6 +13,7 @@ if find_spec("fastnn._kernels") is None:
 
 from fastnn import (
     activations,
+    callbacks,
     constraints,
     datasets,
     initializers,
@@ -57,6 +58,7 @@ __all__ = [
     "Tensor",
     "Variable",
     "activations",
+    "callbacks",
     "constant",
     "constraints",
     "datasets",

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Verbose: TypeAlias = Literal["auto", 0, 1, 2]
 
@@ -29,24 +29,51 @@ class Progress:
         if verbose not in ("auto", 0, 1, 2):
             raise ValueError(f'verbose must be "auto", 0, 1 or 2, got {verbose!r}')
         self._lines = verbose != 0
-        self._bar = verbose in ("auto", 1) and sys.stdout.isatty()
+        self._wants_bar = verbose in ("auto", 1)
+        self._bar: Any = None
+        self._done = 0
         self._start = 0.0
+
+    def begin(self, title: str, steps: int | None) -> None:
+        """A pass of so many steps begins; None if nobody knows."""
+        self.close()
+        self._start, self._done = time.perf_counter(), 0
+        if self._wants_bar and sys.stdout.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(None, title, steps, leave=False, file=sys.stdout, unit="step")
+
+    def advance(self, done: int) -> None:
+        """So many steps more are done."""
+        self._done += done
+        if self._bar is not None:
+            self._bar.update(done)
+
+    def close(self) -> int:
+        """Take the bar away; returns how many steps were done."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        return self._done
 
     @contextmanager
     def watch(self, title: str, steps: int) -> Iterator[Callable[[int], object]]:
         """A function to be told how many steps more are done; a bar, if there is one, follows."""
-        self._start = time.perf_counter()
-        if not self._bar:
-            yield lambda done: None
-            return
-        from tqdm import tqdm
+        self.begin(title, steps)
+        try:
+            yield self.advance
+        finally:
+            self.close()
 
-        with tqdm(None, title, steps, leave=False, file=sys.stdout, unit="step") as bar:
-            yield bar.update
-
-    def report(self, title: str, logs: Mapping[str, float]) -> None:
+    def report(self, title: str, logs: Mapping[str, Any]) -> None:
         """The line that sums a pass up."""
         if self._lines:
             seconds = time.perf_counter() - self._start
-            values = "".join(f" - {name}: {value:.4f}" for name, value in logs.items())
+            values = "".join(f" - {name}: {_short(value)}" for name, value in logs.items())
             print(f"{title} - {seconds:.2f} s{values}", flush=True)
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4e}" if 0 < abs(value) < 1e-3 else f"{value:.4f}"

@@ -1,0 +1,70 @@
+"""BackupAndRestore: a training that was cut off goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from fastnn.callbacks.callback import Logs
+from fastnn.callbacks.saver import Saver
+
+
+class BackupAndRestore(Saver):
+    """Keep the state of the training in a folder, and go on from it when `fit` is called again.
+
+    The state is all that decides how the training goes on: weights, optimizer, random numbers and
+    the epoch. After epochs it is exact: `fit` then ends with the same bits as if it had never been
+    cut off. A state saved inside an epoch continues with the beginning of that epoch.
+
+    Parameters
+    ----------
+    backup_dir : path
+        A folder for this training alone.
+    save_freq : "epoch" or int, default "epoch"
+        When to save: after every epoch, or after every so many batches.
+    double_checkpoint : bool, default False
+        Accepted for Keras's sake: the file is replaced as a whole, so one is always there.
+    delete_checkpoint : bool, default True
+        Remove the folder when the training has come to its end.
+
+    Raises
+    ------
+    ValueError
+        If `backup_dir` is empty or `save_freq` something else; while training: if the folder holds
+        the state of another model.
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        super().__init__(save_freq)
+        if not backup_dir:
+            raise ValueError("backup_dir is empty; name a folder for this training")
+        self.backup_dir = os.fspath(backup_dir)
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint
+
+    @property
+    def _path(self) -> str:
+        return os.path.join(self.backup_dir, "latest.safetensors")
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        from fastnn import saving
+
+        if os.path.exists(self._path):
+            self.model._initial_epoch = saving.restore_backup(self.model, self._path)
+
+    def save(self, epoch: int, batch: int | None, logs: Logs) -> None:
+        """Save the state, and the epoch with which to go on."""
+        from fastnn import saving
+
+        os.makedirs(self.backup_dir, exist_ok=True)
+        saving.save_backup(self.model, self._path, epoch + 1 if batch is None else epoch)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.delete_checkpoint:
+            shutil.rmtree(self.backup_dir, ignore_errors=True)

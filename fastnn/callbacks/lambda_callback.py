@@ -1,0 +1,58 @@
+"""LambdaCallback: a callback made of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastnn.callbacks.callback import Callback
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions, each named as the hook that it is.
+
+    Parameters
+    ----------
+    on_epoch_begin, on_epoch_end : callable(epoch, logs), optional
+    on_train_begin, on_train_end : callable(logs), optional
+    on_train_batch_begin, on_train_batch_end : callable(batch, logs), optional
+    **more
+        Any other hook of `Callback`.
+
+    Raises
+    ------
+    TypeError
+        If there is no such hook.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> show = fastnn.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: print(epoch))
+    >>> show.on_epoch_begin(3, {})
+    3
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **more: Callable[..., Any] | None,
+    ) -> None:
+        given = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **more,
+        }
+        for hook, function in given.items():
+            if not hook.startswith("on_") or not hasattr(Callback, hook):
+                raise TypeError(f"there is no hook {hook!r}; see fastnn.callbacks.Callback")
+            if function is not None:
+                setattr(self, hook, function)
