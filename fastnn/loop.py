@@ -138,12 +138,12 @@ class _Streams:
 class _Batch:
     """A program for batches of one size."""
 
-    def __init__(
-        self, step: Step, streams: _Streams, columns: Sequence[Column], size: int
-    ) -> None:
+    def __init__(self, step: Step, streams: _Streams, columns: Sequence[Column], size: int) -> None:
         self._streams = streams
         self._rows = np.arange(size, dtype=np.int64) % len(columns[0].data)
-        buffers = [c.data.buffer(size) if isinstance(c.data, CompressedRows) else None for c in columns]
+        buffers = [
+            c.data.buffer(size) if isinstance(c.data, CompressedRows) else None for c in columns
+        ]
         batch: list[Tensor] = []
         for column, buffer in zip(columns, buffers, strict=True):
             if buffer is None:

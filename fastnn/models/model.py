@@ -16,12 +16,12 @@ from fastnn.callbacks import CallbackList, History
 from fastnn.data import Arrays, ArraysInBatches, Batches, are_batches, weights_of_classes
 from fastnn.function import KEPT
 from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
-from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Results, Step, Watch
+from fastnn.loop import Column, CompiledLoop, EagerLoop, Logs, Loop, Outcome, Results, Step, Watch
 from fastnn.losses import Loss, LossFunctionWrapper
 from fastnn.metrics import Mean, Metric
 from fastnn.models.summary import summary
 from fastnn.optimizers import Optimizer
-from fastnn.progress import Progress, Verbose
+from fastnn.progress import Verbose
 from fastnn.sparse import Samples
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tape import GradientTape
@@ -124,7 +124,7 @@ class Model(Layer):
 
     def compile(
         self,
-        optimizer: str | type[Optimizer] | Mapping[str, Any] | Optimizer = "rmsprop",
+        optimizer: str | type[Optimizer] | Optimizer = "rmsprop",
         loss: Any = None,
         metrics: Sequence[Any] | None = None,
         weighted_metrics: Sequence[Any] | None = None,
@@ -346,7 +346,6 @@ class Model(Layer):
         the products, which gives the same bits in less time.
         """
         size, epochs = _count("batch_size", batch_size, 32), _count("epochs", epochs)
-        progress = Progress(verbose)
         train = self._source(
             x, y, sample_weight, size, steps_per_epoch, shuffle, class_weight=class_weight
         )
@@ -362,27 +361,23 @@ class Model(Layer):
         self._begin(train, self.train_step, passes=2 * epochs)
         if validation is not None:
             self._begin(validation, self.test_step, passes=epochs)
-        listeners = CallbackList(
-            callbacks, self, epochs=epochs, steps=train.steps, verbose=verbose
-        )
+        params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
         self.stop_training = False
         logs: Logs = {}
-        listeners.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
-            listeners.on_epoch_begin(epoch)
-            title = f"Epoch {epoch + 1}/{epochs}"
-            with progress.watch(title, train.steps) as advance:
-                logs = self._pass(self._training, train, advance, listeners, "train")
-            if validation is not None and _is_due(epoch + 1, validation_freq):
-                measured = self._evaluated(validation, listeners)
-                logs |= {f"val_{name}": value for name, value in measured.items()}
-            progress.report(title, logs)
-            listeners.on_epoch_end(epoch, logs)
-            if self.stop_training or (isinstance(train, Batches) and train.ran_out):
-                break
-        listeners.on_train_end(logs)
-        self.history = listeners.history
-        return listeners.history
+        with CallbackList(callbacks, True, True, self, **params) as listeners:
+            listeners.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                listeners.on_epoch_begin(epoch)
+                logs = self._pass(self._training, train, listeners)
+                if validation is not None and _is_due(epoch + 1, validation_freq):
+                    measured = self._evaluated(validation, listeners)
+                    logs |= {f"val_{name}": value for name, value in measured.items()}
+                listeners.on_epoch_end(epoch, logs)
+                if self.stop_training or (isinstance(train, Batches) and train.ran_out):
+                    break
+            listeners.on_train_end(logs)
+        assert self.history is not None
+        return self.history
 
     def evaluate(
         self,
@@ -417,13 +412,11 @@ class Model(Layer):
             As for `fit`.
         """
         size = _count("batch_size", batch_size, 32)
-        progress = Progress(verbose)
         source = self._source(x, y, sample_weight, size, steps)
         self._begin(source, self.test_step, passes=1)
-        listeners = CallbackList(callbacks, self, steps=source.steps, verbose=verbose)
-        with progress.watch("Evaluation", source.steps) as advance:
-            logs = self._evaluated(source, listeners, advance)
-        progress.report("Evaluation", logs)
+        params = {"steps": source.steps, "verbose": verbose}
+        with CallbackList(callbacks, False, True, self, **params) as listeners:
+            logs = self._evaluated(source, listeners)
         return _returned(logs, return_dict)
 
     def predict(
@@ -454,19 +447,21 @@ class Model(Layer):
             If x are not real numbers.
         """
         size = _count("batch_size", batch_size, 128)
-        progress = Progress(verbose)
-        source = self._source(x, None, None, size, steps)
-        source = self._without_zeros(source, passes=1)
-        listeners = CallbackList(callbacks, self, steps=source.steps, verbose=verbose)
-        listeners.on_predict_begin()
+        source = self._without_zeros(self._source(x, None, None, size, steps), passes=1)
         outputs: list[Array] = []
-        with progress.watch("Prediction", source.steps) as advance:
-            watch = self._watch(listeners, "predict", advance)
+        params = {"steps": source.steps, "verbose": verbose}
+        with CallbackList(callbacks, False, True, self, **params) as listeners:
+            listeners.on_predict_begin()
+            watch = self._watch(
+                listeners,
+                listeners.on_predict_batch_begin,
+                listeners.on_predict_batch_end,
+                listeners.wants_predict_batches,
+            )
             for results in self._results(self._predicting, source, watch):
                 assert results.output is not None
                 outputs.append(results.output)
-        listeners.on_predict_end()
-        progress.report("Prediction", {})
+            listeners.on_predict_end()
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def train_on_batch(
@@ -529,9 +524,7 @@ class Model(Layer):
         self._begin(source, self.train_step, passes=2)
         assert isinstance(source, ArraysInBatches)
         arrays, samples = source.arrays, len(source.arrays)
-        loop = CompiledLoop(
-            self._step(self._training, arrays), arrays.columns, min(size, samples)
-        )
+        loop = CompiledLoop(self._step(self._training, arrays), arrays.columns, min(size, samples))
         program = loop.batch_program()
         if not profile:
             return program.describe()
@@ -596,7 +589,8 @@ class Model(Layer):
         """Refuse data that the model, its loss or a metric cannot take, before anything changes;
         then give them the form in which they go through the model fastest, so many times.
         """
-        if not self._is_own(step) and self._objective is None and not self._is_own(self.compute_loss):
+        own = self._is_own(step) or self._is_own(self.compute_loss)
+        if self._objective is None and not own:
             raise ValueError(
                 f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...) "
                 "first"
@@ -616,7 +610,7 @@ class Model(Layer):
             )
         with unbuilt_again_on_failure(self):
             y_pred = self(x, training=False)
-            if isinstance(y_pred, Tensor) and y is not None and not isinstance(y, dict | tuple):
+            if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred.shape[1:])
             self.compute_loss(x, y, y_pred, sample_weight, training=False)
             if also_metrics:
@@ -634,29 +628,25 @@ class Model(Layer):
         """The inputs in the form in which they go through the model fastest, so many times."""
         return x
 
-    def _evaluated(
-        self,
-        source: Source,
-        listeners: CallbackList,
-        advance: Callable[[int], object] = lambda done: None,
-    ) -> Logs:
+    def _evaluated(self, source: Source, listeners: CallbackList) -> Logs:
         listeners.on_test_begin()
-        logs = self._pass(self._testing, source, advance, listeners, "test")
+        logs = self._pass(self._testing, source, listeners)
         listeners.on_test_end(logs)
         return logs
 
     def _pass(
-        self,
-        kind: Callable[[Structure], Outcome],
-        source: Source,
-        advance: Callable[[int], object],
-        listeners: CallbackList,
-        phase: str,
+        self, kind: Callable[[Structure], Outcome], source: Source, listeners: CallbackList
     ) -> Logs:
-        """One epoch: its averages."""
+        """One epoch of training or testing: its averages."""
         self.reset_metrics()
+        if kind == self._training:
+            hooks = listeners.on_train_batch_begin, listeners.on_train_batch_end
+            watch = self._watch(listeners, *hooks, listeners.wants_train_batches)
+        else:
+            hooks = listeners.on_test_batch_begin, listeners.on_test_batch_end
+            watch = self._watch(listeners, *hooks, listeners.wants_test_batches)
         logs: Logs = {}
-        for results in self._results(kind, source, self._watch(listeners, phase, advance)):
+        for results in self._results(kind, source, watch):
             logs = results.logs
         return logs or self._measured()
 
@@ -670,24 +660,24 @@ class Model(Layer):
                 break
 
     def _watch(
-        self, listeners: CallbackList, phase: str, advance: Callable[[int], object]
+        self,
+        listeners: CallbackList,
+        on_begin: Callable[[int], object],
+        on_end: Callable[[int, Logs], object],
+        wanted: bool,
     ) -> Watch:
         """How the loop tells the progress bar, and the callbacks if one wants every batch."""
         batch = 0
 
-        def begin() -> None:
-            listeners.on_batch_begin(phase, batch)
-
         def done(batches: int, logs: Logs) -> bool:
             nonlocal batch
-            advance(batches)
-            if listens:
-                listeners.on_batch_end(phase, batch, logs or self._measured())
+            listeners.advance(batches)
+            if wanted:
+                on_end(batch, logs or self._measured())
             batch += batches
             return self.stop_training
 
-        listens = listeners.wants_batches(phase)
-        return Watch(done, begin if listens else None)
+        return Watch(done, (lambda: on_begin(batch)) if wanted else None)
 
     def _measured(self) -> Logs:
         return {name: float(value) for name, value in self.get_metrics_result().items()}
@@ -739,10 +729,14 @@ class Model(Layer):
 
 def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
     """Inputs, targets and weights of the data that a step gets; None for what is not there."""
-    x, y, sample_weight = (*data, None, None, None)[:3] if isinstance(data, tuple | list) else (
-        data,
-        None,
-        None,
+    x, y, sample_weight = (
+        (*data, None, None, None)[:3]
+        if isinstance(data, tuple | list)
+        else (
+            data,
+            None,
+            None,
+        )
     )
     return x, y, sample_weight
 
@@ -802,9 +796,7 @@ def _triple(data: Any) -> tuple[Any, Any, Any]:
     return unpack_x_y_sample_weight(data)
 
 
-def _split(
-    train: Source, share: float, size: int, steps: int | None
-) -> tuple[Source, Source]:
+def _split(train: Source, share: float, size: int, steps: int | None) -> tuple[Source, Source]:
     """Training data, and the last `share` of the samples for validation."""
     if not isinstance(share, int | float) or not 0 < share < 1:
         raise ValueError(f"validation_split must be a number in [0, 1), got {share!r}")
