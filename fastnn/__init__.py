@@ -32,6 +32,7 @@ from fastnn import (
 )
 from fastnn._kernels import isa
 from fastnn.function import function
+from fastnn.layers import Input
 from fastnn.models import Sequential
 from fastnn.ops import *  # noqa: F403  # each op is a public name
 from fastnn.parallel import get_num_threads, set_num_threads, threads
@@ -54,6 +55,7 @@ for _name, _module in list(sys.modules.items()):
 
 __all__ = [
     "GradientTape",
+    "Input",
     "Sequential",
     "Tensor",
     "Variable",

@@ -125,6 +125,7 @@ class Layer(Configurable):
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of this shape (batch axis included)."""
+        self.built = True
 
     def _build_for_call(self, input_shape: Any) -> None:
         self.build(input_shape)
@@ -176,7 +177,8 @@ class Layer(Configurable):
                     self._build_for_call(filled(x, iter([part.shape for part in leaves(x)])))
                 self.built = True
                 y = self.call(x, *args, **kwargs)
-                self.output_shapes = [(None, *part.shape[1:]) for part in leaves(y)]
+        if not self.output_shapes:
+            self.output_shapes = [(None, *part.shape[1:]) for part in leaves(y)]
         if self.activity_regularizer is not None:
             for part in leaves(y):
                 self.add_loss(self.activity_regularizer(part))

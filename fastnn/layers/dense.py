@@ -13,6 +13,7 @@ from fastnn.arrays import Shape
 from fastnn.constraints import Projection
 from fastnn.initializers import Initializer
 from fastnn.layers.base import Layer
+from fastnn.layers.shapes import known_length
 from fastnn.regularizers import Penalty
 from fastnn.tensor import Tensor, Variable
 
@@ -33,11 +34,12 @@ class Dense(Layer):
     bias_initializer : str or callable, default "zeros"
     kernel_regularizer, bias_regularizer : str or callable, optional
         Penalties on the weights, added to the loss.
+    activity_regularizer : str or callable, optional
+        A penalty on the output, added to the loss.
     kernel_constraint, bias_constraint : str or callable, optional
         What the weights are replaced with after every update.
     **options
-        `name`, `trainable`, `dtype`, `activity_regularizer` and `input_shape`, as for every
-        `Layer`.
+        `name`, `trainable`, `dtype` and `input_shape`, as for every `Layer`.
 
     Attributes
     ----------
@@ -73,11 +75,12 @@ class Dense(Layer):
         bias_initializer: str | Initializer = "zeros",
         kernel_regularizer: str | Penalty | None = None,
         bias_regularizer: str | Penalty | None = None,
+        activity_regularizer: str | Penalty | None = None,
         kernel_constraint: str | Projection | None = None,
         bias_constraint: str | Projection | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(activity_regularizer=activity_regularizer, **options)
         if isinstance(units, bool) or not isinstance(units, int | np.integer) or units <= 0:
             raise ValueError(
                 f"layer {self.name!r}: units must be a positive integer, got {units!r}"
@@ -94,13 +97,8 @@ class Dense(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Make `kernel` and `bias` for an input of this shape."""
-        if len(input_shape) < 2:
-            raise ValueError(
-                f"layer {self.name!r} needs an input of shape (batch, ..., inputs), got shape "
-                f"{input_shape}; put one sample into a batch with x[None]"
-            )
         self.kernel = self.add_weight(
-            (input_shape[-1], self.units),
+            (self._inputs(input_shape), self.units),
             self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
@@ -115,6 +113,20 @@ class Dense(Layer):
                 constraint=self.bias_constraint,
                 name="bias",
             )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(batch, ..., units)."""
+        self._inputs(input_shape)
+        return (*input_shape[:-1], self.units)
+
+    def _inputs(self, input_shape: Shape) -> int:
+        """The length of the last axis, if the input has the axes that it needs."""
+        if len(input_shape) < 2:
+            raise ValueError(
+                f"layer {self.name!r} needs an input of shape (batch, ..., inputs), got shape "
+                f"{tuple(input_shape)}; put one sample into a batch with x[None]"
+            )
+        return known_length(self, input_shape, -1)
 
     def call(self, inputs: Tensor) -> Tensor:
         """The layer's output, of shape (..., units)."""

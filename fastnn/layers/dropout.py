@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn import ops, random
 from fastnn.layers.base import Layer
-from fastnn.tensor import Tensor
+from fastnn.layers.shapes import ShapePreserving
+from fastnn.ops.core import floating
+from fastnn.tensor import Tensor, ones
 
 
-class Dropout(Layer):
+class Dropout(ShapePreserving):
     """While training, 0 for a share `rate` of the inputs and input / (1 - rate) for the rest.
 
     Otherwise the inputs as they are. Srivastava et al., "Dropout: a simple way to prevent neural
@@ -20,15 +23,19 @@ class Dropout(Layer):
     Parameters
     ----------
     rate : float in [0, 1]
+    noise_shape : tuple, optional
+        The shape of the choices, which are broadcast to the input: (None, 1, 8) makes one for all
+        of axis 1. None stands for the input's own length.
     seed : int, optional
         Equal seeds give equal choices, use after use; by default drawn as weights are.
     **options
-        `name` and `trainable`, as for every `Layer`.
+        As for every `Layer`.
 
     Raises
     ------
     ValueError
-        If `rate` is not in [0, 1].
+        If `rate` is not in [0, 1], or `noise_shape` has a length that is not positive; on a call,
+        if it does not fit the input.
 
     Examples
     --------
@@ -41,15 +48,16 @@ class Dropout(Layer):
     [0.0, 2.0]
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
-        if (
-            isinstance(rate, bool)
-            or not isinstance(rate, int | float | np.number)
-            or not 0 <= rate <= 1
-        ):
-            raise ValueError(f"layer {self.name!r}: rate must be from 0 to 1, got {rate!r}")
-        self.rate = float(rate)
+        self.rate = checked_share(self, "rate", rate)
+        self.noise_shape = checked_noise_shape(self, noise_shape)
         self.seed = seed
         self._stream = random.Stream(seed)
 
@@ -57,4 +65,48 @@ class Dropout(Layer):
         """The inputs, some dropped if `training`."""
         if not training or not self.rate:
             return inputs
+        if self.noise_shape is not None:
+            return inputs * mask(self, floating(inputs), self._stream)
         return ops.dropout(inputs, self.rate, self._stream.key, self._stream.next())
+
+
+def mask(layer: Layer, x: Tensor, stream: random.Stream) -> Tensor:
+    """0 or 1 / (1 - rate), chosen for each element of the layer's `noise_shape`."""
+    given = layer.noise_shape or (None,) * x.ndim
+    fits = len(given) == x.ndim and all(
+        n in (None, 1, m) for n, m in zip(given, x.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"layer {layer.name!r}: an input of shape {x.shape} and noise_shape {given}; the "
+            "lengths of noise_shape must be those of the input, 1 or None"
+        )
+    shape = tuple(m if n is None else n for n, m in zip(given, x.shape, strict=True))
+    return ops.dropout(ones(shape, x.dtype), layer.rate, stream.key, stream.next())
+
+
+def checked_share(layer: Layer, name: str, value: Any, below_1: bool = False) -> float:
+    """`value` as a float; ValueError if it is no number from 0 to 1, or is 1 and must be below."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1 or (below_1 and value == 1):
+        below = " and below 1" if below_1 else ""
+        raise ValueError(f"layer {layer.name!r}: {name} must be from 0 to 1{below}, got {value!r}")
+    return float(value)
+
+
+def checked_noise_shape(
+    layer: Layer, noise_shape: Sequence[int | None] | None
+) -> tuple[int | None, ...] | None:
+    """`noise_shape` as a tuple; ValueError if a length is neither a positive integer nor None."""
+    if noise_shape is None:
+        return None
+    positive = [
+        n is None or (isinstance(n, int | np.integer) and n > 0 and not isinstance(n, bool))
+        for n in ([0] if isinstance(noise_shape, str | int) else noise_shape)
+    ]
+    if not all(positive):
+        raise ValueError(
+            f"layer {layer.name!r}: noise_shape must be a tuple of positive integers or None, got "
+            f"{noise_shape!r}"
+        )
+    return tuple(noise_shape)

@@ -1,0 +1,104 @@
+"""LayerNormalization: samples of mean 0 and variance 1, each by its own statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastnn import ops
+from fastnn.arrays import Shape
+from fastnn.constraints import Projection
+from fastnn.initializers import Initializer
+from fastnn.layers.affine import Affine
+from fastnn.layers.shapes import check_lengths, known_length, position
+from fastnn.regularizers import Penalty
+from fastnn.tensor import Tensor
+
+
+class LayerNormalization(Affine):
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the statistics of each sample.
+
+    Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    Parameters
+    ----------
+    axis : int or list of int, default -1
+        What mean and variance are taken over; `gamma` and `beta` have the shape of these axes.
+    epsilon : float, default 0.001
+    center, scale : bool, default True
+        Whether there is a `beta`, a `gamma`.
+    beta_initializer, gamma_initializer : str or callable, default "zeros" and "ones"
+    beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint : optional
+        str or callable.
+    **options
+        As for every `Layer`.
+
+    Attributes
+    ----------
+    gamma, beta : Variable
+        Made on first use; None if they are not wanted.
+
+    Raises
+    ------
+    TypeError
+        If `axis` is neither an integer nor a list of them.
+    ValueError
+        On a call, if the axes are not of the lengths that the weights were made for.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.layers.LayerNormalization(epsilon=0.0)([[1.0, 3.0], [10.0, 30.0]]).numpy()
+    array([[-1.,  1.],
+           [-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: str | Initializer = "zeros",
+        gamma_initializer: str | Initializer = "ones",
+        beta_regularizer: str | Penalty | None = None,
+        gamma_regularizer: str | Penalty | None = None,
+        beta_constraint: str | Projection | None = None,
+        gamma_constraint: str | Projection | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            **options,
+        )
+        if not isinstance(axis, int | list | tuple):
+            raise TypeError(
+                f"layer {self.name!r}: axis must be an integer or a list of them, got {axis!r}"
+            )
+        self.axis = axis if isinstance(axis, int) else sorted(axis)
+        self.epsilon = float(epsilon)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make `gamma` and `beta` for inputs of this shape."""
+        axes = [self.axis] if isinstance(self.axis, int) else self.axis
+        in_order = sorted(axes, key=lambda axis: position(self, input_shape, axis))
+        self._lengths = {axis: known_length(self, input_shape, axis) for axis in in_order}
+        self._make_affine(tuple(self._lengths.values()))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The normalized inputs."""
+        check_lengths(self, inputs.shape, self._lengths)
+        x = ops.cast(inputs, self.compute_dtype)
+        axes = tuple(axis % x.ndim for axis in self._lengths)
+        first = min(axes)
+        along = tuple(n if a in axes else 1 for a, n in enumerate(x.shape[first:], first))
+        centered = x - ops.reduce_mean(x, axes, keepdims=True)
+        variance = ops.reduce_mean(ops.square(centered), axes, keepdims=True)
+        return self._affine(centered / ops.sqrt(variance + self.epsilon), along)
