@@ -32,8 +32,8 @@ from fastnn import (
 )
 from fastnn._kernels import isa
 from fastnn.function import function
-from fastnn.layers import Input
-from fastnn.models import Sequential
+from fastnn.layers import Input, Layer
+from fastnn.models import Model, Sequential
 from fastnn.ops import *  # noqa: F403  # each op is a public name
 from fastnn.parallel import get_num_threads, set_num_threads, threads
 from fastnn.tape import GradientTape
@@ -56,6 +56,8 @@ for _name, _module in list(sys.modules.items()):
 __all__ = [
     "GradientTape",
     "Input",
+    "Layer",
+    "Model",
     "Sequential",
     "Tensor",
     "Variable",

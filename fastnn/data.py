@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from numbers import Number
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -14,8 +16,10 @@ from fastnn.arrays import Array, DType
 from fastnn.loop import Column
 from fastnn.ops.labels import to_classes
 from fastnn.sparse import Samples, to_samples
-from fastnn.structure import Structure
+from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, TensorLike, to_array
+
+PARTS = ("x", "y", "sample_weight")
 
 
 class Part(NamedTuple):
@@ -64,7 +68,7 @@ class Arrays:
             weights = _data(f"{prefix}sample_weight", sample_weight, to_array)
             self.sample_weight = Column(weights, floats)
         for name, part in (("y", self.y), ("sample_weight", self.sample_weight)):
-            for column in _columns(part):
+            for column in _parts(part):
                 self._check_length(f"{prefix}x", f"{prefix}{name}", column.data)
 
     def _check_length(self, x: str, name: str, data: Samples) -> None:
@@ -81,7 +85,7 @@ class Arrays:
     @property
     def columns(self) -> list[Column]:
         """All arrays, those of x first."""
-        return [c for part in (self.x, self.y, self.sample_weight) for c in _columns(part)]
+        return [c for part in (self.x, self.y, self.sample_weight) for c in _parts(part)]
 
     @property
     def kind(self) -> object:
@@ -95,7 +99,7 @@ class Arrays:
         """
         new = iter(tensors)
         x, y, weight = (
-            None if part is None else _filled(part, new)
+            None if part is None else filled(part, new)
             for part in (self.x, self.y, self.sample_weight)
         )
         if y is None:
@@ -115,16 +119,15 @@ class Arrays:
         """The same with another form of x, if that is one array."""
         if not isinstance(self.x, Column):
             return self
-        return self._with(change, also_targets=False)
+        return self._with(change, ["x"])
 
-    def _with(self, change: Callable[[Any], Any], also_targets: bool = True) -> Self:
-        new = object.__new__(type(self))
-        parts = {name: part for name, part in vars(self).items() if part is not None}
-        vars(new).update(vars(self))
-        for name, part in parts.items():
-            if also_targets or name == "x":
-                changed = iter([Column(change(c.data), c.dtype) for c in _columns(part)])
-                setattr(new, name, _filled(part, changed))
+    def _with(self, change: Callable[[Any], Any], names: Sequence[str] = PARTS) -> Self:
+        new = copy.copy(self)
+        for name in names:
+            structure = getattr(self, name)
+            if structure is not None:
+                changed = [Column(change(c.data), c.dtype) for c in leaves(structure)]
+                setattr(new, name, filled(structure, iter(changed)))
         return new
 
 
@@ -191,7 +194,7 @@ class Batches:
         """The batches in an epoch, as far as that is known."""
         if self._given_steps is not None:
             return self._given_steps
-        return len(self._batches) if hasattr(self._batches, "__len__") else None
+        return len(self._batches) if isinstance(self._batches, Sized) else None
 
     def epoch(self) -> Iterator[Part]:
         """The parts of one epoch: its batches."""
@@ -258,28 +261,14 @@ def _each(structure: Any, to_column: Callable[[Any], Column]) -> Structure:
     """Columns in a dict or tuple of arrays; lists are arrays themselves."""
     if isinstance(structure, dict):
         return {name: _each(part, to_column) for name, part in structure.items()}
-    if isinstance(structure, tuple) and structure and all(np.ndim(x) for x in structure):
-        if all(hasattr(part, "__array__") for part in structure):
-            return tuple(_each(part, to_column) for part in structure)
+    arrays = isinstance(structure, tuple) and structure and not isinstance(structure[0], Number)
+    if arrays and all(hasattr(part, "__array__") for part in structure):
+        return tuple(_each(part, to_column) for part in structure)
     return to_column(structure)
 
 
-def _columns(structure: Structure) -> list[Column]:
-    if structure is None:
-        return []
-    if isinstance(structure, Column):  # a tuple too
-        return [structure]
-    parts = structure.values() if isinstance(structure, dict) else structure
-    return [column for part in parts for column in _columns(part)]
-
-
-def _filled(structure: Structure, new: Iterator[Any]) -> Structure:
-    """The same structure with something else in place of each column."""
-    if isinstance(structure, Column):
-        return next(new)
-    if isinstance(structure, dict):
-        return {name: _filled(part, new) for name, part in structure.items()}
-    return tuple(_filled(part, new) for part in structure)
+def _parts(structure: Structure | None) -> list[Column]:
+    return [] if structure is None else leaves(structure)
 
 
 def _targets(data: Array, floats: np.dtype[Any]) -> Column:

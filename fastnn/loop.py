@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -26,7 +27,8 @@ Logs: TypeAlias = dict[str, float]
 SLICE = 0.05  # seconds after which a program gives way to Python: to a bar, or to Ctrl-C
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Column:
     """One array of a data set: a row for each sample."""
 
     data: Samples
@@ -117,20 +119,27 @@ class _Streams:
     def __init__(self, columns: int) -> None:
         self.order, self.rest_of_output = Cursor(), Cursor()
         self.sources = [Cursor() for _ in range(columns)]
-        self.data: list[Array | None] = [None] * columns
+        self._data: list[Array | None] = [None] * columns
 
     def bind(self, columns: Sequence[Column], order: Array) -> None:
         """Read from these data, in this order."""
         self.order.move_to(order)
-        for at, (data, _) in enumerate(columns):
+        for at, column in enumerate(columns):
+            data = column.data
             if isinstance(data, np.ndarray):
-                self.data[at] = data
+                self._data[at] = data
                 if is_in_order(data):
                     self.sources[at].move_to(data)
 
+    def array(self, at: int) -> Array:
+        """The data of one column."""
+        array = self._data[at]
+        assert array is not None
+        return array
+
     def let_go(self) -> None:
         """Keep no data set alive."""
-        self.data = [None] * len(self.data)
+        self._data = [None] * len(self._data)
         for cursor in (self.order, self.rest_of_output, *self.sources):
             cursor.let_go()
 
@@ -141,16 +150,11 @@ class _Batch:
     def __init__(self, step: Step, streams: _Streams, columns: Sequence[Column], size: int) -> None:
         self._streams = streams
         self._rows = np.arange(size, dtype=np.int64) % len(columns[0].data)
-        buffers = [
-            c.data.buffer(size) if isinstance(c.data, CompressedRows) else None for c in columns
+        buffers = [_buffer(column.data, self._rows) for column in columns]
+        batch = [
+            column.batch(self._rows) if buffer is None else SparseTensor(buffer)
+            for column, buffer in zip(columns, buffers, strict=True)
         ]
-        batch: list[Tensor] = []
-        for column, buffer in zip(columns, buffers, strict=True):
-            if buffer is None:
-                batch.append(column.batch(self._rows))
-            else:
-                _kernels.pick_rows(column.data, self._rows, buffer)
-                batch.append(SparseTensor(buffer))
         inputs = [x for x, buffer in zip(batch, buffers, strict=True) if buffer is None]
         traced = trace(step, inputs, *batch)
         outcome: Outcome = traced.structure
@@ -186,16 +190,17 @@ class _Batch:
         program.kernels(lambda: _kernels.read_next(self._streams.order, self._rows))
         slots = iter(program.inputs)
         for at, (column, buffer) in enumerate(zip(columns, buffers, strict=True)):
-            if buffer is None:
-                self._gather_rows(program, at, column.data, next(slots))
-            else:
-                program.kernels(partial(_kernels.pick_rows, column.data, self._rows, buffer))
+            data = column.data
+            if isinstance(data, np.ndarray):
+                self._gather_rows(program, at, data, next(slots))
+            elif buffer is not None:
+                program.kernels(partial(_kernels.pick_rows, data, self._rows, buffer))
 
     def _gather_rows(self, program: Program, at: int, data: Array, slot: Array) -> None:
         rows, streams = self._rows, self._streams
         source = streams.sources[at]
         if not is_in_order(data):
-            program.python(lambda: np.copyto(slot, streams.data[at][rows], casting="unsafe"))
+            program.python(lambda: np.copyto(slot, streams.array(at)[rows], casting="unsafe"))
         elif data.dtype == slot.dtype:
             program.kernels(lambda: _kernels.pick(data, rows, slot, source))
         else:
@@ -205,6 +210,15 @@ class _Batch:
         if self.has_output:
             output = program.results[-1]
             program.kernels(lambda: _kernels.write_next(output, self._streams.rest_of_output))
+
+
+def _buffer(data: Samples, rows: Array) -> CompressedRows | None:
+    """Room for so many of the rows, with these in it, if they are compressed."""
+    if not isinstance(data, CompressedRows):
+        return None
+    buffer = data.buffer(len(rows))
+    _kernels.pick_rows(data, rows, buffer)
+    return buffer
 
 
 class CompiledLoop:

@@ -11,13 +11,14 @@ import numpy as np
 
 from fastnn import _kernels, losses, metrics, optimizers
 from fastnn._kernels import CompressedRows
-from fastnn.arrays import Array, Shape
+from fastnn.arrays import Array
 from fastnn.callbacks import CallbackList, History
 from fastnn.data import Arrays, ArraysInBatches, Batches, are_batches, weights_of_classes
 from fastnn.function import KEPT
 from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, EagerLoop, Logs, Loop, Outcome, Results, Step, Watch
-from fastnn.losses import Loss, LossFunctionWrapper
+from fastnn.losses import Loss
+from fastnn.losses.base import LossFunctionWrapper
 from fastnn.metrics import Mean, Metric
 from fastnn.models.summary import summary
 from fastnn.optimizers import Optimizer
@@ -88,7 +89,7 @@ class Model(Layer):
         wanted = repr(name) if index is None else f"number {index}"
         raise ValueError(f"model {self.name!r} has no layer {wanted}; it has {names or 'none'}")
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         """Make the weights of all layers for inputs of this shape (batch axis included)."""
         lengths = tuple(1 if length is None else length for length in input_shape)
         with paused():
@@ -209,8 +210,7 @@ class Model(Layer):
             terms.insert(0, self._objective(y, y_pred, sample_weight))
         if not terms:
             raise ValueError(
-                f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...) "
-                "first"
+                f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...)"
             )
         total = terms[0]
         for term in terms[1:]:
@@ -589,10 +589,9 @@ class Model(Layer):
         """Refuse data that the model, its loss or a metric cannot take, before anything changes;
         then give them the form in which they go through the model fastest, so many times.
         """
-        own = self._is_own(step) or self._is_own(self.compute_loss)
-        if self._objective is None and not own:
+        if not self.compiled:
             raise ValueError(
-                f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...) "
+                f"model {self.name!r} is not compiled: call model.compile(optimizer=..., loss=...) "
                 "first"
             )
         if isinstance(source, ArraysInBatches):
