@@ -29,6 +29,7 @@ FAMILIES = (
     "models",
     "optimizers",
     "optimizers.schedules",
+    "random",
     "regularizers",
 )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
 
 from fastnn.arrays import DType, Shape, to_dtype, to_shape
+from fastnn.configuration import Configurable
 from fastnn.ops import updates
 from fastnn.recorders import recorders
-from fastnn.tensor import Tensor, Variable, wrap
+from fastnn.tensor import Tensor, TensorLike, Variable, convert, wrap
 
 _generator = np.random.Generator(np.random.Philox())
 
@@ -42,9 +45,48 @@ class Stream:
         return self._uses.value
 
 
-def _drawing(seed: int | None) -> np.random.Generator:
+class SeedGenerator(Configurable):
+    """Given as the seed of several draws, it makes each of them another one.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Equal seeds give equal numbers, draw after draw; by default drawn from the common generator.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> seed = fastnn.random.SeedGenerator(7)
+    >>> first, second = (fastnn.random.normal((3,), seed=seed) for _ in range(2))
+    >>> bool((first == second).numpy().any())
+    False
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = checked_seed(seed)
+        key = int(_generator.integers(2**63)) if seed is None else seed
+        self.generator = np.random.Generator(np.random.Philox(key))
+
+
+Seed: TypeAlias = int | SeedGenerator | None
+
+
+def checked_seed(seed: Any) -> Any:
+    """`seed`; ValueError if it is no seed."""
+    number = isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0
+    if not (number or seed is None or isinstance(seed, SeedGenerator)):
+        raise ValueError(
+            f"a seed is an integer that is not negative, a SeedGenerator or None, got {seed!r}"
+        )
+    return int(seed) if number else seed
+
+
+def _drawing(seed: Seed) -> np.random.Generator:
     if recorders.trace is not None:
         recorders.trace.read(None)  # the program would repeat the same numbers
+    checked_seed(seed)
+    if isinstance(seed, SeedGenerator):
+        return seed.generator
     return _generator if seed is None else np.random.Generator(np.random.Philox(seed))
 
 
@@ -53,7 +95,7 @@ def normal(
     mean: float = 0.0,
     stddev: float = 1.0,
     dtype: DType = np.float32,
-    seed: int | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """A tensor of normally distributed numbers.
 
@@ -62,7 +104,7 @@ def normal(
     shape : tuple of int
     mean, stddev : float, default 0 and 1
     dtype : float32 (default) or float64
-    seed : int, optional
+    seed : int or SeedGenerator, optional
         Draw from a generator of this seed instead of the common one.
 
     Raises
@@ -76,11 +118,40 @@ def normal(
     >>> fastnn.random.normal((2, 3)).shape
     (2, 3)
     """
-    lengths = to_shape(shape)
+    return _scaled(to_shape(shape), mean, stddev, dtype, seed, np.inf)
+
+
+def truncated_normal(
+    shape: Shape,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DType = np.float32,
+    seed: Seed = None,
+) -> Tensor:
+    """The same, but what is more than two `stddev` from the mean is drawn again.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> x = fastnn.random.truncated_normal((1000,), stddev=0.5)
+    >>> bool(abs(x.numpy()).max() <= 1)
+    True
+    """
+    return _scaled(to_shape(shape), mean, stddev, dtype, seed, 2.0)
+
+
+def _scaled(
+    shape: Shape, mean: float, stddev: float, dtype: DType, seed: Seed, limit: float
+) -> Tensor:
     if stddev < 0:
         raise ValueError(f"stddev is {stddev}; it must not be negative")
     kind = to_dtype(dtype, floating=True)
-    drawn = _drawing(seed).standard_normal(lengths, kind)
+    drawing = _drawing(seed)
+    drawn = np.asarray(drawing.standard_normal(shape, kind))
+    beyond = np.abs(drawn) > limit
+    while beyond.any():
+        drawn[beyond] = drawing.standard_normal(np.count_nonzero(beyond), kind)
+        beyond = np.abs(drawn) > limit
     return wrap(np.asarray(drawn * kind.type(stddev) + kind.type(mean)))
 
 
@@ -89,7 +160,7 @@ def uniform(
     minval: float = 0.0,
     maxval: float = 1.0,
     dtype: DType = np.float32,
-    seed: int | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """A tensor of numbers uniformly distributed in [minval, maxval).
 
@@ -98,7 +169,7 @@ def uniform(
     shape : tuple of int
     minval, maxval : float, default 0 and 1
     dtype : float32 (default) or float64
-    seed : int, optional
+    seed : int or SeedGenerator, optional
         Draw from a generator of this seed instead of the common one.
 
     Raises
@@ -122,3 +193,67 @@ def uniform(
     # Rounding may reach maxval, which does not belong to the interval.
     below = np.nextafter(kind.type(maxval), kind.type(minval))
     return wrap(np.asarray(np.minimum(values, below)))
+
+
+def randint(
+    shape: Shape, minval: int, maxval: int, dtype: DType = np.int32, seed: Seed = None
+) -> Tensor:
+    """A tensor of integers uniformly distributed in [minval, maxval).
+
+    Parameters
+    ----------
+    shape : tuple of int
+    minval, maxval : int
+    dtype : an integer type, default int32
+    seed : int or SeedGenerator, optional
+        Draw from a generator of this seed instead of the common one.
+
+    Raises
+    ------
+    TypeError
+        If `dtype` is no integer type.
+    ValueError
+        If `maxval` is not above `minval`.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> sorted(set(fastnn.random.randint((100,), 0, 3).numpy().tolist()))
+    [0, 1, 2]
+    """
+    kind = to_dtype(dtype)
+    if kind.kind not in "iu":
+        raise TypeError(f"dtype must be an integer type, got {dtype!r}; for floats use uniform")
+    if maxval <= minval:
+        raise ValueError(f"maxval is {maxval}; it must be above minval, {minval}")
+    return wrap(np.asarray(_drawing(seed).integers(minval, maxval, to_shape(shape), kind)))
+
+
+def shuffle(x: TensorLike, axis: int = 0, seed: Seed = None) -> Tensor:
+    """x with its slices along `axis` in a random order.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> sorted(fastnn.random.shuffle([3, 1, 2]).numpy().tolist())
+    [1, 2, 3]
+    """
+    tensor = convert(x)
+    if not -tensor.ndim <= axis < tensor.ndim:
+        raise ValueError(f"shuffle: axis {axis} does not exist in a tensor of shape {tensor.shape}")
+    order = _drawing(seed).permutation(tensor.shape[axis])
+    return tensor[(*[slice(None)] * (axis % tensor.ndim), order)]
+
+
+set_seed = seed
+
+__all__ = [
+    "SeedGenerator",
+    "normal",
+    "randint",
+    "seed",
+    "set_seed",
+    "shuffle",
+    "truncated_normal",
+    "uniform",
+]

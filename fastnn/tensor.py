@@ -264,17 +264,28 @@ class Variable(Tensor):
     Parameters
     ----------
     initial_value : array, number or nested sequence
-        Copied. A Python float gives float32; a NumPy array keeps its dtype.
+        Copied. A Python float gives float32; a NumPy array keeps its dtype. Or, with `shape`, an
+        initializer, as for a layer's weight.
     trainable : bool, default True
         Whether tapes watch it by themselves and optimizers of a model change it.
     dtype : dtype, optional
         Convert to this type.
     name : str, default "variable"
         Used in messages.
+    shape : tuple of int, optional
+    initializer : str or callable, optional
+        The same as `initial_value`.
+
+    Raises
+    ------
+    TypeError
+        If there is no initial value.
 
     Examples
     --------
     >>> import fastnn
+    >>> fastnn.Variable(shape=(2,), initializer="ones")
+    Variable([1. 1.], shape=(2,), dtype=float32)
     >>> v = fastnn.Variable([[1.0, 2.0]])
     >>> v.assign_add([[1.0, 1.0]])
     Variable([[2. 3.]], shape=(1, 2), dtype=float32)
@@ -286,11 +297,22 @@ class Variable(Tensor):
 
     def __init__(
         self,
-        initial_value: TensorLike,
+        initial_value: TensorLike = None,
         trainable: bool = True,
         dtype: DType = None,
         name: str = "variable",
+        shape: Shape | None = None,
+        initializer: Any = None,
     ) -> None:
+        if initial_value is None:
+            initial_value = initializer
+        if initial_value is None:
+            raise TypeError(
+                "a Variable needs an initial value: write Variable(value), or "
+                "Variable(shape=(2, 3), initializer='zeros')"
+            )
+        if shape is not None:
+            initial_value = operators["initial_value"](initial_value, shape, dtype)
         self._array = np.array(to_array(initial_value, dtype), order="C")
         self.origin = None
         self.trainable = trainable

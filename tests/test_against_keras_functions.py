@@ -37,3 +37,20 @@ def test_of_weights(family, name, config, rng):
     np.testing.assert_allclose(ours(**config)(w), expected, rtol=1e-6)
     assert ours().get_config() == pytest.approx(theirs().get_config())
     assert ours(**config).get_config() == pytest.approx(theirs(**config).get_config())
+
+
+INITIALIZERS = [
+    *("GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform"),
+    *("RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Orthogonal"),
+    *("Constant", "Identity", "Ones", "Zeros"),
+]
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_initializers(name):
+    """The same arguments, and the same spread of what is drawn."""
+    ours, theirs = (getattr(k.initializers, name)() for k in (fastnn, keras))
+    assert {**ours.get_config(), **theirs.get_config()} == ours.get_config()
+    a, b = (np.sort(np.array(make((200, 300))).ravel()) for make in (ours, theirs))
+    np.testing.assert_allclose(a.std(), b.std(), rtol=0.02)
+    np.testing.assert_allclose(a[999::599], b[999::599], atol=0.1 * max(b.std(), 1e-9))

@@ -11,7 +11,7 @@ from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.activations import Activation as Function
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
-from fastnn.initializers import Initializer
+from fastnn.initializers import Start
 from fastnn.layers.shapes import ShapePreserving, check_lengths, known_length, position
 from fastnn.ops.core import floating
 from fastnn.regularizers import Penalty
@@ -164,7 +164,7 @@ class PReLU(ShapePreserving):
 
     def __init__(
         self,
-        alpha_initializer: str | Initializer = "zeros",
+        alpha_initializer: str | Start = "zeros",
         alpha_regularizer: str | Penalty | None = None,
         alpha_constraint: str | Projection | None = None,
         shared_axes: int | Sequence[int] | None = None,

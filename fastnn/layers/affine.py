@@ -7,7 +7,7 @@ from typing import Any
 from fastnn import constraints, initializers, ops, regularizers
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
-from fastnn.initializers import Initializer
+from fastnn.initializers import Start
 from fastnn.layers.shapes import ShapePreserving
 from fastnn.regularizers import Penalty
 from fastnn.tensor import Tensor, Variable
@@ -34,8 +34,8 @@ class Affine(ShapePreserving):
         *,
         center: bool,
         scale: bool,
-        beta_initializer: str | Initializer,
-        gamma_initializer: str | Initializer,
+        beta_initializer: str | Start,
+        gamma_initializer: str | Start,
         beta_regularizer: str | Penalty | None,
         gamma_regularizer: str | Penalty | None,
         beta_constraint: str | Projection | None,

@@ -16,7 +16,7 @@ from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.constraints import Projection
-from fastnn.initializers import Initializer
+from fastnn.initializers import Start
 from fastnn.naming import unique_name
 from fastnn.regularizers import Penalty
 from fastnn.sparse import to_tensor
@@ -187,7 +187,7 @@ class Layer(Configurable):
     def add_weight(
         self,
         shape: Shape = (),
-        initializer: str | Initializer | None = None,
+        initializer: str | Start | None = None,
         dtype: DType = None,
         trainable: bool = True,
         regularizer: str | Penalty | None = None,

@@ -7,7 +7,7 @@ from typing import Any
 from fastnn import initializers, ops
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
-from fastnn.initializers import Initializer
+from fastnn.initializers import Start
 from fastnn.layers.affine import Affine
 from fastnn.layers.shapes import check_lengths, known_length
 from fastnn.regularizers import Penalty
@@ -67,10 +67,10 @@ class BatchNormalization(Affine):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: str | Initializer = "zeros",
-        gamma_initializer: str | Initializer = "ones",
-        moving_mean_initializer: str | Initializer = "zeros",
-        moving_variance_initializer: str | Initializer = "ones",
+        beta_initializer: str | Start = "zeros",
+        gamma_initializer: str | Start = "ones",
+        moving_mean_initializer: str | Start = "zeros",
+        moving_variance_initializer: str | Start = "ones",
         beta_regularizer: str | Penalty | None = None,
         gamma_regularizer: str | Penalty | None = None,
         beta_constraint: str | Projection | None = None,

@@ -11,7 +11,7 @@ from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.activations import Activation
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
-from fastnn.initializers import Initializer
+from fastnn.initializers import Start
 from fastnn.layers.base import Layer
 from fastnn.layers.shapes import known_length
 from fastnn.regularizers import Penalty
@@ -71,8 +71,8 @@ class Dense(Layer):
         units: int,
         activation: str | Activation | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | Initializer = "glorot_uniform",
-        bias_initializer: str | Initializer = "zeros",
+        kernel_initializer: str | Start = "glorot_uniform",
+        bias_initializer: str | Start = "zeros",
         kernel_regularizer: str | Penalty | None = None,
         bias_regularizer: str | Penalty | None = None,
         activity_regularizer: str | Penalty | None = None,

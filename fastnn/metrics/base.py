@@ -7,7 +7,7 @@ from typing import Any
 from fastnn import initializers, ops
 from fastnn.arrays import DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
-from fastnn.initializers import Initializer
+from fastnn.initializers import Start
 from fastnn.naming import unique_name
 from fastnn.tensor import Tensor, TensorLike, Variable, zeros
 from fastnn.trace import paused
@@ -59,7 +59,7 @@ class Metric(Configurable):
     def add_variable(
         self,
         shape: Shape = (),
-        initializer: str | Initializer | None = None,
+        initializer: str | Start | None = None,
         dtype: DType = None,
         name: str | None = None,
     ) -> Variable:
