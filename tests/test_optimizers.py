@@ -107,10 +107,10 @@ def test_the_old_name_of_the_learning_rate():
     assert float(optimizers.RMSprop(0.1).learning_rate) == 0.1
 
 
-@pytest.mark.parametrize("rate", [0, -0.1, np.nan, np.inf, "0.1", None, True, [0.1]])
+@pytest.mark.parametrize("rate", [-0.1, np.nan, np.inf, "0.1", None, True, [0.1]])
 @pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.Adam])
-def test_learning_rates_are_positive_numbers(optimizer, rate):
-    with pytest.raises(ValueError, match="learning_rate must be a positive number, got"):
+def test_learning_rates_are_numbers_and_not_negative(optimizer, rate):
+    with pytest.raises(ValueError, match="learning_rate must be a number and not negative, got"):
         optimizer(learning_rate=rate)
 
 
@@ -139,7 +139,7 @@ def test_the_learning_rate_can_be_changed():
     w = Variable([1.0])
     sgd.apply_gradients([([1.0], w)])
     np.testing.assert_array_equal(w, [0.5])
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match="not negative"):
         sgd.learning_rate = -1
     assert float(sgd.learning_rate) == 0.5
 
@@ -192,9 +192,10 @@ def test_a_copy_goes_on_where_the_original_was(clone):
     np.testing.assert_array_equal(copied[0], pair[0])
 
 
-def test_missing_gradients_are_passed_over():
-    a, b = Variable([1.0]), Variable([1.0])
-    optimizers.SGD(0.5).apply_gradients([([1.0], a), (None, b)])
+def test_missing_gradients_are_passed_over_with_a_warning():
+    a, b = Variable([1.0]), Variable([1.0], name="second")
+    with pytest.warns(UserWarning, match=r"no gradient for \['second'\]"):
+        optimizers.SGD(0.5).apply_gradients([([1.0], a), (None, b)])
     assert (float(a[0]), float(b[0])) == (0.5, 1.0)
 
 

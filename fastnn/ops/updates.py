@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fastnn import _kernels
 from fastnn.arrays import Array
-from fastnn.ops.core import Update, primitive, update
+from fastnn.ops.core import Update, update
 from fastnn.tensor import Index, Tensor, Variable, assignments
 
 
@@ -74,13 +74,6 @@ def _rmsprop(
     _kernels.rmsprop(w, velocity, g, learning_rate, rho, epsilon)
 
 
-@primitive(kernel=True)
-def _adam_rate(
-    learning_rate: Array, step: Array, beta_1: float, beta_2: float, out: Array | None = None
-) -> Array:
-    return _kernels.adam_rate(learning_rate, step, beta_1, beta_2, out)
-
-
 @update(kernel=True)
 def _adam(
     w: Array,
@@ -105,38 +98,37 @@ def accumulate(total: Variable, value: Tensor, weight: float = 1.0) -> None:
     _accumulate((total,), value, weight=weight)
 
 
-def sgd(w: Variable, g: Tensor, learning_rate: Variable) -> None:
-    """w -= learning_rate * g."""
-    _sgd((w,), g, learning_rate.value)
+def sgd(w: Variable, g: Tensor, learning_rate: Tensor) -> None:
+    """w -= learning_rate * g. Here and below the rate is of float64 and has shape ()."""
+    _sgd((w,), g, learning_rate)
 
 
 def momentum(
     w: Variable,
     velocity: Variable,
     g: Tensor,
-    learning_rate: Variable,
+    learning_rate: Tensor,
     momentum: float,
     nesterov: bool,
 ) -> None:
     """velocity = momentum * velocity - learning_rate * g; w += velocity, or with Nesterov's rule
     momentum * velocity - learning_rate * g.
     """
-    rate = learning_rate.value
-    _momentum((w, velocity), g, rate, momentum=momentum, nesterov=nesterov)
+    _momentum((w, velocity), g, learning_rate, momentum=momentum, nesterov=nesterov)
 
 
 def adagrad(
-    w: Variable, accumulator: Variable, g: Tensor, learning_rate: Variable, epsilon: float
+    w: Variable, accumulator: Variable, g: Tensor, learning_rate: Tensor, epsilon: float
 ) -> None:
     """accumulator += g^2; w -= learning_rate * g / sqrt(accumulator + epsilon)."""
-    _adagrad((w, accumulator), g, learning_rate.value, epsilon=epsilon)
+    _adagrad((w, accumulator), g, learning_rate, epsilon=epsilon)
 
 
 def rmsprop(
-    w: Variable, velocity: Variable, g: Tensor, learning_rate: Variable, rho: float, epsilon: float
+    w: Variable, velocity: Variable, g: Tensor, learning_rate: Tensor, rho: float, epsilon: float
 ) -> None:
     """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + e)."""
-    _rmsprop((w, velocity), g, learning_rate.value, rho=rho, epsilon=epsilon)
+    _rmsprop((w, velocity), g, learning_rate, rho=rho, epsilon=epsilon)
 
 
 def adam(
@@ -144,16 +136,13 @@ def adam(
     momentum: Variable,
     velocity: Variable,
     g: Tensor,
-    learning_rate: Variable,
-    step: Variable,
+    alpha: Tensor,
     beta_1: float,
     beta_2: float,
     epsilon: float,
 ) -> None:
     """momentum += (g - momentum) * (1 - beta_1); velocity += (g^2 - velocity) * (1 - beta_2);
-    w -= alpha * momentum / (sqrt(velocity) + epsilon), with alpha = learning_rate *
-    sqrt(1 - beta_2^t) / (1 - beta_1^t) at step t = 1, 2, ...
+    w -= alpha * momentum / (sqrt(velocity) + epsilon).
     """
     betas = {"beta_1": beta_1, "beta_2": beta_2}
-    alpha = _adam_rate(learning_rate.value, step.value, **betas)
     _adam((w, momentum, velocity), g, alpha, epsilon=epsilon, **betas)

@@ -1,0 +1,56 @@
+"""Hyperparameters: numbers of Python's, each in its range, and their powers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastnn import ops
+from fastnn.tensor import Tensor
+
+
+def number(value: Any) -> float:
+    """`value` as a float, NaN if it is no number."""
+    try:
+        return math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0; ValueError otherwise, as for all here."""
+    found = number(value)
+    if not 0 < found < math.inf:
+        raise ValueError(f"{name} must be a positive number, got {value!r}")
+    return found
+
+
+def not_negative(name: str, value: Any) -> float:
+    """A finite number, 0 or above."""
+    found = number(value)
+    if not 0 <= found < math.inf:
+        raise ValueError(f"{name} must be a number and not negative, got {value!r}")
+    return found
+
+
+def fraction(name: str, value: Any, below_one: bool = False) -> float:
+    """A number from 0 to 1, with 1 or without."""
+    found = number(value)
+    if not 0 <= found <= 1 or (below_one and found == 1):
+        interval = "[0, 1)" if below_one else "[0, 1]"
+        raise ValueError(f"{name} must be a number in {interval}, got {value!r}")
+    return found
+
+
+def count(name: str, value: Any) -> int:
+    """An integer above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)
+
+
+def power(base: float, exponent: Tensor) -> Tensor:
+    """`base`, not negative, to the power of a tensor that is 1 or more, by ops with a kernel."""
+    return ops.exp(exponent * math.log(base)) if base else ops.zeros_like(exponent)
