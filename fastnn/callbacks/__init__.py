@@ -9,6 +9,7 @@ from fastnn.callbacks.history import History
 from fastnn.callbacks.lambda_callback import LambdaCallback
 from fastnn.callbacks.learning_rate_scheduler import LearningRateScheduler
 from fastnn.callbacks.model_checkpoint import ModelCheckpoint
+from fastnn.callbacks.monitor import MonitorCallback
 from fastnn.callbacks.progbar_logger import ProgbarLogger
 from fastnn.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from fastnn.callbacks.terminate_on_nan import TerminateOnNaN
@@ -23,6 +24,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "MonitorCallback",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "TerminateOnNaN",

@@ -23,7 +23,7 @@ class BackupAndRestore(Saver):
     save_freq : "epoch" or int, default "epoch"
         When to save: after every epoch, or after every so many batches.
     double_checkpoint : bool, default False
-        Accepted for Keras's sake: the file is replaced as a whole, so one is always there.
+        Keep the state before the last one too, and take it where the last one is damaged.
     delete_checkpoint : bool, default True
         Remove the folder when the training has come to its end.
 
@@ -48,22 +48,30 @@ class BackupAndRestore(Saver):
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
 
-    @property
-    def _path(self) -> str:
-        return os.path.join(self.backup_dir, "latest.safetensors")
+        self._paths = [os.path.join(self.backup_dir, "latest.safetensors")]
+        if double_checkpoint:
+            self._paths.append(os.path.join(self.backup_dir, "previous.safetensors"))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         from fastnn import saving
 
-        if os.path.exists(self._path):
-            self.model._initial_epoch = saving.restore_backup(self.model, self._path)
+        there = [path for path in self._paths if os.path.exists(path)]
+        for path in there:
+            try:
+                self.model._initial_epoch = saving.restore_backup(self.model, path)
+                return
+            except ValueError:
+                if path == there[-1]:
+                    raise
 
     def save(self, epoch: int, batch: int | None, logs: Logs) -> None:
         """Save the state, and the epoch with which to go on."""
         from fastnn import saving
 
         os.makedirs(self.backup_dir, exist_ok=True)
-        saving.save_backup(self.model, self._path, epoch + 1 if batch is None else epoch)
+        if self.double_checkpoint and os.path.exists(self._paths[0]):
+            os.replace(*self._paths)
+        saving.save_backup(self.model, self._paths[0], epoch + 1 if batch is None else epoch)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.delete_checkpoint:

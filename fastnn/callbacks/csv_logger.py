@@ -27,7 +27,7 @@ class CSVLogger(Callback):
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
         self.filename = os.fspath(filename)
-        self.separator = separator
+        self.sep = separator
         self.append = append
         self._columns: list[str] = []
 
@@ -44,7 +44,7 @@ class CSVLogger(Callback):
             self._columns = ["epoch", *names, *([] if validated else [f"val_{n}" for n in names])]
         with open(self.filename, "a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(
-                file, self._columns, restval="NA", extrasaction="ignore", delimiter=self.separator
+                file, self._columns, restval="NA", extrasaction="ignore", delimiter=self.sep
             )
             if file.tell() == 0:
                 writer.writeheader()

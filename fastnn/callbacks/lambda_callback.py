@@ -17,12 +17,7 @@ class LambdaCallback(Callback):
     on_train_begin, on_train_end : callable(logs), optional
     on_train_batch_begin, on_train_batch_end : callable(batch, logs), optional
     **more
-        Any other hook of `Callback`.
-
-    Raises
-    ------
-    TypeError
-        If there is no such hook.
+        Any other hook of `Callback`, such as ``on_test_end``.
 
     Examples
     --------
@@ -51,8 +46,4 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
             **more,
         }
-        for hook, function in given.items():
-            if not hook.startswith("on_") or not hasattr(Callback, hook):
-                raise TypeError(f"there is no hook {hook!r}; see fastnn.callbacks.Callback")
-            if function is not None:
-                setattr(self, hook, function)
+        vars(self).update({hook: f for hook, f in given.items() if f is not None})

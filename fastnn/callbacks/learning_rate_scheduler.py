@@ -49,7 +49,7 @@ class LearningRateScheduler(Callback):
             raise ValueError(f"the schedule must give a number for epoch {epoch}, got {rate!r}")
         optimizer.learning_rate = float(number)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: the learning rate is {number}")
+            print(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {number}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:

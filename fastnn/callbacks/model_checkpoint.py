@@ -71,10 +71,10 @@ class ModelCheckpoint(Saver, MonitorCallback):
             print(f"Epoch {epoch + 1}: saved to {path}")
 
     def _is_best(self, epoch: int, logs: Logs) -> bool:
-        value = self.value(logs)
+        value = self.get_monitor_value(logs)
         if value is None:
             return True  # better a file too many than none
-        if self.improves(value, self.best):
+        if self._is_improvement(value, self.best):
             self.best = value
             return True
         if self.verbose:

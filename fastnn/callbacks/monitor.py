@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from fastnn import ops
 from fastnn.callbacks.callback import Callback, Logs
 
-_RISING = ("acc", "auc", "precision", "recall", "r2", "score", "similarity", "iou")
-_FALLING = ("loss", "error", "mse", "mae", "mape", "msle", "entropy", "divergence")
+# Of metrics that do not say it themselves, by words in their names.
+_LESS_IS_BETTER = (
+    *("loss", "error", "mse", "mae", "mape", "msle", "entropy", "divergence"),
+    *("hinge", "huber", "logcosh", "poisson"),
+)
+_MORE_IS_BETTER = ("acc", "auc", "precision", "recall", "r2", "score", "similarity", "iou")
 
 
 class MonitorCallback(Callback):
@@ -17,33 +25,44 @@ class MonitorCallback(Callback):
 
     Parameters
     ----------
-    monitor : str
+    monitor : str, default "val_loss"
         The name of the loss or a metric, as in `logs`.
-    mode : "auto", "min" or "max"
+    mode : "auto", "min" or "max", default "auto"
         Whether less or more is better; "auto" goes by the metric.
-    best : float, optional
+    baseline : float, optional
         What the first value has to be better than.
     min_delta : float, default 0
         A smaller change is no improvement.
+
+    Raises
+    ------
+    ValueError
+        While training: if "auto" cannot tell.
     """
 
     def __init__(
-        self, monitor: str, mode: str, best: float | None = None, min_delta: float = 0.0
+        self,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        baseline: float | None = None,
+        min_delta: float = 0.0,
     ) -> None:
         if mode not in ("auto", "min", "max"):
             warnings.warn(
-                f'{type(self).__name__}: mode must be "auto", "min" or "max", got {mode!r}; '
-                '"auto" is used',
+                f'{type(self).__name__} mode {mode!r} is unknown, "auto" is used; choose '
+                '"min" or "max"',
                 stacklevel=3,
             )
             mode = "auto"
         self.monitor = monitor
         self.mode = mode
-        self.best = best
+        self.best = baseline
         self.min_delta = abs(min_delta)
+        self.monitor_op: Callable[[Any, Any], Any] | None = None
 
-    def value(self, logs: Logs | None) -> Any:
+    def get_monitor_value(self, logs: Logs | None) -> Any:
         """The monitored number; None, after a warning, if there is none of that name."""
+        self._set_monitor_op()
         logs = logs or {}
         if self.monitor not in logs:
             warnings.warn(
@@ -53,26 +72,30 @@ class MonitorCallback(Callback):
             )
         return logs.get(self.monitor)
 
-    def improves(self, value: float, reference: float | None) -> bool:
+    def _is_improvement(self, value: float, reference: float | None) -> bool:
         """Whether a value is better than another; every number is better than None and NaN."""
         if reference is None:
             return True
         if math.isnan(reference):
             return not math.isnan(value)
-        if self._rises():
-            return value - self.min_delta > reference
-        return value + self.min_delta < reference
+        assert self.monitor_op is not None
+        margin = self.min_delta if self.monitor_op is ops.less else -self.min_delta
+        return bool(self.monitor_op(np.float64(value + margin), np.float64(reference)))
+
+    def _set_monitor_op(self) -> None:
+        """Choose the comparison, which in mode "auto" needs the metrics of the model."""
+        if self.monitor_op is None:
+            rises = self.mode == "max" if self.mode != "auto" else self._rises()
+            self.monitor_op = ops.greater if rises else ops.less
 
     def _rises(self) -> bool:
-        """Whether more is better."""
-        if self.mode != "auto":
-            return self.mode == "max"
-        name = self.monitor.removeprefix("val_").lower()
+        """Whether more is better, by the metric."""
+        name = self.monitor.removeprefix("val_")
         for metric in getattr(self.model, "metrics", ()):
             direction = getattr(metric, "_direction", None)
-            if getattr(metric, "name", None) == name and direction is not None:
+            if metric.name == name and direction is not None:
                 return bool(direction == "up")
-        for words, answer in ((_FALLING, False), (_RISING, True)):
+        for words, answer in ((_LESS_IS_BETTER, False), (_MORE_IS_BETTER, True)):
             if any(word in name for word in words):
                 return answer
         raise ValueError(

@@ -67,13 +67,13 @@ class ReduceLROnPlateau(MonitorCallback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        value = self.value(logs)
+        value = self.get_monitor_value(logs)
         if value is None:
             return
         if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
-        if self.improves(value, self.best):
+        if self._is_improvement(value, self.best):
             self.best = value
             self.wait = 0
         elif not self.in_cooldown():
@@ -88,4 +88,5 @@ class ReduceLROnPlateau(MonitorCallback):
             optimizer.learning_rate = max(before * self.factor, self.min_lr)
             self.cooldown_counter, self.wait = self.cooldown, 0
             if self.verbose:
-                print(f"Epoch {epoch + 1}: the learning rate is {float(optimizer.learning_rate)}")
+                rate = float(optimizer.learning_rate)
+                print(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate}")

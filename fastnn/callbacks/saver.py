@@ -19,7 +19,7 @@ class Saver(Callback):
         if save_freq != "epoch" and not number:
             raise ValueError(f'save_freq must be "epoch" or a number of batches, got {save_freq!r}')
         self.save_freq = save_freq
-        self._epoch = self._batches = 0
+        self._current_epoch = self._batches = 0
 
     def save(self, epoch: int, batch: int | None, logs: Logs) -> None:
         """Save, after a batch of an epoch, or after all (None)."""
@@ -33,13 +33,13 @@ class Saver(Callback):
         return super().listens(hook) and not by_epochs
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._epoch = epoch
+        self._current_epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.save_freq != "epoch":
             self._batches += 1
             if self._batches % int(self.save_freq) == 0:
-                self.save(self._epoch, batch, logs or {})
+                self.save(self._current_epoch, batch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
