@@ -16,11 +16,12 @@ def from_python(value: Any, dtype: DType = None) -> Array:
     """Numbers or nested sequences as an array: floats of no stated dtype as float32, integers as
     int32 where they fit.
     """
+    exchanged = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
     try:
-        array = np.asarray(value)
+        array = np.from_dlpack(value) if exchanged else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"the nested sequences do not form an array: {error}") from None
-    if dtype is not None or hasattr(value, "__array__"):
+    if dtype is not None or exchanged or hasattr(value, "__array__"):
         return array
     if array.dtype == np.float64:
         return array.astype(np.float32)

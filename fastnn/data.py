@@ -70,9 +70,14 @@ class Arrays:
         for name, part in (("y", self.y), ("sample_weight", self.sample_weight)):
             for column in _parts(part):
                 self._check_length(f"{prefix}x", f"{prefix}{name}", column.data)
+        self.columns = self._columns()
+
+    def _columns(self) -> list[Column]:
+        """All arrays, those of x first."""
+        return [c for part in (self.x, self.y, self.sample_weight) for c in _parts(part)]
 
     def _check_length(self, x: str, name: str, data: Samples) -> None:
-        first = self.columns[0].data
+        first = leaves(self.x)[0].data
         if len(data) != len(first):
             raise ValueError(
                 f"{x} has {len(first)} samples (shape {first.shape}) and {name} has {len(data)} "
@@ -83,15 +88,10 @@ class Arrays:
         return len(self.columns[0].data)
 
     @property
-    def columns(self) -> list[Column]:
-        """All arrays, those of x first."""
-        return [c for part in (self.x, self.y, self.sample_weight) for c in _parts(part)]
-
-    @property
     def kind(self) -> object:
         """What a compiled loop depends on."""
-        form = repr(self.structured(range(len(self.columns))))
-        return form, *[column.kind for column in self.columns]
+        form = map(_form, (self.x, self.y, self.sample_weight))
+        return *form, *[column.kind for column in self.columns]
 
     def structured(self, tensors: Iterable[Any]) -> Structure:
         """A batch of the columns in the form in which it goes to a step: x, (x, y) or
@@ -128,6 +128,7 @@ class Arrays:
             if structure is not None:
                 changed = [Column(change(c.data), c.dtype) for c in leaves(structure)]
                 setattr(new, name, filled(structure, iter(changed)))
+        new.columns = new._columns()
         return new
 
 
@@ -164,7 +165,8 @@ class ArraysInBatches:
             self._rest = (
                 random.generator().permutation(samples) if self.shuffle else np.arange(samples)
             )
-        now, self._rest = np.split(self._rest, [self.steps * self.size])
+        samples = self.steps * self.size
+        now, self._rest = self._rest[:samples], self._rest[samples:]
         yield Part(self.arrays, now, self.size)
 
 
@@ -269,6 +271,13 @@ def _each(structure: Any, to_column: Callable[[Any], Column]) -> Structure:
 
 def _parts(structure: Structure | None) -> list[Column]:
     return [] if structure is None else leaves(structure)
+
+
+def _form(structure: Structure | None) -> object:
+    """Where the arrays stand in a structure, as something that can be a key."""
+    if structure is None or isinstance(structure, Column):
+        return structure is None
+    return repr(filled(structure, iter(range(len(leaves(structure))))))
 
 
 def _targets(data: Array, floats: np.dtype[Any]) -> Column:

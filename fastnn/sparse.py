@@ -18,6 +18,7 @@ Samples: TypeAlias = Array | CompressedRows
 # of a layer with few units. SAMPLE rows tell how much that is; FEWEST are worth a look.
 COST, MOST, NARROW = 400, 0.25, 160
 SAMPLE, FEWEST = 8, 64
+BYTES, LARGEST = 8, 200 << 20  # of an element that is kept, and of all: a big array stays alone
 
 
 class SparseTensor(Tensor):
@@ -93,6 +94,7 @@ def without_zeros(x: Samples, units: int, passes: int, dtype: DType = np.float32
     if isinstance(x, CompressedRows) or x.ndim != 2 or len(x) < FEWEST or passes * units < COST:
         return x
     sample = x[:: len(x) // SAMPLE]
-    if np.count_nonzero(sample) > min(units / NARROW, MOST) * sample.size:
+    share = np.count_nonzero(sample) / max(1, sample.size)
+    if share > min(units / NARROW, MOST) or share * x.size * BYTES > LARGEST:
         return x
     return compress(x, dtype)

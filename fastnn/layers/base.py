@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,11 @@ from fastnn.sparse import to_tensor
 from fastnn.structure import filled, leaves
 from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array, zeros
 from fastnn.trace import paused
+
+
+# Types of attributes that hold no weights, which are most, and of those that may.
+_PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
+_CONTAINERS = (dict, list, tuple)
 
 
 class _Phase(threading.local):
@@ -155,6 +161,11 @@ class Layer(Configurable):
             and any(isinstance(part, Tensor | np.ndarray) for part in inputs)
         ):
             return filled(inputs, map(self._converted, leaves(inputs)))
+        if isinstance(inputs, Layer):
+            raise TypeError(
+                f"layer {self.name!r} is called on data, not on the layer {inputs.name!r}; put one "
+                "after the other with Sequential([...])"
+            )
         x = to_tensor(inputs)
         if x.dtype.kind != "f":
             return x
@@ -313,8 +324,7 @@ class Layer(Configurable):
 
     def settings(self) -> tuple[object, ...]:
         """What a compiled step depends on, apart from weights."""
-        inner = [setting for layer in _parts(self, Layer) for setting in layer.settings()]
-        return (self, self.trainable, *inner)
+        return tuple(x for part in layers_in(self) for x in (part, part._trainable, part.dtype))
 
     def count_params(self) -> int:
         """The number of elements of all weights."""
@@ -355,8 +365,15 @@ def layers_in(layer: Layer) -> Iterator[Layer]:
 
 def _parts(layer: Layer, kind: type) -> list[Any]:
     """The objects of a kind among a layer's attributes, also in lists and dicts of them."""
-    found = [part for value in vars(layer).values() for part in leaves(value)]
-    return _unique(part for part in found if isinstance(part, kind))
+    found = []
+    for value in vars(layer).values():
+        if type(value) in _PLAIN:
+            continue
+        if isinstance(value, kind):
+            found.append(value)
+        elif isinstance(value, _CONTAINERS) and value:
+            found += [part for part in leaves(value) if isinstance(part, kind)]
+    return _unique(found) if len(found) > 1 else found
 
 
 def _unique(things: Any) -> list[Any]:

@@ -55,7 +55,12 @@ class Model(Layer):
     (2, 3)
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *functional: Any, **options: Any) -> None:
+        if functional or {"inputs", "outputs"} & set(options):
+            raise TypeError(
+                "models of inputs and outputs are not here: write Sequential([...]), or a subclass "
+                "of Model with its layers and call(self, inputs)"
+            )
         super().__init__(**options)
         self.optimizer: Optimizer | None = None
         self.loss: Any = None
@@ -450,7 +455,7 @@ class Model(Layer):
         source = self._without_zeros(self._source(x, None, None, size, steps), passes=1)
         outputs: list[Array] = []
         params = {"steps": source.steps, "verbose": verbose}
-        with CallbackList(callbacks, False, True, self, **params) as listeners:
+        with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
             listeners.on_predict_begin()
             watch = self._watch(
                 listeners,
@@ -580,9 +585,7 @@ class Model(Layer):
         return ArraysInBatches(arrays(x, y, sample_weight), size, steps, bool(shuffle))
 
     def _float_type(self) -> np.dtype[Any]:
-        wide = any(layer.dtype == "float64" for layer in layers_in(self)) or any(
-            w.dtype == np.float64 for w in self.weights
-        )
+        wide = any(layer.dtype == "float64" for layer in layers_in(self))
         return np.dtype(np.float64 if wide else np.float32)
 
     def _begin(self, source: Source, step: Callable[..., Any], passes: int) -> None:
