@@ -80,6 +80,13 @@ CASES = [
     Case("sqrt", fastnn.sqrt, np.sqrt, ((2, 3),), positive),
     Case("exp", fastnn.exp, np.exp, ((2, 3),)),
     Case("log", fastnn.log, np.log, ((2, 3),), positive),
+    Case(
+        "floor",
+        lambda x: x * fastnn.floor(x + 0.25),
+        lambda x: x * np.floor(x + 0.25),
+        ((4, 5),),
+        distinct,
+    ),
     Case("sin", fastnn.sin, np.sin, ((2, 3),)),
     Case("cos", fastnn.cos, np.cos, ((2, 3),)),
     Case("tanh", fastnn.tanh, np.tanh, ((2, 3),)),

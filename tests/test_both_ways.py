@@ -4,6 +4,7 @@ Whatever is added to fastnn gets a row in one of the tables here (ops: in tests/
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from fastnn import (
     regularizers,
 )
 from fastnn.function import function
+from fastnn.optimizers import schedules
 
 CLASSES = 5
 
@@ -66,6 +68,35 @@ OPTIMIZERS = {
     "adagrad": lambda: optimizers.Adagrad(0.1),
     "rmsprop": lambda: optimizers.RMSprop(0.01),
     "adam": lambda: optimizers.Adam(0.01),
+    "rmsprop, momentum": lambda: optimizers.RMSprop(0.01, momentum=0.5),
+    "rmsprop, centered": lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+    "adadelta": lambda: optimizers.Adadelta(1.0),
+    "amsgrad": lambda: optimizers.Adam(0.01, amsgrad=True),
+    "adamw": lambda: optimizers.AdamW(0.01),
+    "adamax": lambda: optimizers.Adamax(0.01),
+    "nadam": lambda: optimizers.Nadam(0.01),
+    "sgd, weight decay": lambda: optimizers.SGD(0.1, weight_decay=0.01),
+    "adagrad, weight decay": lambda: optimizers.Adagrad(0.1, weight_decay=0.01),
+    "sgd, clipped norms": lambda: optimizers.SGD(0.1, clipnorm=0.2),
+    "sgd, clipped values": lambda: optimizers.SGD(0.1, momentum=0.9, clipvalue=0.01),
+    "adam, clipped together": lambda: optimizers.Adam(0.01, global_clipnorm=0.1),
+    "sgd, averages": lambda: optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8),
+    "adam, averages put in": lambda: optimizers.Adam(
+        0.01, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=4
+    ),
+    **{
+        f"{optimizer.__name__}, {name}": partial(optimizer, schedule)
+        for optimizer in (optimizers.SGD, optimizers.Adam)
+        for name, schedule in {
+            "exponential": schedules.ExponentialDecay(0.1, 5, 0.9),
+            "exponential, stairs": schedules.ExponentialDecay(0.1, 5, 0.9, staircase=True),
+            "inverse": schedules.InverseTimeDecay(0.1, 5, 0.9),
+            "pieces": schedules.PiecewiseConstantDecay([3, 8], [0.1, 0.05, 0.01]),
+            "polynomial": schedules.PolynomialDecay(0.1, 10, power=2.0, cycle=True),
+            "cosine": schedules.CosineDecay(0.01, 10, warmup_target=0.1, warmup_steps=5),
+            "restarts": schedules.CosineDecayRestarts(0.1, 5),
+        }.items()
+    },
 }
 
 LOSSES = {

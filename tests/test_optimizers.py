@@ -8,6 +8,8 @@ import pytest
 
 import fastnn
 from fastnn import Variable, optimizers
+from fastnn.function import function
+from fastnn.naming import forget_names
 
 W, G = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 6.0, 7.0, 2.0])
 ROOT = np.sqrt(0.001)  # of Adam's 1 - beta_2
@@ -73,18 +75,6 @@ def test_adam_by_hand():
         np.testing.assert_allclose(w, [expected], rtol=1e-12)
 
 
-def test_float32_follows_float64(rng):
-    for name in ("sgd", "rmsprop", "adagrad", "adam"):
-        single, double = Variable(np.ones(50, np.float32)), Variable(np.ones(50))
-        one, other = optimizers.get(name), optimizers.get(name)
-        for _ in range(20):
-            g = rng.standard_normal(50)
-            one.apply_gradients([(g, single)])
-            other.apply_gradients([(g, double)])
-        assert single.dtype == np.float32
-        np.testing.assert_allclose(single, double, atol=1e-5)
-
-
 def test_names_classes_and_objects():
     assert isinstance(optimizers.get("RMSprop"), optimizers.RMSprop)
     assert isinstance(optimizers.get(optimizers.Adam), optimizers.Adam)
@@ -92,19 +82,24 @@ def test_names_classes_and_objects():
     assert optimizers.get(sgd) is sgd
     with pytest.raises(ValueError, match="unknown optimizer 'rmspropp'; did you mean 'rmsprop'"):
         optimizers.get("rmspropp")
+    assert optimizers.get(None) is None
     with pytest.raises(TypeError, match="optimizer must be"):
         optimizers.get(3)
 
 
 def test_defaults():
-    for name, rate in [("sgd", 0.01), ("rmsprop", 0.001), ("adagrad", 0.001), ("adam", 0.001)]:
-        assert float(optimizers.get(name).learning_rate) == rate
+    for name in optimizers._NAMES:
+        assert float(optimizers.get(name).learning_rate) == (0.01 if name == "sgd" else 0.001)
+    assert optimizers.AdamW().weight_decay == 0.004
 
 
 def test_the_old_name_of_the_learning_rate():
     sgd = optimizers.SGD(lr=0.05, momentum=0.9, nesterov=True)
     assert (float(sgd.learning_rate), sgd.momentum, sgd.nesterov) == (0.05, 0.9, True)
-    assert float(optimizers.RMSprop(0.1).learning_rate) == 0.1
+    assert float(optimizers.RMSprop(0.1).lr) == 0.1
+    sgd.lr = 0.5
+    assert float(sgd.learning_rate) == 0.5
+    assert "lr" not in sgd.get_config()
 
 
 @pytest.mark.parametrize("rate", [-0.1, np.nan, np.inf, "0.1", None, True, [0.1]])
@@ -126,6 +121,18 @@ def test_learning_rates_are_numbers_and_not_negative(optimizer, rate):
         lambda: optimizers.Adam(beta_1=1.0),
         lambda: optimizers.SGD(momentum=None),
         lambda: optimizers.Adagrad(initial_accumulator_value="a"),
+        lambda: optimizers.RMSprop(momentum=1.5),
+        lambda: optimizers.Adadelta(rho=-0.1),
+        lambda: optimizers.Adamax(beta_2=1.0),
+        lambda: optimizers.Nadam(beta_1=1.0),
+        lambda: optimizers.AdamW(weight_decay=None),
+        lambda: optimizers.SGD(weight_decay=-0.1),
+        lambda: optimizers.SGD(clipnorm=0),
+        lambda: optimizers.SGD(clipvalue=-1),
+        lambda: optimizers.SGD(global_clipnorm="1"),
+        lambda: optimizers.SGD(ema_momentum=1.1),
+        lambda: optimizers.SGD(use_ema=True, ema_overwrite_frequency=0),
+        lambda: optimizers.SGD(use_ema=True, ema_overwrite_frequency=1.5),
     ],
 )
 def test_other_numbers_have_their_range(make):
@@ -203,3 +210,187 @@ def test_a_gradient_may_be_the_variable_itself():
     w = Variable([2.0, 4.0])
     optimizers.SGD(0.5).apply_gradients([(w, w)])
     np.testing.assert_array_equal(w, [1, 2])
+
+
+@pytest.mark.parametrize(
+    "two",
+    [("clipnorm", "clipvalue"), ("clipnorm", "global_clipnorm"), ("clipvalue", "global_clipnorm")],
+)
+def test_gradients_are_clipped_in_one_way(two):
+    with pytest.raises(ValueError, match=f"only one way.*{two[0]}=0.1.*{two[1]}=0.1"):
+        optimizers.SGD(**dict.fromkeys(two, 0.1))
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(TypeError, match="momentun"):
+        optimizers.SGD(momentun=0.9)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("way", ["clipnorm", "clipvalue", "global_clipnorm"])
+def test_what_is_not_finite_is_not_clipped_away_unseen(way, bad):
+    """But for infinity as a value, which is a large one, and the rest of its gradient."""
+    w = [Variable([1.0, 2.0]), Variable([3.0])]
+    with np.errstate(invalid="ignore"):
+        optimizers.SGD(1.0, **{way: 0.5}).apply([[bad, 1.0], [1.0]], w)
+    seen = [*w[0].numpy(), *w[1].numpy()]
+    if way == "global_clipnorm":
+        assert np.isnan(seen).all()
+    elif way == "clipnorm":
+        np.testing.assert_array_equal(seen, [np.nan, np.nan if np.isnan(bad) else 2, 2.5])
+    else:
+        np.testing.assert_array_equal(seen, [np.nan if np.isnan(bad) else 0.5, 1.5, 2.5])
+
+
+def test_gradients_of_zeros_and_small_ones_stay_as_they_are(dtype):
+    small = np.asarray([0.1, 0.0, -0.3], dtype)
+    for way in ("clipnorm", "clipvalue", "global_clipnorm"):
+        for g in (small, 0 * small):
+            (clipped,) = optimizers.SGD(**{way: 0.7})._clip_gradients([g])
+            np.testing.assert_array_equal(clipped, g, strict=True)
+
+
+def test_weight_decay_leaves_out_what_it_is_told_to():
+    w = [Variable(2.0, name=name) for name in ("kernel", "bias", "gamma")]
+    sgd = optimizers.SGD(0.5, weight_decay=0.5)
+    sgd.exclude_from_weight_decay(var_list=[w[2]], var_names=["^bi"])
+    sgd.apply([0.0, 0.0, 0.0], w)
+    assert [float(x) for x in w] == [1.5, 2.0, 2.0]
+    copied, w = copy.deepcopy((sgd, w))
+    copied.apply([0.0, 0.0, 0.0], w)
+    assert [float(x) for x in w] == [1.125, 2.0, 2.0]
+    with pytest.raises(ValueError, match=r"'sgd.*built already"):
+        sgd.exclude_from_weight_decay(var_names=["kernel"])
+
+
+def test_averages():
+    """They begin as what the first step makes, and are put in at the end, or every few steps."""
+    for every, after in [(None, [2.0, 1.0, 0.0]), (3, [2.0, 1.0, 1.71])]:
+        w = Variable(3.0)
+        sgd = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=every)
+        for value, average in zip(after, [2.0, 1.9, 1.71], strict=True):
+            sgd.apply([1.0], [w])
+            np.testing.assert_allclose([w, sgd.variables[2]], [value, average], rtol=1e-6)
+        sgd.finalize_variable_values([w])
+        np.testing.assert_allclose(w, 1.71, rtol=1e-6)
+
+
+def test_values_are_final_without_averages():
+    w, sgd = Variable(3.0), optimizers.SGD(1.0)
+    sgd.apply([1.0], [w])
+    sgd.finalize_variable_values([w])
+    assert float(w) == 2.0
+
+
+def test_averages_of_strangers_are_not_put_in():
+    w, sgd = Variable(3.0), optimizers.SGD(1.0, use_ema=True)
+    sgd.apply([1.0], [w])
+    sgd.apply([1.0], [w])
+    with pytest.raises(ValueError, match="does not know the variable 'other'"):
+        sgd.finalize_variable_values([w, Variable(1.0, name="other")])
+    assert float(w) == 1.0
+
+
+@pytest.mark.parametrize("wrapper", [function, lambda step: step], ids=["compiled", "eager"])
+def test_constraints_hold_after_each_step(wrapper):
+    w, free = Variable([1.0, -1.0]), Variable([1.0, -1.0])
+    w.constraint = fastnn.relu
+    sgd = optimizers.SGD(0.75)
+    step = wrapper(lambda: sgd.apply([[1.0, 1.0], [1.0, 1.0]], [w, free]))
+    for after in ([0.25, 0.0], [0.0, 0.0]):
+        step()
+        np.testing.assert_array_equal(w, after)
+    np.testing.assert_array_equal(free, [-0.5, -2.5])
+
+
+def test_names():
+    forget_names()
+    makers = [optimizers.Adam, optimizers.Adam, optimizers.AdamW, optimizers.SGD]
+    assert [make().name for make in makers] == ["adam", "adam_1", "adam_w", "sgd"]
+    assert optimizers.RMSprop(name="mine").name == "mine"
+
+
+@pytest.mark.parametrize("name", optimizers._NAMES)
+def test_configurations(name):
+    made = optimizers._NAMES[name](
+        0.125,
+        weight_decay=0.01,
+        global_clipnorm=2.0,
+        use_ema=True,
+        ema_momentum=0.5,
+        ema_overwrite_frequency=3,
+        name="mine",
+    )
+    again = optimizers.get(optimizers.serialize(made))
+    assert type(again) is type(made)
+    assert again.get_config() == made.get_config() != type(made)().get_config()
+    in_any_case = {"class_name": name.upper(), "config": {"learning_rate": 0.5}}
+    assert float(optimizers.deserialize(in_any_case).learning_rate) == 0.5
+
+
+def test_the_configuration_has_the_present_rate():
+    sgd = optimizers.SGD(0.5)
+    sgd.learning_rate = 0.0
+    assert sgd.get_config()["learning_rate"] == 0.0
+    assert float(optimizers.SGD.from_config(sgd.get_config()).learning_rate) == 0.0
+
+
+def test_apply_knows_the_variables_that_it_was_built_with():
+    w = [Variable(1.0), Variable(2.0)]
+    sgd = optimizers.SGD(1.0, momentum=0.5)
+    with pytest.raises(ValueError, match="2 gradients for 0 variables"):
+        sgd.apply([1.0, 1.0])
+    sgd.build(w)
+    assert [v.name for v in sgd.variables[2:]] == ["variable/momentum"] * 2
+    sgd.apply([1.0, 1.0])
+    assert [float(x) for x in w] == [0.0, 1.0]
+    with pytest.raises(ValueError, match="1 gradients for 2 variables"):
+        sgd.apply([1.0], w)
+
+
+def test_variables_may_come_later():
+    """As those of layers that were frozen at first; the state of the others goes on."""
+    a, b = Variable(1.0), Variable(1.0)
+    sgd = optimizers.SGD(1.0, momentum=0.5)
+    sgd.apply([1.0], [a])
+    sgd.apply([1.0, 1.0], [b, a])
+    assert (float(a), float(b)) == (-1.5, 0.0)
+
+
+class Momentum(optimizers.Optimizer):
+    """As written for Keras: slots made in build, found again by the variable's index."""
+
+    def __init__(self, learning_rate=0.1, momentum=0.5, **options):
+        super().__init__(learning_rate=learning_rate, **options)
+        self.momentum = momentum
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.velocities = [self.add_variable_from_reference(w, "velocity") for w in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        rate = fastnn.cast(learning_rate, variable.dtype)
+        velocity = self.velocities[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * self.momentum - gradient * rate)
+        self.assign_add(variable, velocity)
+
+
+@pytest.mark.parametrize("wrapper", [function, lambda step: step], ids=["compiled", "eager"])
+def test_ones_own_optimizer(wrapper, rng):
+    own, sgd = Momentum(clipnorm=1.0), optimizers.SGD(0.1, 0.5, clipnorm=1.0)
+    start = rng.standard_normal(5)
+    w, v = Variable(start), Variable(start)
+    step = wrapper(own.apply_gradients)
+    for _ in range(4):
+        g = rng.standard_normal(5)
+        step([(g, w)])
+        sgd.apply([g], [v])
+    np.testing.assert_allclose(w, v, rtol=1e-12)
+    assert [x.name for x in own.variables] == ["iterations", "learning_rate", "variable/velocity"]
+    assert own.get_config()["momentum"] == 0.5
+    with pytest.raises(ValueError, match="does not know the variable"):
+        own.apply([1.0], [Variable(1.0)])
+    with pytest.raises(NotImplementedError, match="must define update_step"):
+        optimizers.Optimizer(0.1).apply([1.0], [Variable(1.0)])

@@ -49,16 +49,17 @@ class Nadam(Optimizer):
         self, gradients: list[Tensor], variables: list[Variable], learning_rate: Tensor
     ) -> None:
         """One step for all variables."""
-        self._product.assign(self._product * self._momentum(self._steps_with_this()))
         super().update_all(gradients, variables, learning_rate)
+        self._product.assign(self._product * self._momentum(self._steps_with_this()))
 
     def _momentum(self, t: Tensor) -> Tensor:
         return self.beta_1 * (1 - 0.5 * power(0.96, t))
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """Change one variable; p is that of this step already."""
-        t, product = self._steps_with_this(), self._product.value
+        """Change one variable."""
+        t = self._steps_with_this()
         now, following = self._momentum(t), self._momentum(t + 1)
+        product = self._product.value * now
         of_momentum = learning_rate * following / (1 - product * following)
         of_gradient = learning_rate * (1 - now) / (1 - product)
         correction = 1 / (1 - power(self.beta_2, t))
