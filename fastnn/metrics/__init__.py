@@ -1,55 +1,212 @@
-"""Metrics: what is reported beside the loss, measured batch by batch."""
+"""Metrics: what is reported beside the loss, measured batch by batch.
+
+Each is a class; those that are means over the samples are functions as well, which give one number
+for each sample.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from fastnn import losses
+from fastnn import configuration
 from fastnn.lookup import resolve
+from fastnn.losses import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
 from fastnn.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
     accuracy,
     binary_accuracy,
     categorical_accuracy,
+    crossentropy,
     sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
 )
-from fastnn.metrics.base import Metric
-from fastnn.metrics.mean import Mean, MeanMetricWrapper, Sum, name_of
+from fastnn.metrics.base import (
+    Metric,
+)
+from fastnn.metrics.confusion import (
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    Recall,
+    TrueNegatives,
+    TruePositives,
+)
+from fastnn.metrics.curves import (
+    AUC,
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
+from fastnn.metrics.f_score import (
+    F1Score,
+    FBetaScore,
+)
+from fastnn.metrics.hinge import (
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
+)
+from fastnn.metrics.mean import (
+    Mean,
+    MeanMetricWrapper,
+    Sum,
+)
+from fastnn.metrics.probabilistic import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    KLDivergence,
+    Poisson,
+    SparseCategoricalCrossentropy,
+)
+from fastnn.metrics.regression import (
+    CosineSimilarity,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    R2Score,
+    RootMeanSquaredError,
+)
+from fastnn.naming import snake_case
 
-__all__ = [
-    "Mean",
-    "MeanMetricWrapper",
-    "Metric",
-    "Sum",
-    "accuracy",
-    "binary_accuracy",
-    "categorical_accuracy",
-    "get",
-    "sparse_categorical_accuracy",
-    "to_metric",
-]
-
+_CLASSES: tuple[type[Metric], ...] = (
+    AUC,
+    Accuracy,
+    BinaryAccuracy,
+    BinaryCrossentropy,
+    CategoricalAccuracy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    F1Score,
+    FBetaScore,
+    FalseNegatives,
+    FalsePositives,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    Mean,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    Precision,
+    PrecisionAtRecall,
+    R2Score,
+    Recall,
+    RecallAtPrecision,
+    RootMeanSquaredError,
+    SensitivityAtSpecificity,
+    SparseCategoricalAccuracy,
+    SparseCategoricalCrossentropy,
+    SparseTopKCategoricalAccuracy,
+    SpecificityAtSensitivity,
+    SquaredHinge,
+    Sum,
+    TopKCategoricalAccuracy,
+    TrueNegatives,
+    TruePositives,
+)
+_FUNCTIONS: tuple[Any, ...] = (
+    accuracy,
+    binary_accuracy,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_accuracy,
+    categorical_crossentropy,
+    categorical_hinge,
+    crossentropy,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_accuracy,
+    sparse_categorical_crossentropy,
+    sparse_top_k_categorical_accuracy,
+    squared_hinge,
+    top_k_categorical_accuracy,
+)
 _NAMES: dict[str, Any] = {
+    **{name: of for of in _CLASSES for name in (of.__name__, snake_case(of.__name__))},
+    **{function.__name__: function for function in _FUNCTIONS},
     "acc": accuracy,
-    "accuracy": accuracy,
-    "binary_accuracy": binary_accuracy,
-    "categorical_accuracy": categorical_accuracy,
-    "mean_squared_error": losses.mean_squared_error,
-    "mse": losses.mean_squared_error,
-    "sparse_categorical_accuracy": sparse_categorical_accuracy,
+    "bce": binary_crossentropy,
+    "BCE": binary_crossentropy,
+    "ce": crossentropy,
+    "mae": mean_absolute_error,
+    "MAE": mean_absolute_error,
+    "mape": mean_absolute_percentage_error,
+    "MAPE": mean_absolute_percentage_error,
+    "mse": mean_squared_error,
+    "MSE": mean_squared_error,
+    "msle": mean_squared_logarithmic_error,
+    "MSLE": mean_squared_logarithmic_error,
 }
 
 
 def get(identifier: Any) -> Any:
-    """A metric or a function by its name; or the object itself."""
-    return resolve("metric", identifier, _NAMES)
-
-
-def to_metric(identifier: Any) -> Metric:
-    """A metric to be reported under the name that was given, or under its own.
+    """A metric or a function by its name, from a class or a configuration, or the object itself.
 
     Parameters
     ----------
-    identifier : str, callable(y_true, y_pred), class, configuration or Metric
+    identifier : str, class, dict, Metric, callable(y_true, y_pred) or None
+        The name of a function gives the function, that of a class an object with the default
+        options; None gives None.
+
+    Raises
+    ------
+    ValueError
+        If there is no metric of this name.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.metrics.get("auc").num_thresholds
+    200
+    """
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier)
+    return None if identifier is None else resolve("metric", identifier, _NAMES)
+
+
+def to_metric(identifier: Any) -> Metric:
+    """What `get` finds, as a `Metric` that is reported under the name given, or its own.
+
+    Parameters
+    ----------
+    identifier : str, class, dict, Metric or callable(y_true, y_pred)
+        The values of a function are averaged over the samples.
 
     Examples
     --------
@@ -58,8 +215,96 @@ def to_metric(identifier: Any) -> Metric:
     'acc'
     """
     found = get(identifier)
-    name = identifier if isinstance(identifier, str) else name_of(found)
-    if not isinstance(found, Metric):
-        return MeanMetricWrapper(found, name=name)
-    found.name = name
-    return found
+    metric = found if isinstance(found, Metric) else MeanMetricWrapper(found)
+    if isinstance(identifier, str):
+        metric.name = identifier
+    return metric
+
+
+def serialize(metric: Any) -> Any:
+    """A metric as plain data: a configuration, or the name of one of fastnn's own functions."""
+    return configuration.serialize(metric)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The metric that `serialize` described; ``{"class_name": ..., "config": ...}`` is enough.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : dict, optional
+        Metrics of your own by name.
+    """
+    with configuration.custom_object_scope(custom_objects or {}):
+        if isinstance(config, Mapping):
+            config = configuration.deserialize({"module": "fastnn.metrics", **config})
+        return resolve("metric", config, _NAMES)
+
+
+__all__ = [
+    "AUC",
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Metric",
+    "Poisson",
+    "Precision",
+    "PrecisionAtRecall",
+    "R2Score",
+    "Recall",
+    "RecallAtPrecision",
+    "RootMeanSquaredError",
+    "SensitivityAtSpecificity",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "SpecificityAtSensitivity",
+    "SquaredHinge",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
+    "accuracy",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_hinge",
+    "crossentropy",
+    "deserialize",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "serialize",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "squared_hinge",
+    "to_metric",
+    "top_k_categorical_accuracy",
+]

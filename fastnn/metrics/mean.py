@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -170,20 +170,41 @@ class MeanMetricWrapper(Mean):
     ) -> None:
         super().__init__(name=name or name_of(fn), dtype=dtype)
         self.fn = fn
-        self._options = options
+        self.options = options
+        vars(self).update(options)  # each is an attribute too: metric.threshold
 
     def update_state(  # type: ignore[override]  # of two things what a mean takes of one
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Add a batch of targets and predictions, and weights as for `Mean`."""
-        values = convert(self.fn(y_true, y_pred, **self._options))
+        values = convert(self.fn(y_true, y_pred, **self.options))
         if sample_weight is None and not values.ndim:
             sample_weight = _samples(y_pred)
         super().update_state(values, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, and the function's options."""
-        return {**super().get_config(), **serialize(self._options)}
+        return {**super().get_config(), **serialize(self.options)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The metric that `get_config` described."""
+        if isinstance(config.get("fn"), str):  # fastnn's own are known by name
+            from fastnn import metrics
+
+            config = {**config, "fn": metrics.get(config["fn"])}
+        return super().from_config(config)
+
+
+class FunctionMetric(MeanMetricWrapper):
+    """The mean of a function that takes no options."""
+
+    function: ClassVar[Callable[..., Tensor]]
+    default_name: ClassVar[str | None] = None  # if it is not the function's
+
+    def __init__(self, name: str | None = None, dtype: DType = None) -> None:
+        function = type(self).function
+        super().__init__(function, name or self.default_name, dtype)
 
 
 def _samples(y_pred: TensorLike) -> int:
