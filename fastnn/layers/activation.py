@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -231,7 +232,8 @@ class Softmax(ShapePreserving):
             return ops.softmax(x)
         perm = [axis for axis in range(x.ndim) if axis not in axes] + axes
         moved = ops.transpose(x, perm)
-        rows = ops.reshape(moved, (*moved.shape[: x.ndim - len(axes)], -1))
+        apart = x.ndim - len(axes)
+        rows = ops.reshape(moved, (*moved.shape[:apart], math.prod(moved.shape[apart:])))
         y = ops.reshape(ops.softmax(rows), moved.shape)
         return ops.transpose(y, [perm.index(axis) for axis in range(x.ndim)])
 

@@ -72,32 +72,26 @@ class InputLayer(Layer):
         self.built = True
 
     def call(self, inputs: Tensor) -> Tensor:
-        """The input, in the dtype that was announced."""
-        return ops.cast(self._with_last_axis(inputs), self.dtype)
-
-    def _with_last_axis(self, x: Tensor) -> Tensor:
-        wanted = self.input_shape
-        if self._fits(x.shape[1:]):
-            return x
-        if wanted[-1:] == (1,) and self._fits((*x.shape[1:], 1)):
-            return ops.expand_dims(x, -1)
-        if x.shape[-1:] == (1,) and self._fits(x.shape[1:-1]):
-            return ops.squeeze(x, -1)
-        raise ValueError(
-            f"an input of shape {x.shape} is incompatible with the layer {self.name!r}, which "
-            f"takes the shape {self.batch_shape}: reshape it"
-        )
-
-    def _fits(self, shape: Shape) -> bool:
-        """Whether samples of that shape are what was announced; batches may have any size."""
-        wanted = self.input_shape
-        return len(shape) == len(wanted) and all(
-            n in (None, m) for n, m in zip(wanted, shape, strict=True)
-        )
+        """The input, as it was announced."""
+        return ops.cast(ops.reshape(inputs, self.compute_output_shape(inputs.shape)), self.dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape that was announced, with the batch axis of the input."""
-        return (input_shape[0], *self.input_shape)
+        """The shape of the input, with or without a last axis of length 1 as was announced."""
+        batch, *given = input_shape
+        ways = [given]
+        if self.input_shape[-1:] == (1,):
+            ways.append([*given, 1])
+        if given[-1:] == [1]:
+            ways.append(given[:-1])
+        for shape in ways:
+            if len(shape) == len(self.input_shape) and all(
+                None in (n, m) or n == m for n, m in zip(shape, self.input_shape, strict=True)
+            ):
+                return (batch, *shape)
+        raise ValueError(
+            f"an input of shape {tuple(input_shape)} is incompatible with the layer {self.name!r}, "
+            f"which takes the shape {self.batch_shape}: reshape it"
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer."""
