@@ -58,6 +58,61 @@ LAYERS = {
         layers.Dense(8, "tanh", kernel_constraint="unit_norm", bias_constraint="non_neg"),
         layers.Dense(CLASSES, "softmax", kernel_constraint=constraints.MinMaxNorm(0.5, 1, 0.9)),
     ],
+    "activations": lambda: [
+        layers.Dense(12),
+        layers.ReLU(2.0, 0.1, 0.05),
+        layers.Dense(11, "linear"),
+        layers.LeakyReLU(),
+        layers.Dense(10),
+        layers.ELU(0.5),
+        layers.Dense(9),
+        layers.PReLU("random_normal"),
+        layers.Dense(8),
+        layers.Activation("tanh"),
+        layers.Dense(CLASSES),
+        layers.Softmax(),
+    ],
+    "batch normalization": lambda: [
+        layers.BatchNormalization(),
+        layers.Dense(16, use_bias=False),
+        layers.BatchNormalization(momentum=0.8, scale=False),
+        layers.Activation("relu"),
+        layers.Dense(8, "relu"),
+        layers.BatchNormalization(trainable=False, beta_initializer="random_normal"),
+        layers.Dense(CLASSES, "softmax"),
+    ],
+    "layer normalization": lambda: [
+        layers.Dense(16, "relu"),
+        layers.LayerNormalization(),
+        layers.Reshape((4, -1)),
+        layers.LayerNormalization(axis=[1, 2], epsilon=0.1),
+        layers.Flatten(),
+        layers.Dense(CLASSES, "softmax"),
+    ],
+    "noise": lambda: [
+        layers.GaussianNoise(0.2),
+        layers.Dense(40, "relu"),
+        layers.GaussianDropout(0.3),
+        layers.Dense(30, "relu"),
+        layers.AlphaDropout(0.2),
+        layers.Reshape((5, 6)),
+        layers.Dropout(0.4, noise_shape=(None, 1, 6)),
+        layers.Flatten(),
+        layers.Dense(CLASSES, "softmax"),
+    ],
+    "preprocessing": lambda: [
+        layers.Input((11,)),
+        layers.Rescaling(3.0, offset=-1.0),
+        layers.Normalization(mean=0.5, variance=0.1),
+        layers.Identity(),
+        layers.Dense(CLASSES, "softmax"),
+    ],
+    "activities": lambda: [
+        layers.Dense(9, "relu", activity_regularizer="l2"),
+        layers.ActivityRegularization(l1=0.01, l2=0.02),
+        layers.Dense(CLASSES, "softmax"),
+    ],
+    "merging": lambda: [Branches(), layers.Dense(CLASSES, "softmax")],
     "own layer": lambda: [layers.Dense(8), Scale(), layers.Dense(CLASSES, "softmax")],
 }
 
@@ -131,6 +186,22 @@ class Scale(layers.Layer):
         if training:
             self.calls.assign_add(1.0)
         return inputs * self.factor + self.calls / 100
+
+
+class Branches(layers.Layer):
+    """A layer of layers that meet again."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = [layers.Dense(6, "relu"), layers.Dense(6, "tanh"), layers.Dense(6)]
+        self.merging = [layers.Add(), layers.Multiply(), layers.Average(), layers.Maximum()]
+        self.merging += [layers.Minimum()]
+        self.subtract, self.concatenate = layers.Subtract(), layers.Concatenate()
+
+    def call(self, inputs):
+        branches = [part(inputs) for part in self.parts]
+        merged = [merge(branches) for merge in self.merging]
+        return self.concatenate([*merged, self.subtract(branches[:2])])
 
 
 def data(kind, n=83, features=11, dtype=np.float32, zeros=0.0):

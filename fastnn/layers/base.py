@@ -58,7 +58,7 @@ class Layer(Configurable):
     dtype : float32 (default) or float64
         Of the weights, and of what is computed.
     activity_regularizer : str or callable, optional
-        A penalty on the output, added to the loss.
+        A penalty on the output, added to the loss after division by the size of the batch.
     input_shape : tuple, optional
         Of one sample. A `Sequential` whose first layer knows it has weights from the start. The old
         ``input_dim=n`` is short for ``(n,)``.
@@ -192,7 +192,8 @@ class Layer(Configurable):
             self.output_shapes = [(None, *part.shape[1:]) for part in leaves(y)]
         if self.activity_regularizer is not None:
             for part in leaves(y):
-                self.add_loss(self.activity_regularizer(part))
+                penalty = self.activity_regularizer(part)
+                self.add_loss(penalty / max(1, len(part)) if part.ndim else penalty)
         return y
 
     def add_weight(

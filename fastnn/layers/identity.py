@@ -18,7 +18,7 @@ class Identity(ShapePreserving):
 
 
 class ActivityRegularization(Identity):
-    """The input as it is; l1 * sum(abs(x)) + l2 * sum(x^2) is added to the loss.
+    """The input as it is; l1 * sum(abs(x)) + l2 * sum(x^2), per sample, is added to the loss.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class ActivityRegularization(Identity):
     --------
     >>> import fastnn
     >>> layer = fastnn.layers.ActivityRegularization(l1=0.5)
-    >>> _ = layer([1.0, -2.0])
+    >>> _ = layer([[1.0], [-2.0]])
     >>> layer.losses
-    [Tensor(1.5, shape=(), dtype=float32)]
+    [Tensor(0.75, shape=(), dtype=float32)]
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Any) -> None:
