@@ -67,8 +67,8 @@ class Arrays:
         if sample_weight is not None:
             weights = _data(f"{prefix}sample_weight", sample_weight, to_array)
             self.sample_weight = Column(weights, floats)
-        for name, part in (("y", self.y), ("sample_weight", self.sample_weight)):
-            for column in _parts(part):
+        for name in PARTS:
+            for column in _parts(getattr(self, name)):
                 self._check_length(f"{prefix}x", f"{prefix}{name}", column.data)
         self.columns = self._columns()
 

@@ -25,7 +25,6 @@ from fastnn.structure import filled, leaves
 from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array, zeros
 from fastnn.trace import paused
 
-
 # Types of attributes that hold no weights, which are most, and of those that may.
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
 _CONTAINERS = (dict, list, tuple)

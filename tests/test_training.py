@@ -1,0 +1,350 @@
+"""fit, evaluate and predict: weights of samples, batches one by one, epochs, steps of one's own."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import GradientTape, Model, Sequential, callbacks, layers, metrics
+
+RNG = np.random.default_rng(5)
+X = RNG.standard_normal((24, 3)).astype(np.float32)
+Y = X @ np.array([1.0, -2.0, 0.5], np.float32)
+LABELS = (Y > 0).astype(np.int64)
+
+
+@pytest.fixture(params=[False, True], ids=["compiled", "eagerly"])
+def eagerly(request):
+    """Both ways; and nothing may fall back from one to the other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield request.param
+
+
+def linear(eagerly=False, **options):
+    model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros", **options)])
+    model.compile(fastnn.optimizers.SGD(0.1), "mse", ["mae"], run_eagerly=eagerly)
+    return model
+
+
+def kernel_after(x, y, weights, batches, rate=0.1):
+    """Gradient descent on the mean of weight * (x w - y)^2 in float64, by hand."""
+    w = np.zeros(x.shape[1])
+    for rows in batches:
+        error = x[rows] @ w - y[rows]
+        w -= rate * 2 * (weights[rows] * error) @ x[rows].astype(np.float64) / len(rows)
+    return w[:, None]
+
+
+def in_batches(n, size, passes=1):
+    return [np.arange(i, min(i + size, n)) for i in range(0, n, size)] * passes
+
+
+def test_sample_weights(eagerly):
+    weights = RNG.random(24)
+    model = linear(eagerly)
+    model.fit(X, Y, 7, epochs=2, sample_weight=weights, shuffle=False, verbose=0)
+    expected = kernel_after(X, Y, weights, in_batches(24, 7, 2))
+    np.testing.assert_allclose(model.layers[0].kernel, expected, rtol=1e-4, atol=1e-6)
+    error = X @ expected[:, 0] - Y
+    found = model.evaluate(X, Y, sample_weight=weights, verbose=0)
+    expected = [(weights * error**2).mean(), abs(error).mean()]  # the metric knows no weights
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_weights_of_classes(eagerly):
+    model = linear(eagerly)
+    options = {"shuffle": False, "verbose": 0, "sample_weight": np.full(24, 0.5)}
+    model.fit(X, LABELS, 24, class_weight={1: 3.0}, **options)
+    weights = np.where(LABELS == 1, 1.5, 0.5)
+    expected = kernel_after(X, LABELS, weights, in_batches(24, 24))
+    np.testing.assert_allclose(model.layers[0].kernel, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("targets", [LABELS, LABELS[:, None], np.eye(2)[LABELS]], ids=str)
+def test_classes_in_every_form_have_weights(targets):
+    found = fastnn.data.weights_of_classes(targets, {0: 0.25})
+    np.testing.assert_array_equal(found, np.where(LABELS == 0, 0.25, 1))
+
+
+def test_weighted_metrics(eagerly):
+    model = linear(eagerly)
+    model.compile("sgd", "mse", weighted_metrics=["mae"], run_eagerly=eagerly)
+    weights = np.arange(24.0)
+    found = model.evaluate(X, Y, 5, sample_weight=weights, verbose=0, return_dict=True)
+    expected = {
+        "loss": (weights * Y**2).mean(),
+        "mae": (weights * abs(Y)).sum() / weights.sum(),
+    }
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_batches_from_a_generator(eagerly):
+    def batches():
+        while True:
+            for rows in in_batches(24, 8):
+                yield X[rows], Y[rows]
+
+    model, expected = linear(eagerly), linear(eagerly)
+    history = model.fit(batches(), epochs=2, steps_per_epoch=3, verbose=0).history
+    same = expected.fit(X, Y, 8, epochs=2, shuffle=False, verbose=0).history
+    assert history == same
+    np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
+    assert model.evaluate(batches(), steps=3, verbose=0) == expected.evaluate(X, Y, 8, verbose=0)
+    found = model.predict(X[rows] for rows in in_batches(24, 8))
+    np.testing.assert_array_equal(found, expected.predict(X))
+
+
+class Indexed:
+    """What has a length and an index, and no iterator."""
+
+    def __init__(self):
+        self.epochs = 0
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, at):
+        rows = in_batches(24, 8)[at]
+        return X[rows], Y[rows], np.full(8, 2.0)
+
+    def on_epoch_end(self):
+        self.epochs += 1
+
+
+def test_batches_by_index(eagerly):
+    model, expected, batches = linear(eagerly), linear(eagerly), Indexed()
+    model.fit(batches, epochs=3, verbose=0, validation_data=Indexed())
+    expected.fit(X, Y, 8, 3, sample_weight=np.full(24, 2.0), shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
+    assert batches.epochs == 3
+
+
+def test_too_few_batches_end_the_training():
+    model = linear()
+    with pytest.warns(UserWarning, match="the data ended after 1 batches of an epoch"):
+        history = model.fit(iter([(X, Y)] * 4), epochs=5, steps_per_epoch=3, verbose=0)
+    assert history.epoch == [0, 1]
+
+
+def test_steps_of_arrays_go_on_in_the_next_epoch(eagerly):
+    model, expected = linear(eagerly), linear(eagerly)
+    model.fit(X, Y, 6, epochs=4, steps_per_epoch=2, shuffle=False, verbose=0)
+    expected.fit(X, Y, 6, epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
+
+
+@pytest.mark.parametrize(("frequency", "times"), [(1, 5), (2, 2), ([1, 4, 5], 3)])
+def test_validation_now_and_then(frequency, times):
+    options = {"validation_data": (X, Y), "validation_freq": frequency}
+    history = linear().fit(X, Y, epochs=5, verbose=0, **options).history
+    assert [len(history[name]) for name in ("loss", "val_loss", "val_mae")] == [5, times, times]
+
+
+def test_validation_with_weights(eagerly):
+    model = linear(eagerly)
+    weights = np.linspace(0, 1, 24)
+    history = model.fit(X, Y, verbose=0, validation_data=(X, Y, weights)).history
+    found = model.evaluate(X, Y, sample_weight=weights, verbose=0, return_dict=True)
+    assert history["val_loss"] == [found["loss"]]
+
+
+def test_epochs_are_counted_from_the_first():
+    history = linear().fit(X, Y, epochs=5, initial_epoch=3, verbose=0)
+    assert history.epoch == [3, 4]
+
+
+class Stops(callbacks.Callback):
+    """Hears of every batch, and has the training end after one."""
+
+    def __init__(self, after):
+        self.after, self.heard = after, []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.heard.append(batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.heard.append(logs)
+        self.model.stop_training = batch == self.after
+
+
+def test_callbacks_hear_of_every_batch_and_may_end_the_training(eagerly):
+    listener = Stops(after=1)
+    history = linear(eagerly).fit(X, Y, 8, 9, callbacks=[listener], shuffle=False, verbose=0)
+    first, after_first, second, after_second = listener.heard
+    assert (first, second, history.epoch) == (0, 1, [0])
+    assert after_first["loss"] == pytest.approx((Y[:8] ** 2).mean(), rel=1e-5)
+    assert history.history["loss"] == [after_second["loss"]]
+
+
+def test_a_batch_at_a_time(eagerly):
+    model, expected = linear(eagerly), linear(eagerly)
+    first = model.train_on_batch(X[:8], Y[:8])
+    assert first == pytest.approx([(Y[:8] ** 2).mean(), abs(Y[:8]).mean()], rel=1e-5)
+    weighted = {"sample_weight": np.full(8, 2.0), "class_weight": None}
+    both = model.train_on_batch(X[8:16], Y[8:16], return_dict=True, **weighted)
+    assert set(both) == {"loss", "mae"}
+    scale = np.repeat([1.0, 2.0], 8)
+    expected.fit(X[:16], Y[:16], 8, sample_weight=scale, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
+    model.reset_metrics()
+    assert model.test_on_batch(X, Y) == expected.evaluate(X, Y, 24, verbose=0)
+    np.testing.assert_array_equal(model.predict_on_batch(X), expected.predict(X))
+
+
+def test_what_layers_add_to_the_loss(eagerly):
+    class Adds(layers.Layer):
+        def call(self, inputs):
+            self.add_loss(3.0)
+            self.add_loss(fastnn.reduce_sum(inputs))
+            return inputs
+
+    dense = layers.Dense(
+        1,
+        kernel_initializer="ones",
+        kernel_regularizer="l1",
+        bias_initializer="ones",
+        bias_regularizer=lambda b: 10 * fastnn.reduce_sum(b),
+        activity_regularizer=lambda y: 0.5 * fastnn.reduce_sum(y),
+    )
+    model = Sequential([Adds(), dense])
+    model.compile("sgd", "mae", run_eagerly=eagerly)
+    x = np.ones((4, 2), np.float32)
+    y = np.full((4, 1), 3.0)
+    # Mean |3 - 3|; 3 + 8 by the first layer; 0.01 * 2 and 10 * 1 for the weights.
+    activity = 0.5 * 4 * 3 / 4  # the sum of all outputs, for each sample
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(3 + 8 + 0.02 + 10 + activity, rel=1e-6)
+    assert model.fit(x, y, verbose=0).history["loss"] == pytest.approx([21.02 + activity])
+
+
+def test_constraints_hold_after_every_update(eagerly):
+    model = linear(eagerly, kernel_constraint="non_neg")
+    model.fit(X, Y, 4, epochs=3, verbose=0)
+    kernel = model.layers[0].kernel.numpy()
+    assert kernel.min() == 0 < kernel.max()
+
+
+class Own(Model):
+    """A model of somebody else's, with a step of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1, kernel_initializer="zeros", use_bias=False)
+        self.error = metrics.Mean(name="error")
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def train_step(self, data):
+        x, y = data
+        with GradientTape() as tape:
+            loss = fastnn.reduce_mean((self(x, training=True)[:, 0] - y) ** 2)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self.error.update_state(loss)
+        return {"error": self.error.result(), "twice": 2 * loss}
+
+
+def test_a_step_of_ones_own(eagerly):
+    model, expected = Own(), linear(eagerly)
+    model.compile(fastnn.optimizers.SGD(0.1), run_eagerly=eagerly)
+    history = model.fit(X, Y, 8, epochs=2, shuffle=False, verbose=0).history
+    same = expected.fit(X, Y, 8, epochs=2, shuffle=False, verbose=0).history
+    np.testing.assert_allclose(history["error"], same["loss"], rtol=1e-5)
+    np.testing.assert_allclose(model.dense.kernel, expected.layers[0].kernel, rtol=1e-5)
+    assert set(history) == {"error", "twice"}
+
+
+def test_a_step_must_return_names():
+    class Silent(Own):
+        def train_step(self, data):
+            return None
+
+    model = Silent()
+    model.compile("sgd")
+    with pytest.raises(TypeError, match="must return a dict of numbers by name"):
+        model.fit(X, Y, verbose=0)
+
+
+def test_a_loss_of_ones_own(eagerly):
+    class Halved(Own):
+        train_step = Model.train_step
+
+        def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+            return fastnn.reduce_mean((y_pred[:, 0] - y) ** 2) / 2
+
+    model, expected = Halved(), linear(eagerly)
+    model.compile(fastnn.optimizers.SGD(0.2), run_eagerly=eagerly)
+    model.fit(X, Y, 8, shuffle=False, verbose=0)
+    expected.fit(X, Y, 8, shuffle=False, verbose=0)
+    np.testing.assert_allclose(model.dense.kernel, expected.layers[0].kernel, rtol=1e-5)
+
+
+class TwoInputs(Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1, kernel_initializer="ones")
+
+    def call(self, inputs):
+        return self.dense(inputs["left"]) - inputs["right"]
+
+
+def test_inputs_by_name(eagerly):
+    model = TwoInputs()
+    model.compile("sgd", "mse", run_eagerly=eagerly)
+    inputs = {"left": X, "right": X[:, :1]}
+    np.testing.assert_allclose(model.predict(inputs)[:, 0], X[:, 1] + X[:, 2], rtol=1e-5, atol=1e-6)
+    history = model.fit(inputs, Y, 8, epochs=8, verbose=0, validation_split=0.25).history
+    assert history["loss"][-1] < history["loss"][0]
+    with pytest.raises(ValueError, match="first axes must be equal"):
+        model.fit({"left": X, "right": X[:4]}, Y)
+
+
+def test_data_of_other_libraries():
+    torch = pytest.importorskip("torch")
+    pandas = pytest.importorskip("pandas")
+    expected = linear().fit(X, Y, epochs=2, shuffle=False, verbose=0).history
+    for x, y in (
+        (pandas.DataFrame(X, columns=list("abc")), pandas.Series(Y)),
+        (torch.tensor(X), torch.tensor(Y)),
+        (X.tolist(), Y.tolist()),
+    ):
+        assert linear().fit(x, y, epochs=2, shuffle=False, verbose=0).history == expected
+
+
+def test_what_is_not_here_is_said():
+    with pytest.raises(TypeError, match=r"models of inputs and outputs are not here"):
+        Model(inputs=layers.Input((3,)), outputs=3)
+    with pytest.raises(TypeError, match=r"put one after the other with Sequential"):
+        layers.Dense(3)(layers.Input((3,)))
+    with pytest.raises(ValueError, match="is not compiled"):
+        Own().fit(X, Y)
+    with pytest.raises(ValueError, match="has no layer 'head'; it has 'dense"):
+        linear().get_layer("head")
+    with pytest.raises(ValueError, match="validation_split needs arrays"):
+        linear().fit(iter([(X, Y)]), validation_split=0.5)
+
+
+def test_summary(capsys):
+    model = Sequential([layers.Dense(4, name="hidden"), layers.Dense(2, name="head")], name="m")
+    model.summary()
+    assert "hidden (Dense)  ?             ? (not built)" in capsys.readouterr().out
+    model.build((None, 3))
+    model.layers[0].trainable = False
+    lines = []
+    model.summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert "hidden (Dense)  (None, 4)             16" in text
+    assert "Total parameters: 26 (104 bytes)\nTrainable: 10, not trainable: 16" in text
+
+
+def test_an_input_shape_makes_the_weights_at_once():
+    model = Sequential([layers.Dense(4, input_shape=(3,))])
+    model.add(layers.Dense(2))
+    assert [w.shape for w in model.weights] == [(3, 4), (4,), (4, 2), (2,)]
+    with pytest.raises(ValueError, match="does not fill the target_shape"):
+        model.add(fastnn.layers.Reshape((3,)))
+    assert len(model.layers) == 2
+    again = Sequential([layers.Input((3,)), layers.Dense(4)])
+    assert (len(again.layers), again.count_params()) == (1, 16)
