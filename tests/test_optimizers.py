@@ -394,3 +394,26 @@ def test_ones_own_optimizer(wrapper, rng):
         own.apply([1.0], [Variable(1.0)])
     with pytest.raises(NotImplementedError, match="must define update_step"):
         optimizers.Optimizer(0.1).apply([1.0], [Variable(1.0)])
+
+
+def fitted(optimizer, **options):
+    """A model of one weight, 1, after steps that each have the gradient 2 w."""
+    model = fastnn.Sequential([fastnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    model.compile(optimizer, "mse")
+    x, y = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
+    model.fit(x, y, batch_size=1, verbose=0, **options)
+    return model, lambda: model.fit(x, y, batch_size=1, verbose=0)
+
+
+def test_fit_ends_with_the_averages():
+    model, _ = fitted(optimizers.SGD(0.25, use_ema=True, ema_momentum=0.5), epochs=2)
+    np.testing.assert_array_equal(model.weights[0], [[0.5 * 0.5 + 0.5 * 0.25]])
+
+
+def test_fit_follows_a_schedule_that_comes_later():
+    model, again = fitted(optimizers.SGD(0.25))
+    model.optimizer.learning_rate = optimizers.schedules.PiecewiseConstantDecay([1], [0.125, 0.5])
+    again()
+    np.testing.assert_array_equal(model.weights[0], [[0.5 * 0.75]])
+    again()
+    np.testing.assert_array_equal(model.weights[0], [[0.0]])

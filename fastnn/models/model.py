@@ -380,6 +380,8 @@ class Model(Layer):
                 listeners.on_epoch_end(epoch, logs)
                 if self.stop_training or (isinstance(train, Batches) and train.ran_out):
                     break
+            if self.optimizer is not None:
+                self.optimizer.finalize_variable_values(self.trainable_weights)
             listeners.on_train_end(logs)
         assert self.history is not None
         return self.history
@@ -711,7 +713,8 @@ class Model(Layer):
         size = min(size, len(arrays))
         if any(isinstance(column.data, CompressedRows) for column in arrays.columns):
             return self._new_loop(kind, arrays, size)  # it is for these data alone
-        key = (kind.__name__, arrays.kind, size, _kernels.settings(), *self.settings())
+        rate = () if self.optimizer is None else self.optimizer.settings()
+        key = (kind.__name__, arrays.kind, size, _kernels.settings(), *rate, *self.settings())
         if key not in self._loops:
             self._loops[key] = self._new_loop(kind, arrays, size)
             if len(self._loops) > KEPT:

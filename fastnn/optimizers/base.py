@@ -139,7 +139,8 @@ class Optimizer(Configurable):
     @property
     def learning_rate(self) -> Any:
         """The learning rate: a variable, or what a schedule says now. Assign a number to change it,
-        or a schedule to follow that from the next step, or compilation, on.
+        or a schedule to follow that from the next step on (a `fastnn.function` of yours follows it
+        when it is recorded anew).
 
         Raises
         ------
@@ -171,6 +172,11 @@ class Optimizer(Configurable):
         """
         rate = [self._learning_rate] if isinstance(self._learning_rate, Variable) else []
         return [self._iterations, *rate, *self._variables]
+
+    def settings(self) -> tuple[object, ...]:
+        """What a compiled step depends on and can be changed: the schedule."""
+        rate = self._learning_rate
+        return () if isinstance(rate, Variable) else (rate,)
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Make the state of variables; of those that have one already it stays.
@@ -397,19 +403,20 @@ class Optimizer(Configurable):
     def _update_averages(self) -> None:
         """Move the averages, which begin as what the first step makes, and put them in if due."""
         step = self._steps_with_this()
-        kept = self.ema_momentum * ops.minimum(step - 1, 1.0)
+        old = self.ema_momentum * ops.minimum(step - 1, 1.0)
+        new = 1 - old
+        averages = self._model_variables_moving_average
+        for w, average in zip(self._trainable_variables, averages, strict=True):
+            average.assign(average * ops.cast(old, w.dtype) + w * ops.cast(new, w.dtype))
         every = self.ema_overwrite_frequency
-        for w, average in zip(
-            self._trainable_variables, self._model_variables_moving_average, strict=True
-        ):
-            average.assign(average * ops.cast(kept, w.dtype) + w * ops.cast(1 - kept, w.dtype))
-            if every is not None:
-                due = ops.equal(ops.floor(step / every) * every, step)
+        if every is not None:
+            due = ops.equal(ops.floor(step / every) * every, step)
+            for w, average in zip(self._trainable_variables, averages, strict=True):
                 w.assign(ops.where(due, average, w))
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Put the averages in the place of the variables, if there are any: the end of training."""
-        if self.use_ema:
+        if self.use_ema and self.built:
             places = [self._get_variable_index(w) for w in var_list]
             for at in places:
                 average = self._model_variables_moving_average[at]

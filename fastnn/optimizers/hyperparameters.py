@@ -52,5 +52,5 @@ def count(name: str, value: Any) -> int:
 
 
 def power(base: float, exponent: Tensor) -> Tensor:
-    """`base`, not negative, to the power of a tensor that is 1 or more, by ops with a kernel."""
+    """`base`, not negative, to the power of a tensor, by ops with a kernel; if 0 it stays that."""
     return ops.exp(exponent * math.log(base)) if base else ops.zeros_like(exponent)

@@ -49,26 +49,21 @@ class Nadam(Optimizer):
         self, gradients: list[Tensor], variables: list[Variable], learning_rate: Tensor
     ) -> None:
         """One step for all variables."""
-        super().update_all(gradients, variables, learning_rate)
-        self._product.assign(self._product * self._momentum(self._steps_with_this()))
-
-    def _momentum(self, t: Tensor) -> Tensor:
-        return self.beta_1 * (1 - 0.5 * power(0.96, t))
-
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """Change one variable."""
         t = self._steps_with_this()
         now, following = self._momentum(t), self._momentum(t + 1)
         product = self._product.value * now
         of_momentum = learning_rate * following / (1 - product * following)
         of_gradient = learning_rate * (1 - now) / (1 - product)
         correction = 1 / (1 - power(self.beta_2, t))
+        for g, w in zip(gradients, variables, strict=True):
+            momentum, velocity = self.slots_of(w)
+            momentum.assign_add((g - momentum.value) * (1 - self.beta_1))
+            velocity.assign_add((ops.square(g) - velocity.value) * (1 - self.beta_2))
+            step = momentum.value * ops.cast(of_momentum, w.dtype)
+            step = step + g * ops.cast(of_gradient, w.dtype)
+            root = ops.sqrt(velocity.value * ops.cast(correction, w.dtype))
+            w.assign_sub(step / (root + self.epsilon))
+        self._product.assign(product)
 
-        momentum, velocity = self.slots_of(variable)
-        momentum.assign_add((gradient - momentum.value) * (1 - self.beta_1))
-        velocity.assign_add((ops.square(gradient) - velocity.value) * (1 - self.beta_2))
-        dtype = variable.dtype
-        step = momentum.value * ops.cast(of_momentum, dtype)
-        step = step + gradient * ops.cast(of_gradient, dtype)
-        root = ops.sqrt(velocity.value * ops.cast(correction, dtype))
-        variable.assign_sub(step / (root + self.epsilon))
+    def _momentum(self, t: Tensor) -> Tensor:
+        return self.beta_1 * (1 - 0.5 * power(0.96, t))

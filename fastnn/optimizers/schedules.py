@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import configuration, ops
 from fastnn.configuration import Configurable
-from fastnn.optimizers.hyperparameters import positive
+from fastnn.optimizers.hyperparameters import positive, power
 from fastnn.tensor import Tensor, TensorLike, convert
 
 __all__ = [
@@ -79,6 +79,7 @@ class ExponentialDecay(LearningRateSchedule):
     decay_steps : int
         Positive.
     decay_rate : float
+        Positive.
     staircase : bool, default False
         Count whole periods of `decay_steps` alone.
     name : str, default "ExponentialDecay"
@@ -100,6 +101,7 @@ class ExponentialDecay(LearningRateSchedule):
         name: str = "ExponentialDecay",
     ) -> None:
         positive("decay_steps", decay_steps)
+        positive("decay_rate", decay_rate)
         self.initial_learning_rate = initial_learning_rate
         self.decay_steps = decay_steps
         self.decay_rate = decay_rate
@@ -109,7 +111,7 @@ class ExponentialDecay(LearningRateSchedule):
     def __call__(self, step: TensorLike) -> Tensor:
         """The rate after so many steps."""
         passed = _periods(step, self.decay_steps, self.staircase)
-        return _double(self.initial_learning_rate) * _double(self.decay_rate) ** passed
+        return _double(self.initial_learning_rate) * power(self.decay_rate, passed)
 
 
 class InverseTimeDecay(LearningRateSchedule):
