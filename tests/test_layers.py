@@ -34,6 +34,27 @@ def test_dense_without_bias():
     assert len(layer.weights) == 1
 
 
+def test_dense_options_are_keras_in_order_too():
+    layer = Dense(3, "relu", True, "ones", "ones", "l1", "l2", "l1", "non_neg", "unit_norm")
+    layer.build((None, 2))
+    assert layer.kernel.regularizer is layer.kernel_regularizer
+    assert layer.bias.constraint is layer.bias_constraint
+    y = layer(fastnn.ones((2, 2)))
+    np.testing.assert_array_equal(y, np.full((2, 3), 3))
+    assert len(layer.losses) == 3
+    layer.activation = None
+    np.testing.assert_array_equal(layer(-fastnn.ones((2, 2))), np.full((2, 3), -1))
+
+
+@pytest.mark.parametrize("shape", [(None, 3), (None, None, 3), (4, 2, 3)])
+def test_dense_knows_its_shapes(shape):
+    assert Dense(5).compute_output_shape(shape) == (*shape[:-1], 5)
+    for wrong, message in (((3,), "needs an input of shape"), ((2, None), "must know its length")):
+        for call in (Dense(5).build, Dense(5).compute_output_shape):
+            with pytest.raises(ValueError, match=message):
+                call(wrong)
+
+
 @pytest.mark.parametrize("data", [np.float64, np.uint8, np.float16, np.int64, bool])
 def test_dense_computes_in_its_own_dtype(data):
     assert Dense(2)(np.ones((1, 3), data)).dtype == np.float32

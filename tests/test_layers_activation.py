@@ -83,6 +83,12 @@ def test_softmax_with_a_mask(rng):
     np.testing.assert_allclose(layers.Softmax()(x, mask=mask), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (1, 1, 3), (1, 2)])
+def test_a_mask_that_does_not_fit(shape):
+    with pytest.raises(ValueError, match=r"does not stretch to \(1, 3\)"):
+        layers.Softmax()(np.ones((1, 3)), mask=np.ones(shape, bool))
+
+
 def test_softmax_before_a_cross_entropy_is_found(rng):
     """The layer hands on that its output is probabilities, so that the loss sees the logits."""
     logits = np.array([[1000.0, 0.0]], np.float32)

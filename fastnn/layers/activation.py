@@ -222,8 +222,9 @@ class Softmax(ShapePreserving):
         """The probabilities; 0 where `mask` is given and False, and the others sum to 1."""
         if mask is None:
             return self._softmax(inputs)
+        kept = ops.broadcast_to(mask, inputs.shape)
         lowest = float(np.finfo(np.float32).min)  # and not -inf: a row may be masked altogether
-        return ops.where(mask, self._softmax(ops.where(mask, inputs, lowest)), 0)
+        return ops.where(kept, self._softmax(ops.where(kept, inputs, lowest)), 0)
 
     def _softmax(self, x: Tensor) -> Tensor:
         given = [self.axis] if isinstance(self.axis, int) else list(self.axis)

@@ -86,7 +86,7 @@ class Dense(Layer):
                 f"layer {self.name!r}: units must be a positive integer, got {units!r}"
             )
         self.units = int(units)
-        self.activation = activations.get(activation)
+        self.activation: Activation | None = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -140,7 +140,7 @@ class Dense(Layer):
         fused = self.activation is ops.relu
         x = ops.cast(inputs, self.kernel.dtype)
         y = ops.dense(x, self.kernel, self.bias, relu=fused)
-        return y if fused else self.activation(y)
+        return y if fused or self.activation is None else self.activation(y)
 
     def _remedy(self, shape: Shape) -> str:
         if len(shape) < 2:
