@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from fastnn.arrays import to_dtype
 from fastnn.tensor import Tensor
 
 Named = TypeVar("Named", bound=Callable[..., Any])
@@ -130,7 +131,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         if "class_name" not in config or "config" not in config:
             return {name: deserialize(part) for name, part in config.items()}
         if config["class_name"] == "__numpy__":
-            return np.array(config["config"]["value"], config["config"]["dtype"])
+            return np.array(config["config"]["value"], to_dtype(config["config"]["dtype"]))
         found = _found(config)
         inner = config["config"]
         return found.from_config(inner) if isinstance(inner, dict) else found

@@ -26,6 +26,35 @@ def generator() -> np.random.Generator:
     return _generator
 
 
+def state_of(generator: np.random.Generator) -> list[int]:
+    """Where a generator is, as 13 numbers: `set_state` lets one go on from there."""
+    state: Any = generator.bit_generator.state
+    parts = state["state"]["key"], state["state"]["counter"], state["buffer"]
+    rest = [state["buffer_pos"], state["has_uint32"], state["uinteger"]]
+    return [int(n) for part in (*parts, rest) for n in part]
+
+
+def set_state(generator: np.random.Generator, state: list[int]) -> None:
+    """Let a generator go on from where another was, as `state_of` said."""
+    key, counter, buffer, rest = state[:2], state[2:6], state[6:10], state[10:]
+    generator.bit_generator.state = {
+        "bit_generator": "Philox",
+        "state": {"key": np.array(key, np.uint64), "counter": np.array(counter, np.uint64)},
+        "buffer": np.array(buffer, np.uint64),
+        **dict(zip(("buffer_pos", "has_uint32", "uinteger"), rest, strict=True)),
+    }
+
+
+def is_state(value: Any) -> bool:
+    """Whether `state_of` can have given this."""
+    limits = [2**64] * 10 + [5, 2, 2**32]
+    return (
+        isinstance(value, list)
+        and len(value) == len(limits)
+        and all(type(n) is int and 0 <= n < end for n, end in zip(value, limits, strict=True))
+    )
+
+
 class Stream:
     """Random numbers of a place in a network: a key of its own, and a counter of its uses.
 
@@ -43,6 +72,16 @@ class Stream:
         """The counter of one more use, int64 of shape ()."""
         updates.count(self._uses)
         return self._uses.value
+
+    @property
+    def state(self) -> list[int]:
+        """The key and the number of uses."""
+        return [self.key, int(self._uses)]
+
+    @state.setter
+    def state(self, value: list[int]) -> None:
+        self.key = value[0]
+        self._uses.assign(np.int64(value[1]))
 
 
 class SeedGenerator(Configurable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
@@ -35,6 +35,7 @@ class _Phase(threading.local):
 
     training = False
     call: object = None  # stands for the outermost call
+    initializer: Start | None = None  # of all weights, while a model is read from a file
 
 
 phase = _Phase()
@@ -96,6 +97,7 @@ class Layer(Configurable):
     ) -> None:
         self.name = unique_name(type(self)) if name is None else name
         self.built = False
+        self._build_shape: Any = None
         self.dtype = None if dtype is None else to_dtype(dtype, floating=True).name
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if "input_dim" in old:
@@ -134,6 +136,14 @@ class Layer(Configurable):
 
     def _build_for_call(self, input_shape: Any) -> None:
         self.build(input_shape)
+
+    def get_build_config(self) -> dict[str, Any]:
+        """What `build_from_config` needs, as plain data: the shape that `build` was given."""
+        return {"input_shape": self._build_shape}
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Make the weights that a layer had which said this by `get_build_config`."""
+        self.build(config["input_shape"])
 
     def call(self, inputs: Any) -> Any:
         """Compute the output; for subclasses to define."""
@@ -183,9 +193,10 @@ class Layer(Configurable):
             y = self.call(x, *args, **kwargs)
         else:
             with unbuilt_again_on_failure(self):
+                shapes = filled(x, iter([part.shape for part in leaves(x)]))
                 with paused():
-                    self._build_for_call(filled(x, iter([part.shape for part in leaves(x)])))
-                self.built = True
+                    self._build_for_call(shapes)
+                self.built, self._build_shape = True, shapes
                 y = self.call(x, *args, **kwargs)
         if not self.output_shapes:
             self.output_shapes = [(None, *part.shape[1:]) for part in leaves(y)]
@@ -226,6 +237,7 @@ class Layer(Configurable):
             If a name is unknown.
         """
         start = initializers.get("glorot_uniform" if initializer is None else initializer)
+        start = phase.initializer or start
         value = start(to_shape(shape), to_dtype(dtype or self.compute_dtype))
         weight = Variable(value, trainable=trainable, name=name or "weight")
         weight.path = f"{self.name}/{weight.name}"
@@ -338,7 +350,7 @@ def _marking_as_built(build: Callable[..., None]) -> Callable[..., None]:
     @wraps(build)
     def building(self: Layer, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
-        self.built = True
+        self.built, self._build_shape = True, next(iter((*args, *kwargs.values())), None)
 
     return building
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _kernels, losses, metrics, optimizers
+from fastnn import _kernels, losses, metrics, optimizers, saving
 from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array
 from fastnn.callbacks import CallbackList, History
+from fastnn.configuration import deserialize, serialize
 from fastnn.data import Arrays, ArraysInBatches, Batches, are_batches, weights_of_classes
 from fastnn.function import KEPT
 from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
@@ -23,6 +25,7 @@ from fastnn.metrics import Mean, Metric
 from fastnn.models.summary import summary
 from fastnn.optimizers import Optimizer
 from fastnn.progress import Verbose
+from fastnn.saving.files import Path
 from fastnn.sparse import Samples
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tape import GradientTape
@@ -72,6 +75,8 @@ class Model(Layer):
         self._loss_tracker: Mean | None = None
         self._measures: list[Metric] = []
         self._weighted_measures: list[Metric] = []
+        self._compile_arguments: dict[str, Any] = {}
+        self._initial_epoch = 0  # where a backup lets `fit` go on
         self._loops: OrderedDict[object, Loop] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -103,6 +108,32 @@ class Model(Layer):
     def _build_for_call(self, input_shape: Any) -> None:
         if self._is_own(self.build):
             self.build(input_shape)
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Note that the weights exist: those of the layers, unless `build` is the model's own."""
+        if self._is_own(self.build):
+            super().build_from_config(config)
+        self.built, self._build_shape = True, config["input_shape"]
+
+    def save(self, filepath: Path, overwrite: bool = True) -> None:
+        """Write the model into a file, from which `fastnn.models.load_model` makes it again; see
+        `fastnn.saving.save_model`.
+        """
+        saving.save_model(self, filepath, overwrite)
+
+    def save_weights(self, filepath: Path, overwrite: bool = True) -> None:
+        """Write the weights into a file; see `fastnn.saving.save_weights`."""
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: Path) -> None:
+        """Take the weights from a file; see `fastnn.saving.load_weights`."""
+        saving.load_weights(self, filepath)
+
+    def to_json(self, **options: Any) -> str:
+        """How the model is made, without weights, for `fastnn.models.model_from_json`; `options`
+        are those of ``json.dumps``.
+        """
+        return json.dumps(serialize(self), **{"default": serialize, **options})
 
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print a table of the layers, the shapes of their outputs, and their parameters.
@@ -173,7 +204,17 @@ class Model(Layer):
         self._loss_tracker = Mean(name="loss")
         self._measures, self._weighted_measures = measures, weighted
         self.run_eagerly, self.compiled = bool(run_eagerly), True
+        given = {"loss": loss, "metrics": metrics, "weighted_metrics": weighted_metrics}
+        self._compile_arguments = given | {"run_eagerly": self.run_eagerly}
         self._loops.clear()
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments of `compile`, as plain data."""
+        return {"optimizer": serialize(self.optimizer), **serialize(self._compile_arguments)}
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as the model was that said this by `get_compile_config`."""
+        self.compile(**deserialize(config))
 
     @property
     def metrics(self) -> list[Metric]:
@@ -367,11 +408,11 @@ class Model(Layer):
         if validation is not None:
             self._begin(validation, self.test_step, passes=epochs)
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
-        self.stop_training = False
+        self.stop_training, self._initial_epoch = False, initial_epoch
         logs: Logs = {}
         with CallbackList(callbacks, True, True, self, **params) as listeners:
             listeners.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
+            for epoch in range(self._initial_epoch, epochs):
                 listeners.on_epoch_begin(epoch)
                 logs = self._pass(self._training, train, listeners)
                 if validation is not None and _is_due(epoch + 1, validation_freq):

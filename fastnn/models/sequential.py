@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -90,8 +90,23 @@ class Sequential(Model):
         return x
 
     def get_config(self) -> dict[str, Any]:
-        """The layers and the options, as plain data."""
-        return {**super().get_config(), "layers": serialize(self._layers)}
+        """The layers and the options, as plain data, and the input that the model was built for."""
+        config = super().get_config()
+        if "layers" in config:
+            config["layers"] = serialize(self._layers)
+        if self.built and self._build_shape is not None:
+            config["build_input_shape"] = [None, *self._build_shape[1:]]
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The model that `get_config` described; with new weights, if it had some."""
+        arguments = dict(config)
+        shape = arguments.pop("build_input_shape", None)
+        model = super().from_config(arguments)
+        if shape is not None and not model.built:
+            model.build(tuple(shape))
+        return model
 
     def _prepared(self, x: Samples, passes: int) -> Samples:
         first = self.layers[0] if self.layers else None

@@ -1,4 +1,4 @@
-"""Configurations of one's own classes and functions, and what they are made from again."""
+"""Models as files, and configurations of one's own classes and functions."""
 
 from fastnn.configuration import (
     custom_object_scope,
@@ -7,11 +7,20 @@ from fastnn.configuration import (
 )
 from fastnn.configuration import deserialize as deserialize_keras_object
 from fastnn.configuration import serialize as serialize_keras_object
+from fastnn.saving.backup import restore_backup, save_backup
+from fastnn.saving.model import load_model, save_model
+from fastnn.saving.weights import load_weights, save_weights
 
 __all__ = [
     "custom_object_scope",
     "deserialize_keras_object",
     "get_registered_name",
+    "load_model",
+    "load_weights",
     "register_keras_serializable",
+    "restore_backup",
+    "save_backup",
+    "save_model",
+    "save_weights",
     "serialize_keras_object",
 ]

@@ -1,0 +1,261 @@
+"""Files in the safetensors format: written whole or not at all, and checked when they are opened.
+
+A file is the length of its header (8 bytes), the header, which is JSON and says for each tensor its
+dtype, shape and place, and then the tensors. What a model is beside its tensors is described by
+more JSON in the header, under the name "fastnn".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+
+from fastnn.arrays import Array
+from fastnn.configuration import serialize
+
+Path: TypeAlias = str | os.PathLike[str]
+
+VERSION = 1
+LARGEST_HEADER = 2**26  # bytes; reading one takes some ten times that
+
+_NAMES = {
+    "bool": "BOOL",
+    "float16": "F16",
+    "float32": "F32",
+    "float64": "F64",
+    "int16": "I16",
+    "int32": "I32",
+    "int64": "I64",
+    "int8": "I8",
+    "uint16": "U16",
+    "uint32": "U32",
+    "uint64": "U64",
+    "uint8": "U8",
+}
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive, as Keras and PyTorch write",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes",
+    b"\x93NUMPY": "an array of NumPy",
+}
+
+
+def write(
+    path: Path, description: Mapping[str, Any], tensors: Mapping[str, Array], overwrite: bool
+) -> None:
+    """Put a file at `path`: until it is there as a whole, what was there before stays.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file, and it is not to be overwritten.
+    OSError
+        If it cannot be written. What was there before is untouched then.
+    ValueError
+        If the description has a number that is not finite, or is too long.
+    """
+    name = os.fsdecode(path)
+    if not overwrite and os.path.exists(name):
+        raise FileExistsError(f"{name} is there already; pass overwrite=True to replace it")
+    if os.path.isdir(name):
+        raise IsADirectoryError(f"{name} is a folder; give the path of a file in it")
+    header = _header(name, description, tensors)
+    target = os.path.realpath(name)  # a link keeps pointing to what it names
+    folder, base = os.path.split(target)
+    temporary = os.path.join(folder, f".{base[:100]}.{secrets.token_hex(8)}.tmp")
+    try:
+        _write_through(temporary, [header, *(_bytes(tensors[key]) for key in _in_order(tensors))])
+        os.replace(temporary, target)
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, f"not saved, {error.strerror}", name) from error
+        raise
+    _sync(folder, os.O_RDONLY)
+
+
+def _write_through(path: str, parts: list[memoryview]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        for part in parts:
+            rest = part
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: str, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _bytes(array: Array) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _in_order(tensors: Mapping[str, Array]) -> list[str]:
+    """The widest elements first, so that all are aligned."""
+    return sorted(tensors, key=lambda key: -tensors[key].dtype.itemsize)
+
+
+def _header(path: str, description: Mapping[str, Any], tensors: Mapping[str, Array]) -> memoryview:
+    try:
+        text = json.dumps(description, allow_nan=False, default=serialize)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be written: a configuration holds {error}") from error
+    header: dict[str, Any] = {
+        "__metadata__": {"format": "fastnn", "version": str(VERSION), "fastnn": text}
+    }
+    at = 0
+    for key in _in_order(tensors):
+        array = tensors[key]
+        header[key] = {
+            "dtype": _NAMES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [at, at + array.nbytes],
+        }
+        at += array.nbytes
+    raw = json.dumps(header).encode()
+    raw += b" " * (-len(raw) % 8)
+    if len(raw) > LARGEST_HEADER:
+        raise ValueError(
+            f"{path} cannot be written: the description of the model takes {len(raw):,} bytes, "
+            f"more than {LARGEST_HEADER:,}; keep large arrays in weights, not in configurations"
+        )
+    return memoryview(len(raw).to_bytes(8, "little") + raw)
+
+
+class SavedFile:
+    """An open file.
+
+    Attributes
+    ----------
+    path : str
+    description : dict
+        As given to `write`.
+    keys : set of str
+        The names of the tensors.
+    """
+
+    def __init__(self, path: str, file: Any) -> None:
+        self.path = path
+        self._file = file
+        self.keys = set(file.keys())
+        self.description = self._described(file.metadata() or {})
+
+    def _described(self, metadata: Mapping[str, str]) -> dict[str, Any]:
+        if metadata.get("format") != "fastnn" or "fastnn" not in metadata:
+            self.refuse("is a safetensors file, but not one of fastnn's: it describes no model")
+        version = metadata.get("version", "")
+        if not (version.isascii() and version.isdigit() and len(version) < 9 and int(version)):
+            self.refuse(f"has the version {version[:20]!r}, which is no number")
+        if int(version) > VERSION:
+            self.refuse(
+                f"has version {version} of the format and this fastnn reads up to {VERSION}: "
+                "update fastnn"
+            )
+        try:
+            description = json.loads(
+                metadata["fastnn"], parse_constant=_not_finite, parse_float=_finite
+            )
+        except (ValueError, RecursionError) as error:
+            self.refuse(f"is damaged: its description is not JSON ({error})")
+        if not isinstance(description, dict):
+            self.refuse("is damaged: its description is no object")
+        return description
+
+    def field(self, name: str, kind: type, default: Any = None) -> Any:
+        """A part of the description, of that type."""
+        value = self.description.get(name, default)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            self.refuse(f"is damaged: {name!r} should be a {kind.__name__}, got {_short(value)}")
+        return value
+
+    def names(self, name: str) -> list[str]:
+        """A part of the description that lists tensors, each of them once."""
+        listed: list[str] = self.field(name, list)
+        if not all(isinstance(key, str) for key in listed) or len(set(listed)) < len(listed):
+            self.refuse(f"is damaged: {name!r} should list names, each once, got {_short(listed)}")
+        missing = [key for key in listed if key not in self.keys]
+        if missing:
+            self.refuse(f"is damaged: the tensors {_short(missing)} are missing")
+        return listed
+
+    def kind_of(self, key: str) -> tuple[tuple[int, ...], str]:
+        """The shape of a tensor, and the name of its dtype."""
+        piece = self._file.get_slice(key)
+        named = {short: name for name, short in _NAMES.items()}
+        return tuple(piece.get_shape()), named.get(piece.get_dtype(), piece.get_dtype())
+
+    def nbytes(self) -> int:
+        """The size of all tensors."""
+        return os.path.getsize(self.path)
+
+    def array(self, key: str) -> Array:
+        """A tensor, in memory of its own."""
+        array: Array = self._file.get_tensor(key)
+        return array
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raise ValueError, naming the file."""
+        raise ValueError(f"{self.path} {why}")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[SavedFile]:
+    """A file that `write` wrote; ValueError if it is another or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    name = os.fsdecode(path)
+    _refuse_foreign(name)
+    try:
+        file = safe_open(name, framework="numpy")
+    except SafetensorError as error:
+        raise ValueError(
+            f"{name} is no safetensors file, or is damaged ({error}); fastnn reads only its own "
+            "files, which model.save and model.save_weights write"
+        ) from error
+    with file:
+        yield SavedFile(name, file)
+
+
+def _refuse_foreign(path: str) -> None:
+    """Tell what a file is that fastnn cannot have written."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+        size = os.fstat(file.fileno()).st_size
+    ours = "; fastnn reads only its own files, which model.save and model.save_weights write"
+    for start, what in _FOREIGN.items():
+        if head.startswith(start):
+            raise ValueError(f"{path} is {what}{ours}")
+    length = int.from_bytes(head, "little")
+    if len(head) < 8 or not 0 < length <= min(size - 8, LARGEST_HEADER):
+        raise ValueError(f"{path} is no safetensors file, or is cut off{ours}")
+
+
+def _not_finite(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return number
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,0 +1,257 @@
+"""Whole models as files: how they are made, their weights, and how their training goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import random
+from fastnn.arrays import Array, Shape
+from fastnn.configuration import custom_object_scope, deserialize, serialize
+from fastnn.layers.base import layers_in, phase
+from fastnn.saving import files
+from fastnn.saving.files import Path, SavedFile
+from fastnn.saving.state import (
+    Tensors,
+    assign,
+    go_on,
+    optimizer_from,
+    optimizer_state,
+    random_from,
+    random_state,
+    tensors_of,
+    weights_by_key,
+    weights_from,
+)
+
+if TYPE_CHECKING:
+    from fastnn.models.model import Model
+
+
+LARGEST_SAMPLE = 2**28  # elements
+
+
+def save_model(model: Model, filepath: Path, overwrite: bool = True) -> None:
+    """Write a model into a file, as `Model.save` does.
+
+    In it are the configuration of the model and its layers, the weights, and, if the model is
+    compiled, all that decides how its training goes on: the arguments of `compile`, the state of
+    the optimizer, and the state of random numbers.
+
+    Parameters
+    ----------
+    model : Model
+    filepath : path
+        With any extension: it is always a file in the safetensors format.
+    overwrite : bool, default True
+        Replace a file that is there.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or is there and not to be replaced. What was there before is
+        untouched then: the new file takes its place when it is complete.
+    TypeError
+        If something in a configuration is no plain data.
+    """
+    description, tensors = _description(model)
+    files.write(filepath, description, tensors, overwrite)
+
+
+def load_model(
+    filepath: Path,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+) -> Any:
+    """The model in a file that `save_model` wrote.
+
+    If it had been trained, and is compiled, its training goes on with the same bits as if it had
+    never been saved. For that fastnn's common random numbers, which shuffle the samples, go on as
+    they did when it was saved; they stay as they are if it had not been trained, or `compile` is
+    False.
+
+    Nothing in a file is run as code: it names classes and functions.
+
+    Parameters
+    ----------
+    filepath : path
+    custom_objects : dict, optional
+        Your classes and functions by name, unless they are registered by
+        `register_keras_serializable`.
+    compile : bool, default True
+        Compile the model, if it was compiled.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ValueError
+        If the file is another or damaged, or names something that is not known.
+
+    Examples
+    --------
+    >>> import fastnn, tempfile
+    >>> model = fastnn.Sequential([fastnn.layers.Dense(1, input_shape=(3,))])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.keras")
+    ...     again = fastnn.models.load_model(f"{folder}/model.keras")
+    >>> x = fastnn.ones((2, 3))
+    >>> bool((model(x) == again(x)).numpy().all())
+    True
+    """
+    with files.opened(filepath) as saved, custom_object_scope(custom_objects or {}):
+        if "architecture" not in saved.description:
+            saved.refuse("has only weights: make the model, and call its load_weights")
+        with _random_numbers_kept(), _weights_to_come(saved):
+            model = _made(saved)
+        changes = weights_from(saved, model)
+        sources = random_from(saved, model)
+        state = None
+        if compile and "compile" in saved.description:
+            with _random_numbers_kept():
+                _compiled(saved, model)
+            changes += optimizer_from(saved, model)
+            state = shuffles_from(saved)
+    assign(changes)
+    go_on(sources)
+    if state is not None and model.optimizer is not None and int(model.optimizer.iterations) > 0:
+        random.set_state(random.generator(), state)
+    return model
+
+
+def _description(model: Model) -> tuple[dict[str, Any], Tensors]:
+    """A model as plain data and tensors."""
+    description, tensors = state_of(model)
+    if model.compiled:
+        description["compile"] = model.get_compile_config()
+    layers = [
+        {"built": layer.built, "build": layer.get_build_config(), "outputs": layer.output_shapes}
+        for layer in layers_in(model)
+    ]
+    return {"architecture": serialize(model), "layers": layers, **description}, tensors
+
+
+def state_of(model: Model) -> tuple[dict[str, Any], Tensors]:
+    """All that changes while a model is trained, as plain data and tensors."""
+    weights = weights_by_key(model)
+    description: dict[str, Any] = {"weights": list(weights), "random": random_state(model)}
+    tensors = tensors_of(weights)
+    if model.compiled:
+        more, slots = optimizer_state(model)
+        description |= more | {"shuffles": random.state_of(random.generator())}
+        tensors |= slots
+    return description, tensors
+
+
+def shuffles_from(saved: SavedFile) -> list[int]:
+    """Where the common random numbers are to go on."""
+    state: list[int] = saved.field("shuffles", list)
+    if not random.is_state(state):
+        saved.refuse(f"is damaged: the state of random numbers is {str(state)[:100]}")
+    return state
+
+
+def _made(saved: SavedFile) -> Model:
+    """The model, with weights that are still to be read."""
+    from fastnn.models.model import Model
+
+    architecture = saved.field("architecture", dict)
+    try:
+        _check_shapes(architecture, max(saved.nbytes(), LARGEST_SAMPLE))
+        model = deserialize(architecture)
+        if isinstance(model, Model):
+            _build(saved, model)
+    except (Exception, MemoryError) as error:
+        raise ValueError(f"{saved.path}: the model cannot be made: {error}") from error
+    if not isinstance(model, Model):
+        saved.refuse(f"is damaged: it describes {type(model).__name__}, which is no model")
+    return model
+
+
+def _check_shapes(config: Any, limit: int) -> None:
+    """Refuse an input so large that nobody can have trained a model on it."""
+    if isinstance(config, dict):
+        for name, part in config.items():
+            if (
+                name.endswith("shape")
+                and isinstance(part, list)
+                and math.prod(_lengths(part)) > limit
+            ):
+                raise ValueError(f"{name} {str(part)[:100]} is too large")
+            _check_shapes(part, limit)
+    elif isinstance(config, list):
+        for part in config:
+            _check_shapes(part, limit)
+
+
+def _lengths(shape: list[Any]) -> list[int]:
+    return [n for n in shape if type(n) is int]
+
+
+def _build(saved: SavedFile, model: Model) -> None:
+    entries = iter(saved.field("layers", list))
+    for layer in layers_in(model):  # those that a build makes come after it
+        entry = next(entries, None)
+        if not isinstance(entry, dict):
+            raise ValueError(f"there is no entry for the layer {layer.name!r}")
+        if entry.get("built") and not layer.built:
+            layer.build_from_config(_with_shapes(entry.get("build")))
+            layer.built = True
+        layer.output_shapes = list(_with_shapes(entry.get("outputs", [])))
+    if next(entries, None) is not None:
+        raise ValueError("there are entries for more layers than it has")
+
+
+def _with_shapes(config: Any) -> Any:
+    """Lists of lengths, which is what JSON makes of shapes, as tuples."""
+    if isinstance(config, dict):
+        return {name: _with_shapes(part) for name, part in config.items()}
+    if not isinstance(config, list):
+        return config
+    if config and all(n is None or type(n) is int for n in config):
+        if any(n is not None and not 0 <= n < 2**63 for n in config):
+            raise ValueError(f"{str(config)[:100]} is no shape")
+        return tuple(config)
+    return [_with_shapes(part) for part in config]
+
+
+def _compiled(saved: SavedFile, model: Model) -> None:
+    try:
+        model.compile_from_config(saved.field("compile", dict))
+    except Exception as error:
+        raise ValueError(f"{saved.path}: the model cannot be compiled: {error}") from error
+
+
+@contextmanager
+def _random_numbers_kept() -> Iterator[None]:
+    """What is drawn inside the block, for nothing, is not drawn outside."""
+    state = random.state_of(random.generator())
+    try:
+        yield
+    finally:
+        random.set_state(random.generator(), state)
+
+
+@contextmanager
+def _weights_to_come(saved: SavedFile) -> Iterator[None]:
+    """Weights made inside the block are zeros, and no more than the file has values for."""
+    left = saved.nbytes()
+
+    def zeros(shape: Shape, dtype: Any) -> Array:
+        nonlocal left
+        left -= math.prod(shape) * np.dtype(dtype).itemsize
+        if left < 0:
+            raise ValueError("its layers are larger than what is in the file")
+        return np.zeros(shape, dtype)
+
+    before, phase.initializer = phase.initializer, zeros
+    try:
+        yield
+    finally:
+        phase.initializer = before

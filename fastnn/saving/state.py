@@ -1,0 +1,181 @@
+"""The state of a model: what changes while it is trained, as tensors and plain data, and back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from fastnn.arrays import Array
+from fastnn.layers.base import layers_in
+from fastnn.random import SeedGenerator, Stream, is_state, set_state, state_of
+from fastnn.saving.files import SavedFile
+from fastnn.structure import leaves
+from fastnn.tensor import Variable
+
+if TYPE_CHECKING:
+    from fastnn.models.model import Model
+
+Source: TypeAlias = Stream | SeedGenerator
+Tensors: TypeAlias = dict[str, Array]
+Changes: TypeAlias = list[tuple[Variable, Array]]
+
+
+def weights_by_key(model: Model) -> dict[str, Variable]:
+    """All weights by names that are unique: the layer's place, then the path of the variable."""
+    places: dict[int, str] = {}
+    for at, layer in enumerate(model.layers):
+        for w in layer.weights:
+            places.setdefault(id(w), f"{at}/{w.path}")
+    return _by_unique_key((places.get(id(w), w.path), w) for w in model.weights)
+
+
+def _by_unique_key(named: Iterable[tuple[str, Variable]]) -> dict[str, Variable]:
+    found: dict[str, Variable] = {}
+    for name, variable in named:
+        key, n = name, 1
+        while key in found:
+            key, n = f"{name}_{n}", n + 1
+        found[key] = variable
+    return found
+
+
+def tensors_of(variables: dict[str, Variable]) -> Tensors:
+    """The values, not copied."""
+    return {key: np.asarray(variable.value) for key, variable in variables.items()}
+
+
+def weights_from(saved: SavedFile, model: Model) -> Changes:
+    """The weights of a file for those of a model, in their order."""
+    keys, own = saved.names("weights"), weights_by_key(model)
+    if len(keys) != len(own):
+        saved.refuse(
+            f"has {len(keys)} weights ({_some(keys)}) and model {model.name!r} {len(own)} "
+            f"({_some(own)}): make the model with the same layers"
+        )
+    return _changes(saved, keys, list(own.values()))
+
+
+def _changes(saved: SavedFile, keys: list[str], variables: list[Variable]) -> Changes:
+    """New values of variables; they are read when all fit."""
+    for key, variable in zip(keys, variables, strict=True):
+        kind, own = saved.kind_of(key), (variable.shape, variable.dtype.name)
+        if kind != own:
+            saved.refuse(
+                f"has {kind[1]} of shape {kind[0]} for {key!r} and the variable "
+                f"{variable.path!r} is {own[1]} of shape {own[0]}: make the model with the same "
+                "layers, sizes and dtypes"
+            )
+    return [(v, saved.array(key)) for key, v in zip(keys, variables, strict=True)]
+
+
+def assign(changes: Changes) -> None:
+    """Give the variables their new values."""
+    for variable, value in changes:
+        variable.assign(value)
+
+
+def optimizer_state(model: Model) -> tuple[dict[str, Any], Tensors]:
+    """The optimizer's variables, and whose they are."""
+    optimizer: Any = model.optimizer
+    keys = {id(w): key for key, w in weights_by_key(model).items()}
+    trained = [keys.get(id(w)) for w in optimizer._trainable_variables]
+    if None in trained:
+        warnings.warn(
+            f"the optimizer of model {model.name!r} has also trained variables that are not in "
+            "the model any more; it is saved as a new one, without its state",
+            stacklevel=4,
+        )
+        return {}, {}
+    variables = _by_unique_key(
+        (f"optimizer/{at}/{w.path}", w) for at, w in enumerate(optimizer.variables)
+    )
+    decayed = [keys[id(w)] for w in optimizer._trainable_variables if optimizer._is_decayed(w)]
+    description = {
+        "optimizer": list(variables),
+        "trained": trained,
+        "not_decayed": [key for key in trained if key not in decayed],
+    }
+    return description, tensors_of(variables)
+
+
+def optimizer_from(saved: SavedFile, model: Model) -> Changes:
+    """The state of a file for the optimizer of a model, which gets to know the variables."""
+    if "optimizer" not in saved.description:
+        return []
+    optimizer: Any = model.optimizer
+    if optimizer is None:
+        saved.refuse(
+            f"has the state of an optimizer and model {model.name!r} has none: compile it first"
+        )
+    keys = saved.names("optimizer")
+    own = dict(zip(saved.names("weights"), weights_by_key(model).values(), strict=True))
+    trained = [own.get(key) for key in saved.names("trained")]
+    if None in trained:
+        saved.refuse("is damaged: the optimizer has trained what is no weight of the model")
+    if not optimizer.built:
+        spared = [own[key] for key in saved.names("not_decayed") if key in own]
+        if spared:
+            optimizer.exclude_from_weight_decay(var_list=spared)
+        optimizer.build(trained)
+    known = optimizer._trainable_variables
+    if len(keys) != len(optimizer.variables) or list(map(id, known)) != list(map(id, trained)):
+        saved.refuse(
+            f"has {len(keys)} variables of an optimizer ({_some(keys)}) and the optimizer "
+            f"{optimizer.name!r} has {len(optimizer.variables)}: compile the model with the same "
+            "optimizer and options"
+        )
+    return _changes(saved, keys, optimizer.variables)
+
+
+def _sources_in(model: Model) -> list[Source]:
+    """All sources of random numbers in the layers of a model."""
+    parts = [part for layer in layers_in(model) for part in leaves(list(vars(layer).values()))]
+    found = [part for part in parts if isinstance(part, Source)]
+    return list({id(source): source for source in found}.values())
+
+
+def random_state(model: Model) -> list[list[int]]:
+    """Where the sources of random numbers in the layers are."""
+    return [_state(source) for source in _sources_in(model)]
+
+
+def random_from(saved: SavedFile, model: Model) -> list[tuple[Source, list[int]]]:
+    """Where the sources of random numbers in the layers are to go on."""
+    states, sources = saved.field("random", list), _sources_in(model)
+    if len(states) != len(sources):
+        saved.refuse(
+            f"has {len(states)} sources of random numbers and model {model.name!r} "
+            f"{len(sources)}: make the model with the same layers"
+        )
+    for state, source in zip(states, sources, strict=True):
+        if not _is_state(state, source):
+            saved.refuse(f"is damaged: the state of random numbers is {str(state)[:100]}")
+    return list(zip(sources, states, strict=True))
+
+
+def _state(source: Source) -> list[int]:
+    return source.state if isinstance(source, Stream) else state_of(source.generator)
+
+
+def _is_state(value: Any, source: Source) -> bool:
+    if not isinstance(source, Stream):
+        return is_state(value)
+    pair = isinstance(value, list) and len(value) == 2 and all(type(n) is int for n in value)
+    return pair and 0 <= value[0] < 2**64 and 0 <= value[1] < 2**63
+
+
+def go_on(states: list[tuple[Source, list[int]]]) -> None:
+    """Put sources of random numbers where they are to go on."""
+    for source, state in states:
+        if isinstance(source, Stream):
+            source.state = state
+        else:
+            set_state(source.generator, state)
+
+
+def _some(keys: Iterable[str]) -> str:
+    names = list(keys)
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
