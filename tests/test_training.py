@@ -178,6 +178,18 @@ def test_callbacks_hear_of_every_batch_and_may_end_the_training(eagerly):
     assert history.history["loss"] == [after_second["loss"]]
 
 
+def test_a_training_that_was_ended_ends_nothing_else(eagerly):
+    model, whole = linear(eagerly), linear(eagerly)
+    options = {"callbacks": [Stops(after=0)], "validation_data": (X, Y), "verbose": 0}
+    history = model.fit(X, Y, 8, validation_batch_size=5, **options).history
+    whole.build((None, 3))
+    whole.set_weights(model.get_weights())
+    expected = whole.evaluate(X, Y, 5, verbose=0)
+    assert [history["val_loss"][0], history["val_mae"][0]] == expected
+    assert model.evaluate(X, Y, 5, verbose=0) == expected
+    assert len(model.predict(X, 5)) == len(X)
+
+
 def test_a_batch_at_a_time(eagerly):
     model, expected = linear(eagerly), linear(eagerly)
     first = model.train_on_batch(X[:8], Y[:8])

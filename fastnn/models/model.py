@@ -501,6 +501,7 @@ class Model(Layer):
         with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
             listeners.on_predict_begin()
             watch = self._watch(
+                self._predicting,
                 listeners,
                 listeners.on_predict_batch_begin,
                 listeners.on_predict_batch_end,
@@ -686,10 +687,10 @@ class Model(Layer):
         self.reset_metrics()
         if kind == self._training:
             hooks = listeners.on_train_batch_begin, listeners.on_train_batch_end
-            watch = self._watch(listeners, *hooks, listeners.wants_train_batches)
+            watch = self._watch(kind, listeners, *hooks, listeners.wants_train_batches)
         else:
             hooks = listeners.on_test_batch_begin, listeners.on_test_batch_end
-            watch = self._watch(listeners, *hooks, listeners.wants_test_batches)
+            watch = self._watch(kind, listeners, *hooks, listeners.wants_test_batches)
         logs: Logs = {}
         for results in self._results(kind, source, watch):
             logs = results.logs
@@ -701,11 +702,16 @@ class Model(Layer):
         for arrays, order, size in source.epoch():
             loop = self._loop(kind, arrays, size)
             yield loop.run(arrays.columns, order, watch)
-            if self.stop_training:
+            if self._ends(kind):
                 break
+
+    def _ends(self, kind: Callable[[Structure], Outcome]) -> bool:
+        """Whether somebody has ended the training; tests and predictions run to their end."""
+        return self.stop_training and kind == self._training
 
     def _watch(
         self,
+        kind: Callable[[Structure], Outcome],
         listeners: CallbackList,
         on_begin: Callable[[int], object],
         on_end: Callable[[int, Logs], object],
@@ -720,7 +726,7 @@ class Model(Layer):
             if wanted:
                 on_end(batch, logs or self._measured())
             batch += batches
-            return self.stop_training
+            return self._ends(kind)
 
         return Watch(done, (lambda: on_begin(batch)) if wanted else None)
 
