@@ -37,7 +37,7 @@ from fastnn.models import Model, Sequential
 from fastnn.ops import *  # noqa: F403  # each op is a public name
 from fastnn.parallel import get_num_threads, set_num_threads, threads
 from fastnn.tape import GradientTape
-from fastnn.tensor import Tensor, Variable, constant, ones, zeros
+from fastnn.tensor import Tensor, Variable, constant
 
 __version__ = "0.1.0"
 
@@ -80,7 +80,6 @@ __all__ = [
     "metrics",
     "models",
     "nn",
-    "ones",
     "optimizers",
     "random",
     "regularizers",
@@ -89,6 +88,5 @@ __all__ = [
     "threads",
     "uint8",
     "utils",
-    "zeros",
 ]
 __all__ += ops.__all__

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
+from fastnn import ops
+from fastnn.configuration import custom_object_scope, serialize
 from fastnn.lookup import resolve
-from fastnn.ops import relu, sigmoid, softmax, tanh
+from fastnn.ops import (
+    celu,
+    elu,
+    glu,
+    hard_shrink,
+    hard_sigmoid,
+    hard_silu,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    soft_shrink,
+    softmax,
+    softplus,
+    softsign,
+    sparse_plus,
+    sparse_sigmoid,
+    sparsemax,
+    squareplus,
+    tanh,
+    tanh_shrink,
+    threshold,
+)
 from fastnn.tensor import Tensor, TensorLike, convert
 
-Activation: TypeAlias = Callable[[Tensor], Tensor]
+Activation: TypeAlias = Callable[..., Tensor]
 
 
 def linear(x: TensorLike) -> Tensor:
@@ -17,19 +47,77 @@ def linear(x: TensorLike) -> Tensor:
     return convert(x)
 
 
-_NAMES: dict[str, Activation] = {
-    "linear": linear,
-    "relu": relu,
-    "sigmoid": sigmoid,
-    "softmax": softmax,
-    "tanh": tanh,
+def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
+    """`ops.gelu`, but by erf unless told otherwise."""
+    return ops.gelu(x, approximate)
+
+
+def exponential(x: TensorLike) -> Tensor:
+    """exp(x)."""
+    return ops.exp(x)
+
+
+swish, hard_swish = silu, hard_silu
+
+_FUNCTIONS: tuple[Activation, ...] = (
+    *(celu, elu, exponential, gelu, glu, leaky_relu, linear, mish, relu, relu6, selu, silu),
+    *(hard_shrink, hard_sigmoid, hard_silu, hard_tanh, soft_shrink, tanh_shrink),
+    *(log_sigmoid, log_softmax, sigmoid, softmax, softplus, softsign, squareplus, tanh),
+    *(sparse_plus, sparse_sigmoid, sparsemax, threshold),
+)
+_NAMES: dict[str, Any] = {
+    **{function.__name__: function for function in _FUNCTIONS},
+    "hard_swish": hard_silu,
+    "swish": silu,
 }
 
 
-def get(identifier: str | Activation | None) -> Activation:
-    """An activation by its name, the callable itself, or `linear` for None."""
+def get(identifier: Any) -> Activation:
+    """An activation by name or configuration, the callable itself, or `linear` for None."""
     found: Activation = linear if identifier is None else resolve("activation", identifier, _NAMES)
     return found
 
 
-__all__ = ["get", "linear", "relu", "sigmoid", "softmax", "tanh"]
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Activation:
+    """What `serialize` described."""
+    with custom_object_scope(custom_objects or {}):
+        return get(config)
+
+
+__all__ = [
+    "celu",
+    "deserialize",
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "glu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "serialize",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+]

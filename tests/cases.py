@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from activation_formulas import ACTIVATIONS, erf, sparsemax
 from loss_formulas import FORMULAS, Formula, softmax
 
 import fastnn
-from fastnn import _kernels, losses
+from fastnn import _kernels, activations, losses
 from fastnn.sparse import SparseTensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -137,6 +138,101 @@ CASES = [
         lambda x: fastnn.ops.elementwise.copy(fastnn.ops.core.computable(x)),
         np.array,
         ((2, 3),),
+    ),
+    *(
+        Case(name, getattr(activations, name), formula, ((4, 6),))
+        for name, formula in ACTIVATIONS.items()
+        if name not in ("relu", "sigmoid", "softmax", "softplus", "tanh")
+    ),
+    Case(
+        "relu, all options",
+        lambda x: fastnn.relu(x, negative_slope=0.1, max_value=1.2, threshold=0.4),
+        lambda x: np.where(x > 0.4, np.minimum(x, 1.2), 0.1 * (x - 0.4)),
+        ((4, 6),),
+    ),
+    Case(
+        "gelu, approximate",
+        fastnn.gelu,
+        lambda x: x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2,
+        ((4, 6),),
+    ),
+    Case(
+        "threshold",
+        lambda x: fastnn.threshold(x, 0.3, -7.0),
+        lambda x: np.where(x > 0.3, x, -7.0),
+        ((4, 6),),
+    ),
+    Case(
+        "softmax, first axis",
+        lambda x: fastnn.softmax(x, axis=0),
+        lambda x: softmax(x.T).T,
+        ((4, 3),),
+    ),
+    Case(
+        "softmax, two axes",
+        lambda x: fastnn.softmax(x, axis=(0, -1)),
+        lambda x: np.exp(x) / np.exp(x).sum((0, 2), keepdims=True),
+        ((2, 4, 3),),
+    ),
+    Case(
+        "sparsemax, first axis",
+        lambda x: fastnn.sparsemax(x, axis=0),
+        lambda x: sparsemax(x.T).T,
+        ((5, 3),),
+    ),
+    Case("expm1", fastnn.expm1, np.expm1, ((2, 3),)),
+    Case("log1p", fastnn.log1p, np.log1p, ((2, 3),), positive),
+    Case("erf", fastnn.erf, erf, ((2, 3),)),
+    Case("rsqrt", fastnn.rsqrt, lambda x: x**-0.5, ((2, 3),), positive),
+    Case("reciprocal", fastnn.reciprocal, lambda x: 1 / x, ((2, 3),)),
+    Case("clip", lambda x: fastnn.clip(x, -0.7, 0.7), lambda x: np.clip(x, -0.7, 0.7), ((2, 3),)),
+    Case("reduce_prod", fastnn.reduce_prod, np.prod, ((2, 3),)),
+    Case(
+        "reduce_prod, kept",
+        lambda x: fastnn.reduce_prod(x, axis=(0, 2), keepdims=True),
+        lambda x: x.prod((0, 2), keepdims=True),
+        ((2, 3, 5),),
+    ),
+    Case("reduce_variance", fastnn.reduce_variance, np.var, ((2, 3),)),
+    Case(
+        "reduce_std, axis",
+        lambda x: fastnn.reduce_std(x, axis=1, keepdims=True),
+        lambda x: x.std(1, keepdims=True),
+        ((3, 5),),
+    ),
+    Case("logsumexp", fastnn.logsumexp, lambda x: np.log(np.exp(x).sum()), ((2, 3),)),
+    Case(
+        "logsumexp, axis",
+        lambda x: fastnn.logsumexp(x, axis=0),
+        lambda x: np.log(np.exp(x).sum(0)),
+        ((2, 3),),
+    ),
+    Case("norm", fastnn.norm, np.linalg.norm, ((2, 3),)),
+    Case(
+        "norm, magnitudes",
+        lambda x: fastnn.norm(x, ord=1, axis=0, keepdims=True),
+        lambda x: abs(x).sum(0, keepdims=True),
+        ((2, 3),),
+    ),
+    Case(
+        "norm, largest",
+        lambda x: fastnn.norm(x, ord=np.inf, axis=-1),
+        lambda x: abs(x).max(-1),
+        ((2, 3),),
+        distinct,
+    ),
+    Case(
+        "take",
+        lambda x: fastnn.take(x, [[2, 0], [-1, 2]], axis=1),
+        lambda x: x[:, [[2, 0], [-1, 2]]],
+        ((2, 3),),
+    ),
+    Case("take, one row", lambda x: fastnn.take(x, 4), lambda x: x.ravel()[4], ((2, 3),)),
+    Case(
+        "split",
+        lambda x: fastnn.split(x, 3, axis=-1)[1] * fastnn.split(x, [1, 3], axis=1)[1],
+        lambda x: x[:, 2:4] * x[:, 1:3],
+        ((2, 6),),
     ),
     Case("reduce_sum", fastnn.reduce_sum, np.sum, ((2, 3),)),
     Case(

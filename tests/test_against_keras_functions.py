@@ -5,6 +5,7 @@ import pytest
 from keras_reference import keras
 
 import fastnn
+from fastnn import activations
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras with torch
 
@@ -54,3 +55,31 @@ def test_initializers(name):
     a, b = (np.sort(np.array(make((200, 300))).ravel()) for make in (ours, theirs))
     np.testing.assert_allclose(a.std(), b.std(), rtol=0.02)
     np.testing.assert_allclose(a[999::599], b[999::599], atol=0.1 * max(b.std(), 1e-9))
+
+
+ACTIVATIONS = {
+    # Not sparsemax: some of Keras's rows are all 0, while their sum must be 1.
+    **{name: {} for name in activations._NAMES if name not in ("threshold", "sparsemax")},
+    "relu": {"negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5},
+    "leaky_relu": {"negative_slope": 0.3},
+    "elu": {"alpha": 0.7},
+    "celu": {"alpha": 0.7},
+    "gelu": {"approximate": True},
+    "hard_shrink": {"threshold": 0.2},
+    "soft_shrink": {"threshold": 0.2},
+    "softmax": {"axis": 0},
+    "log_softmax": {"axis": 0},
+    "squareplus": {"b": 2.0},
+    "threshold": {"threshold": 0.5, "default_value": 3.0},
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(name, rng):
+    x = (3 * rng.standard_normal((8, 6))).astype(np.float32)
+    ours, theirs = (getattr(k.activations, name) for k in (fastnn, keras))
+    for options in ({}, ACTIVATIONS[name]):
+        if name == "threshold" and not options:
+            continue
+        expected = keras.ops.convert_to_numpy(theirs(keras.ops.convert_to_tensor(x), **options))
+        np.testing.assert_allclose(ours(x, **options), expected, rtol=1e-6, atol=1e-6)

@@ -48,6 +48,10 @@ LAYERS = {
     ],
     "dropout first": lambda: [layers.Dropout(0.2), layers.Dense(CLASSES, "softmax")],
     "frozen": lambda: [layers.Dense(8, "relu", trainable=False), layers.Dense(CLASSES, "softmax")],
+    "other activations": lambda: [
+        *(layers.Dense(8, name) for name in ("gelu", "selu", "silu", "mish", "leaky_relu")),
+        layers.Dense(CLASSES, "softmax"),
+    ],
     "regularized": lambda: [
         layers.Dense(9, "relu", kernel_regularizer="l1_l2", bias_regularizer="l1"),
         layers.Dense(8, "tanh", kernel_regularizer="orthogonal_regularizer"),

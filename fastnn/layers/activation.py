@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +12,7 @@ from fastnn.activations import Activation as Function
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
 from fastnn.initializers import Start
-from fastnn.layers.shapes import ShapePreserving, check_lengths, known_length, position
-from fastnn.ops.core import floating
+from fastnn.layers.shapes import ShapePreserving, check_lengths, known_length
 from fastnn.regularizers import Penalty
 from fastnn.tensor import Tensor, TensorLike, Variable
 
@@ -83,7 +81,7 @@ class ReLU(ShapePreserving):
 
     def call(self, inputs: Tensor) -> Tensor:
         """The rectified inputs."""
-        return _relu(inputs, self.negative_slope, self.max_value, self.threshold)
+        return ops.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
 class LeakyReLU(ShapePreserving):
@@ -113,7 +111,7 @@ class LeakyReLU(ShapePreserving):
 
     def call(self, inputs: Tensor) -> Tensor:
         """The rectified inputs."""
-        return _relu(inputs, self.negative_slope)
+        return ops.leaky_relu(inputs, self.negative_slope)
 
 
 class ELU(ShapePreserving):
@@ -138,9 +136,7 @@ class ELU(ShapePreserving):
 
     def call(self, inputs: Tensor) -> Tensor:
         """The activation of the inputs."""
-        x = floating(inputs)
-        # Above 0 the exponential is not used; its gradient must not become 0 * infinity there.
-        return ops.where(x > 0, x, self.alpha * (ops.exp(ops.minimum(x, 0)) - 1))
+        return ops.elu(inputs, self.alpha)
 
 
 class PReLU(ShapePreserving):
@@ -214,39 +210,17 @@ class Softmax(ShapePreserving):
     Tensor([[0.5 0.5]], shape=(1, 2), dtype=float32)
     """
 
-    def __init__(self, axis: int | Sequence[int] = -1, **options: Any) -> None:
+    def __init__(self, axis: int | list[int] = -1, **options: Any) -> None:
         super().__init__(**options)
         self.axis = axis
 
     def call(self, inputs: Tensor, mask: TensorLike = None) -> Tensor:
         """The probabilities; 0 where `mask` is given and False, and the others sum to 1."""
         if mask is None:
-            return self._softmax(inputs)
+            return ops.softmax(inputs, self.axis)
         kept = ops.broadcast_to(mask, inputs.shape)
         lowest = float(np.finfo(np.float32).min)  # and not -inf: a row may be masked altogether
-        return ops.where(kept, self._softmax(ops.where(kept, inputs, lowest)), 0)
-
-    def _softmax(self, x: Tensor) -> Tensor:
-        given = [self.axis] if isinstance(self.axis, int) else list(self.axis)
-        axes = [position(self, x.shape, axis) for axis in given]
-        if axes == [x.ndim - 1]:
-            return ops.softmax(x)
-        perm = [axis for axis in range(x.ndim) if axis not in axes] + axes
-        moved = ops.transpose(x, perm)
-        apart = x.ndim - len(axes)
-        rows = ops.reshape(moved, (*moved.shape[:apart], math.prod(moved.shape[apart:])))
-        y = ops.reshape(ops.softmax(rows), moved.shape)
-        return ops.transpose(y, [perm.index(axis) for axis in range(x.ndim)])
-
-
-def _relu(
-    x: Tensor, negative_slope: float, max_value: float | None = None, threshold: float = 0.0
-) -> Tensor:
-    if not negative_slope and max_value is None and not threshold:
-        return ops.relu(x)
-    above = x if max_value is None else ops.minimum(x, max_value)
-    below = negative_slope * (x - threshold) if negative_slope else 0.0
-    return ops.where(x <= threshold, below, above)
+        return ops.where(kept, ops.softmax(ops.where(kept, inputs, lowest), self.axis), 0)
 
 
 def _check_number(layer: ShapePreserving, name: str, value: float) -> float:

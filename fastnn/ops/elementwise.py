@@ -26,11 +26,12 @@ def _broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]
     """Both operands in one dtype; ValueError if their shapes do not broadcast."""
     x, y = (a, b) if are_alike(a, b) else with_number(a, b) or operands(a, b)
     if x._array.shape != y._array.shape:
-        _check_broadcast(name, x.shape, y.shape)
+        check_broadcast(name, x.shape, y.shape)
     return x, y
 
 
-def _check_broadcast(name: str, a: Shape, b: Shape) -> None:
+def check_broadcast(name: str, a: Shape, b: Shape) -> None:
+    """ValueError if the shapes do not broadcast."""
     for axis in range(-1, -min(len(a), len(b)) - 1, -1):
         if a[axis] != b[axis] and 1 not in (a[axis], b[axis]):
             raise ValueError(
@@ -414,12 +415,17 @@ def minimum(a: TensorLike, b: TensorLike) -> Tensor:
     return _minimum(*_broadcast("minimum", a, b))
 
 
+def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
+    """x, but at least `x_min` and at most `x_max`."""
+    return minimum(maximum(x, x_min), x_max)
+
+
 def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
     """Elements of a where `condition` holds, else of b, with broadcasting."""
     x, y = _broadcast("where", a, b)
     test = convert(condition, np.bool_)
     for shape in (x.shape, y.shape):
-        _check_broadcast("where", test.shape, shape)
+        check_broadcast("where", test.shape, shape)
     return _where(test, x, y)
 
 
@@ -493,6 +499,16 @@ def sigmoid(x: TensorLike) -> Tensor:
     y = _sigmoid(tensor)
     y.origin = SigmoidOf(tensor)
     return y
+
+
+def rsqrt(x: TensorLike) -> Tensor:
+    """1 / sqrt(x)."""
+    return 1 / sqrt(x)
+
+
+def reciprocal(x: TensorLike) -> Tensor:
+    """1 / x."""
+    return 1 / floating(x)
 
 
 @operator

@@ -48,13 +48,27 @@ def to_classes(labels: TensorLike, classes: int, name: str = "labels") -> Tensor
     return _to_classes(tensor, classes=classes, name=name)
 
 
-def one_hot(indices: TensorLike, depth: int, dtype: DType = np.float32) -> Tensor:
+def one_hot(
+    indices: TensorLike,
+    depth: int | None = None,
+    dtype: DType = np.float32,
+    num_classes: int | None = None,
+) -> Tensor:
     """Rows of zeros with a one at each index: shape (..., depth).
+
+    Parameters
+    ----------
+    indices : whole numbers
+    depth : int
+        Keras's word for it, `num_classes`, may be used instead.
+    dtype : dtype, default float32
 
     Raises
     ------
     ValueError
         If an index is not a whole number in [0, depth).
+    TypeError
+        If there is no depth.
 
     Examples
     --------
@@ -63,4 +77,7 @@ def one_hot(indices: TensorLike, depth: int, dtype: DType = np.float32) -> Tenso
     array([[1., 0., 0.],
            [0., 0., 1.]], dtype=float32)
     """
+    depth = num_classes if depth is None else depth
+    if depth is None:
+        raise TypeError("one_hot needs the number of classes: one_hot(indices, depth)")
     return _one_hot(to_classes(indices, depth, "indices"), depth=depth, dtype=to_dtype(dtype))

@@ -8,10 +8,11 @@ import numpy as np
 
 from fastnn import _kernels
 from fastnn.arrays import Array
-from fastnn.ops.core import Call, Gradients, floating, primitive
+from fastnn.ops.core import Call, Gradients, Primitive, floating, primitive
+from fastnn.ops.elementwise import minimum, where
 from fastnn.ops.labels import one_hot, to_classes
-from fastnn.ops.reductions import reduce_sum
-from fastnn.ops.shaping import expand_dims, reshape
+from fastnn.ops.reductions import Axis, checked_axes, reduce_sum
+from fastnn.ops.shaping import expand_dims, reshape, transpose
 from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert
 
 
@@ -119,8 +120,21 @@ def dropout(x: TensorLike, rate: float, key: int, counter: TensorLike) -> Tensor
     return _dropout(floating(x), convert(counter), rate=rate, key=key)
 
 
-def relu(x: TensorLike) -> Tensor:
+def relu(
+    x: TensorLike,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> Tensor:
     """max(x, 0), elementwise; NaN where x is NaN; the gradient at 0 is 0.
+
+    Parameters
+    ----------
+    x : tensor
+    negative_slope, threshold : float, default 0
+        Up to the threshold it is negative_slope * (x - threshold) instead of 0.
+    max_value : float, optional
+        And at most this.
 
     Examples
     --------
@@ -128,22 +142,27 @@ def relu(x: TensorLike) -> Tensor:
     >>> fastnn.relu([-1.0, 2.0])
     Tensor([0. 2.], shape=(2,), dtype=float32)
     """
-    return _relu(floating(x))
+    tensor = floating(x)
+    if not negative_slope and max_value is None and not threshold:
+        return _relu(tensor)
+    above = tensor if max_value is None else minimum(tensor, max_value)
+    below = negative_slope * (tensor - threshold if threshold else tensor) if negative_slope else 0
+    return where(tensor <= threshold, below, above)
 
 
-def softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)) over the last axis, the row's maximum being subtracted first.
+def softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) over an axis, the maximum along it being subtracted first.
 
     Parameters
     ----------
     x : tensor of at least one axis
-    axis : int
-        Only the last axis is supported; transpose first for another.
+    axis : int or sequence of int, default -1
+        With several axes all their elements together sum to 1.
 
     Raises
     ------
     ValueError
-        If x has no axis, or `axis` is not the last one.
+        If an axis does not exist.
 
     Examples
     --------
@@ -152,14 +171,25 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     Tensor([0.5 0.5], shape=(2,), dtype=float32)
     """
     tensor = floating(x)
-    if tensor.ndim == 0 or axis not in (-1, tensor.ndim - 1):
-        raise ValueError(
-            f"softmax: a tensor of shape {tensor.shape} and axis {axis}; only the last axis is "
-            "supported: transpose the tensor so that it comes last"
-        )
+    if axis not in (-1, tensor.ndim - 1) or not tensor.ndim:
+        return along_last("softmax", _softmax, tensor, axis)
     y = _softmax(tensor)
     y.origin = SoftmaxOf(tensor)
     return y
+
+
+def along_last(name: str, op: Primitive, x: Tensor, axis: Axis) -> Tensor:
+    """`op`, which works along the last axis, along other ones, several of them being one row."""
+    axes = checked_axes(name, x, axis)
+    if not axes:
+        raise ValueError(f"{name}: a tensor of shape {x.shape} and axis {axis}; name an axis")
+    if axes == (x.ndim - 1,):
+        return op(x)
+    perm = [a for a in range(x.ndim) if a not in axes] + list(axes)
+    moved = transpose(x, perm)
+    count = math.prod(moved.shape[x.ndim - len(axes) :])
+    rows = reshape(moved, (*moved.shape[: x.ndim - len(axes)], count))
+    return transpose(reshape(op(rows), moved.shape), [perm.index(a) for a in range(x.ndim)])
 
 
 def softmax_cross_entropy(labels: TensorLike, logits: TensorLike) -> Tensor:

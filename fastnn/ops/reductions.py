@@ -17,7 +17,7 @@ from fastnn.tensor import Tensor, TensorLike, convert
 Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
 
 
-def _axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
+def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     """`axis` as a tuple of distinct axes, none of them negative."""
     if axis is None:
         return tuple(range(x.ndim))
@@ -34,7 +34,7 @@ def _axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     return axes
 
 
-def _kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
+def kept_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
     """The shape of a result whose reduced axes are kept with length 1."""
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
@@ -57,7 +57,7 @@ def _reduce(
     left = x.shape[:first]
     rows = x.reshape(*left, math.prod(x.shape[first:]))
     result = kernel(rows, None if out is None else out.reshape(left))
-    return result.reshape(_kept(x.shape, axes)) if keepdims else result
+    return result.reshape(kept_shape(x.shape, axes)) if keepdims else result
 
 
 @primitive(kernel=True)
@@ -70,7 +70,7 @@ def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool, out: Array | No
 @_reduce_sum.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     (x,) = call.inputs
-    return (broadcast_to(reshape(dy, _kept(x.shape, call.attributes["axes"])), x.shape),)
+    return (broadcast_to(reshape(dy, kept_shape(x.shape, call.attributes["axes"])), x.shape),)
 
 
 @primitive(chain="copy")
@@ -105,6 +105,21 @@ def _argmax(x: Array, axis: int, out: Array | None = None) -> Array:
     return np.asarray(np.argmax(x, axis=axis))
 
 
+@primitive
+def _argmin(x: Array, axis: int) -> Array:
+    return np.asarray(np.argmin(x, axis=axis))
+
+
+@primitive
+def _reduce_any(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    return np.asarray(np.any(x, axis=axes, keepdims=keepdims))
+
+
+@primitive
+def _reduce_all(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    return np.asarray(np.all(x, axis=axes, keepdims=keepdims))
+
+
 @primitive(kernel=True)
 def _hits(x: Array, labels: Array, out: Array | None = None) -> Array:
     return _kernels.hits(x, labels, out)
@@ -119,7 +134,7 @@ def _share_among_equals(call: Call, dy: Tensor) -> Gradients:
     """Elements equal to the extreme value share its gradient."""
     (x,) = call.inputs
     axes = call.attributes["axes"]
-    kept = _kept(x.shape, axes)
+    kept = kept_shape(x.shape, axes)
     hit = convert(x == reshape(call.output, kept), x.dtype)
     return (reshape(dy, kept) * (hit / reduce_sum(hit, axis=axes, keepdims=True)),)
 
@@ -151,7 +166,7 @@ def reduce_sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tens
     Tensor([4. 6.], shape=(2,), dtype=float32)
     """
     tensor = computable(x)
-    return _reduce_sum(tensor, axes=_axes("reduce_sum", tensor, axis), keepdims=keepdims)
+    return _reduce_sum(tensor, axes=checked_axes("reduce_sum", tensor, axis), keepdims=keepdims)
 
 
 def reduce_mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -164,7 +179,7 @@ def reduce_mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Ten
     Tensor(3.0, shape=(), dtype=float32)
     """
     tensor = floating(x)
-    axes = _axes("reduce_mean", tensor, axis)
+    axes = checked_axes("reduce_mean", tensor, axis)
     count = math.prod(tensor.shape[a] for a in axes)
     return _reduce_sum(tensor, axes=axes, keepdims=keepdims) / count
 
@@ -181,7 +196,7 @@ def reduce_min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tens
 
 def _extreme(op: Primitive, name: str, x: TensorLike, axis: Axis, keepdims: bool) -> Tensor:
     tensor = computable(x)
-    axes = _axes(name, tensor, axis)
+    axes = checked_axes(name, tensor, axis)
     if any(tensor.shape[a] == 0 for a in axes):
         raise ValueError(f"{name}: the tensor of shape {tensor.shape} has no elements along {axes}")
     return op(tensor, axes=axes, keepdims=keepdims)
@@ -213,8 +228,10 @@ def sum_to(x: Tensor, shape: Shape) -> Tensor:
     return reshape(reduce_sum(x, axis=(*range(added), *stretched)), shape)
 
 
-def argmax(x: TensorLike, axis: int = 0) -> Tensor:
+def argmax(x: TensorLike, axis: int | None = 0) -> Tensor:
     """The index of the first largest element along `axis` (int64); no gradient.
+
+    With None, among all elements as one row.
 
     Examples
     --------
@@ -222,10 +239,33 @@ def argmax(x: TensorLike, axis: int = 0) -> Tensor:
     >>> fastnn.argmax([[1.0, 5.0, 2.0]], axis=1)
     Tensor([1], shape=(1,), dtype=int64)
     """
+    return _index(_argmax, "argmax", x, axis)
+
+
+def argmin(x: TensorLike, axis: int | None = 0) -> Tensor:
+    """The index of the first smallest element along `axis` (int64); no gradient."""
+    return _index(_argmin, "argmin", x, axis)
+
+
+def _index(op: Primitive, name: str, x: TensorLike, axis: int | None) -> Tensor:
     tensor = convert(x)
+    if axis is None:
+        tensor, axis = reshape(tensor, (-1,)), 0
     if not isinstance(axis, int | np.integer):
-        raise ValueError(f"argmax: axis must be an integer, got {axis!r}")
-    (checked,) = _axes("argmax", tensor, axis)
+        raise ValueError(f"{name}: axis must be an integer, got {axis!r}")
+    (checked,) = checked_axes(name, tensor, axis)
     if tensor.shape[checked] == 0:
-        raise ValueError(f"argmax: the tensor of shape {tensor.shape} has no elements along {axis}")
-    return _argmax(tensor, axis=checked)
+        raise ValueError(f"{name}: the tensor of shape {tensor.shape} has no elements along {axis}")
+    return op(tensor, axis=checked)
+
+
+def reduce_any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether anything over `axis` is true (not 0), by default over all axes."""
+    tensor = convert(x)
+    return _reduce_any(tensor, axes=checked_axes("reduce_any", tensor, axis), keepdims=keepdims)
+
+
+def reduce_all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether everything over `axis` is true (not 0), by default over all axes."""
+    tensor = convert(x)
+    return _reduce_all(tensor, axes=checked_axes("reduce_all", tensor, axis), keepdims=keepdims)

@@ -81,6 +81,31 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (_getitem(dy, index=call.attributes["index"]),)
 
 
+@primitive
+def _take(x: Array, indices: Array, axis: int) -> Array:
+    return np.take(x, indices, axis=axis)
+
+
+@_take.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    x, indices = call.inputs
+    return _give(dy, indices, axis=call.attributes["axis"], shape=x.shape), None
+
+
+@primitive
+def _give(values: Array, indices: Array, axis: int, shape: Shape) -> Array:
+    """Zeros with `values` added where `_take` takes them from."""
+    result = np.zeros(shape, values.dtype)
+    place: Index = (*[slice(None)] * axis, indices)
+    np.add.at(result, place, values)
+    return result
+
+
+@_give.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    return _take(dy, call.inputs[1], axis=call.attributes["axis"]), None
+
+
 def reshape(x: TensorLike, shape: Sequence[int]) -> Tensor:
     """x with another shape and the same elements in the same order.
 
@@ -185,6 +210,85 @@ def concat(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
                 f"differ along axis {axis} only"
             )
     return _concat(*tensors, axis=axis)
+
+
+def split(x: TensorLike, parts: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """x cut along an axis.
+
+    Parameters
+    ----------
+    x : tensor
+    parts : int or sequence of int
+        The number of equal parts, or the places where to cut.
+    axis : int, default 0
+
+    Raises
+    ------
+    ValueError
+        If the axis does not exist, or its length is no multiple of the number of parts.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> first, second = fastnn.split([1.0, 2.0, 3.0, 4.0], 2)
+    >>> second
+    Tensor([3. 4.], shape=(2,), dtype=float32)
+    """
+    tensor = convert(x)
+    at = _existing("split", tensor, axis)
+    length = tensor.shape[at]
+    if isinstance(parts, int):
+        if parts < 1 or length % parts:
+            raise ValueError(
+                f"split: axis {axis} of shape {tensor.shape} cannot be cut into {parts} equal parts"
+            )
+        parts = range(length // parts, length, length // parts) if length else [0] * (parts - 1)
+    before = (slice(None),) * at
+    return [
+        tensor[(*before, slice(start, stop))]
+        for start, stop in zip([0, *parts], [*parts, length], strict=True)
+    ]
+
+
+def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
+    """The elements of x at `indices` along an axis, or of x as one row.
+
+    Parameters
+    ----------
+    x : tensor
+    indices : tensor of integers
+        Those below 0 count from the end.
+    axis : int, optional
+
+    Raises
+    ------
+    IndexError
+        If an index is beyond the end.
+    ValueError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.ops.take([[1.0, 2.0], [3.0, 4.0]], [1, 1], axis=0).numpy()
+    array([[3., 4.],
+           [3., 4.]], dtype=float32)
+    """
+    tensor = convert(x)
+    if axis is None:
+        tensor, axis = reshape(tensor, (-1,)), 0
+    return _take(tensor, convert(indices), axis=_existing("take", tensor, axis))
+
+
+def gather(params: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
+    """`take`, along the first axis unless told otherwise."""
+    return take(params, indices, axis)
+
+
+def _existing(name: str, x: Tensor, axis: int) -> int:
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"{name}: axis {axis} does not exist in a tensor of shape {x.shape}")
+    return axis % x.ndim
 
 
 @operator

@@ -1,0 +1,96 @@
+"""Ops whose results jump: rounding, tests of numbers, logic. None has a gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn.arrays import Array
+from fastnn.ops.core import computable, primitive
+from fastnn.ops.elementwise import check_broadcast
+from fastnn.tensor import Tensor, TensorLike, convert
+
+
+@primitive
+def _ceil(x: Array) -> Array:
+    return np.ceil(x)
+
+
+@primitive
+def _round(x: Array, decimals: int) -> Array:
+    return np.round(x, decimals)
+
+
+@primitive
+def _isfinite(x: Array) -> Array:
+    return np.isfinite(x)
+
+
+@primitive
+def _isnan(x: Array) -> Array:
+    return np.isnan(x)
+
+
+@primitive
+def _isinf(x: Array) -> Array:
+    return np.isinf(x)
+
+
+@primitive
+def _logical_and(a: Array, b: Array) -> Array:
+    return np.logical_and(a, b)
+
+
+@primitive
+def _logical_or(a: Array, b: Array) -> Array:
+    return np.logical_or(a, b)
+
+
+@primitive
+def _logical_not(x: Array) -> Array:
+    return np.logical_not(x)
+
+
+def ceil(x: TensorLike) -> Tensor:
+    """The smallest whole number that is not below x."""
+    return _ceil(computable(x))
+
+
+def round(x: TensorLike, decimals: int = 0) -> Tensor:
+    """x rounded to so many decimals, halves to the even neighbour."""
+    return _round(computable(x), decimals=decimals)
+
+
+def isfinite(x: TensorLike) -> Tensor:
+    """Whether x is neither infinite nor NaN, elementwise."""
+    return _isfinite(convert(x))
+
+
+def isnan(x: TensorLike) -> Tensor:
+    """Whether x is NaN, elementwise."""
+    return _isnan(convert(x))
+
+
+def isinf(x: TensorLike) -> Tensor:
+    """Whether x is infinity or -infinity, elementwise."""
+    return _isinf(convert(x))
+
+
+def logical_and(a: TensorLike, b: TensorLike) -> Tensor:
+    """Whether both are true (not 0), elementwise, with broadcasting."""
+    return _logical_and(*_truths("logical_and", a, b))
+
+
+def logical_or(a: TensorLike, b: TensorLike) -> Tensor:
+    """Whether one or both are true (not 0), elementwise, with broadcasting."""
+    return _logical_or(*_truths("logical_or", a, b))
+
+
+def logical_not(x: TensorLike) -> Tensor:
+    """Whether x is false (0), elementwise."""
+    return _logical_not(convert(x))
+
+
+def _truths(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
+    x, y = convert(a), convert(b)
+    check_broadcast(name, x.shape, y.shape)
+    return x, y
