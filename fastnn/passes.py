@@ -190,7 +190,11 @@ def _loss_with_gradient(graph: Graph, i: int, gradient: Instruction) -> None:
         return
     dloss, logits, labels = gradient.inputs
     if dloss.array is None or dloss.variable is not None:
-        return  # the weights of the losses may depend on the losses
+        # The weights of the losses may depend on the losses, which are made once more beside it.
+        again = Value(dloss.shape, dloss.dtype)
+        outputs = (again, *gradient.outputs)
+        graph.join(i, i, Instruction(_loss_and_gradient, gradient.inputs, {}, outputs))
+        return
     for at, loss in enumerate(graph.instructions[:i]):
         if loss is None or loss.op.name != "softmax_cross_entropy":
             continue

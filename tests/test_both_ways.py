@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 from cases import CASES
+from loss_formulas import FORMULAS
 
 import fastnn
 from fastnn import (
@@ -173,6 +174,17 @@ LOSSES = {
     "own": (lambda y, p: fastnn.reduce_sum(abs(p - y), axis=-1), "one hot"),
 }
 
+# What the outputs are that a loss is for, where they are not just any numbers.
+OUTPUTS = {
+    "binary_crossentropy": "sigmoid",
+    "binary_focal_crossentropy": "sigmoid",
+    "categorical_crossentropy": "softmax",
+    "kl_divergence": "softmax",
+    "mean_squared_logarithmic_error": fastnn.softplus,
+    "poisson": fastnn.softplus,
+    "sparse_categorical_crossentropy": "softmax",
+}
+
 METRICS = {
     "labels": ["accuracy", "sparse_categorical_accuracy"],
     "one hot": ["accuracy", "categorical_accuracy", "binary_accuracy", "mse"],
@@ -259,6 +271,49 @@ def test_losses_and_metrics(name):
     loss, kind = LOSSES[name]
     x, y = data(kind)
     assert_both_ways_agree(classifier, OPTIMIZERS["adam"], loss, METRICS[kind], x, y)
+
+
+# Over the axis of the samples nothing is left to be weighted.
+OF_SAMPLES = [name for name, formula in FORMULAS.items() if "axis" not in formula.options]
+
+
+def for_loss(name):
+    """Layers, loss, inputs and targets."""
+    formula = FORMULAS[name]
+    activation = OUTPUTS.get(formula.function)
+    last = None if "from_logits" in formula.options else activation
+    x, y = data("labels" if "sparse" in name else "one hot")
+    if "ignore_class" in formula.options:
+        y = np.where(y == 2, formula.options["ignore_class"], y)
+    loss = getattr(losses, formula.of)(**formula.options)
+    return lambda: [layers.Dense(12, "relu"), layers.Dense(CLASSES, last)], loss, x, y
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", OF_SAMPLES)
+def test_losses_with_weights(name, weighted):
+    make_layers, loss, x, y = for_loss(name)
+    weights = np.random.default_rng(1).random(len(x)) if weighted else None
+    setting = (make_layers, OPTIMIZERS["adam"], loss, [], x, y)
+    assert_both_ways_agree(*setting, sample_weight=weights)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean_with_sample_weight"])
+@pytest.mark.parametrize("name", ["mse", "sparse", "sparse, ignoring"])
+def test_reductions(name, reduction):
+    make_layers, loss, x, y = for_loss(name)
+    loss.reduction = reduction
+    weights = np.random.default_rng(1).random(len(x)).round()
+    assert_both_ways_agree(make_layers, OPTIMIZERS["adam"], loss, [], x, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize("name", [name for name in OF_SAMPLES if "focal" not in name])
+def test_losses_in_c(name):
+    """No step of these waits for Python; the focal ones do, for a power."""
+    make_layers, loss, x, y = for_loss(name)
+    model = Sequential(make_layers())
+    model.compile("sgd", loss)
+    assert "Python" not in model.describe(x, y)
 
 
 @pytest.mark.parametrize("targets", ["uint8", "int64", "float32", "float64", "column"])

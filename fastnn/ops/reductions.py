@@ -73,11 +73,15 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (broadcast_to(reshape(dy, kept_shape(x.shape, call.attributes["axes"])), x.shape),)
 
 
-@primitive(chain="copy")
-def _broadcast_to(x: Array, shape: Shape) -> Array:
-    result = np.empty(shape, x.dtype)
-    result[...] = x
-    return result
+@primitive(kernel=True, chain="copy")
+def _broadcast_to(x: Array, shape: Shape, out: Array | None = None) -> Array:
+    if out is None:
+        result = np.empty(shape, x.dtype)
+        result[...] = x
+        return result
+    if x.dtype not in COMPUTED_IN or not _kernels.chain_fits([x.shape, shape], shape):
+        raise _kernels.NotRecorded(f"a broadcast of {x.dtype} {x.shape} to {shape}")
+    return _kernels.chain([("copy", 0)], [x, out], out)  # out is there for its shape
 
 
 @_broadcast_to.gradient
