@@ -1,10 +1,15 @@
 """Losses and metrics against formulas in float64, and their checks of targets."""
 
+import pickle
+from functools import partial
+
 import numpy as np
 import pytest
+from loss_formulas import FORMULAS, sigmoid
 
 import fastnn
 from fastnn import losses, metrics
+from fastnn.losses.base import reduce_weighted
 
 P = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
 
@@ -60,6 +65,267 @@ def test_mean_squared_error(y_true, y_pred, rng):
     columns = (4, *max(y_true, y_pred, key=len)[1:])
     expected = ((a.reshape(columns) - b.reshape(columns)) ** 2).mean(-1)
     np.testing.assert_allclose(losses.mean_squared_error(a, b), expected)
+
+
+SATURATED = [[-80.0, -20.0, -3.0, 0.0, 3.0, 20.0, 80.0]]
+
+
+@pytest.mark.parametrize("bit", [0, 1])
+@pytest.mark.parametrize("known", ["logits", "sigmoid"])
+def test_binary_crossentropy_of_saturated_logits(bit, known, dtype):
+    """log(1 + exp(z)) or log(1 + exp(-z)) to the last digits, with the gradient sigmoid(z) - y."""
+    z = fastnn.Variable(np.array(SATURATED, dtype).T)
+    y = np.full(z.shape, bit)
+    with fastnn.GradientTape() as tape:
+        p = z if known == "logits" else fastnn.sigmoid(z)
+        loss = losses.binary_crossentropy(y, p, from_logits=known == "logits")
+    signed = np.array(SATURATED).T * (1 - 2 * bit)
+    rtol = 16 * np.finfo(dtype).eps
+    np.testing.assert_allclose(loss, np.logaddexp(0, signed)[:, 0], rtol=rtol)
+    slope = (1 - 2 * bit) * sigmoid(signed)
+    np.testing.assert_allclose(tape.gradient(loss, z), slope, rtol=64 * np.finfo(dtype).eps)
+
+
+def test_binary_crossentropy_of_other_probabilities_is_clipped():
+    """At most -log(1e-7) = 16.118, also of a sigmoid's outputs that a tape was asked to watch."""
+    loss = losses.binary_crossentropy([[1.0], [1.0]], np.array([[0.0], [1.0]]))
+    np.testing.assert_allclose(loss, [-np.log(1e-7), 1e-7], rtol=1e-6)
+    with fastnn.GradientTape() as tape:
+        p = fastnn.sigmoid([[-200.0]])
+        tape.watch(p)
+        loss = losses.binary_crossentropy([1.0], p)
+    np.testing.assert_allclose(loss, [16.118], atol=1e-3)
+    assert tape.gradient(loss, p) is not None
+    softmaxed = fastnn.softmax([[0.0, -50.0]])
+    np.testing.assert_allclose(
+        losses.binary_crossentropy([[0.0, 1.0]], softmaxed), [16.0], atol=0.2
+    )
+
+
+def test_log_cosh_far_away(dtype):
+    error = np.array([[-1e4], [-30.0], [0.0], [30.0], [1e4]], dtype)
+    expected = np.abs(error[:, 0]) - np.log(2) * (error[:, 0] != 0)
+    np.testing.assert_allclose(losses.log_cosh(np.zeros_like(error), error), expected, rtol=1e-6)
+
+
+def test_cosine_similarity_of_nothing():
+    x = fastnn.Variable([[0.0, 0.0]])
+    with fastnn.GradientTape() as tape:
+        loss = losses.cosine_similarity([[1.0, 2.0]], x)
+    assert loss.numpy() == [0]
+    assert np.isfinite(tape.gradient(loss, x)).all()
+
+
+@pytest.mark.parametrize("name", [n for n, f in FORMULAS.items() if f.options.get("axis") is None])
+def test_a_nan_stays_in_its_sample(name):
+    formula = FORMULAS[name]
+    spoilt = formula.y_pred.copy()
+    spoilt[2, 1] = np.nan
+    loss = getattr(losses, formula.function)(formula.y_true, spoilt, **formula.options)
+    np.testing.assert_array_equal(np.isnan(loss), [False, False, True, False])
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_what_is_ignored_is_not_even_looked_at(from_logits):
+    y_pred = fastnn.Variable([[0.2, 0.8], [np.nan, 1.0]])
+    with fastnn.GradientTape() as tape:
+        loss = losses.SparseCategoricalCrossentropy(from_logits, ignore_class=7)([[1], [7]], y_pred)
+    of_one = losses.SparseCategoricalCrossentropy(from_logits)([1], [[0.2, 0.8]])
+    np.testing.assert_allclose(loss, of_one, rtol=1e-6)
+    gradient = tape.gradient(loss, y_pred).numpy()
+    assert np.isfinite(gradient).all()
+    np.testing.assert_array_equal(gradient[1], 0)
+
+
+def test_all_are_ignored():
+    loss = losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    assert float(loss([-1, -1], P)) == 0
+
+
+WEIGHTS = np.array([0.5, 0.0, 2.0])
+REDUCED = {
+    "sum_over_batch_size": lambda v, w: np.sum(w * v) / v.size,
+    "mean": lambda v, w: np.sum(w * v) / v.size,
+    "sum": lambda v, w: np.sum(w * v),
+    "mean_with_sample_weight": lambda v, w: np.sum(w * v) / np.sum(w),
+    "none": lambda v, w: w * v,
+    None: lambda v, w: w * v,
+}
+
+
+@pytest.mark.parametrize("reduction", REDUCED)
+@pytest.mark.parametrize("weights", [WEIGHTS, WEIGHTS[:, None], list(WEIGHTS)], ids=len)
+def test_weights(reduction, weights, rng):
+    values = rng.random(3)
+    found = reduce_weighted(values, weights, reduction)
+    np.testing.assert_allclose(found, REDUCED[reduction](values, WEIGHTS))
+    np.testing.assert_allclose(
+        reduce_weighted(values, None, reduction), REDUCED[reduction](values, np.ones(3))
+    )
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize(
+    "reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", "none"]
+)
+def test_a_weight_is_that_of_a_sample(reduction, n, rng):
+    """Whatever the number of samples: (n,) weighs rows of (n, 3), also where n is 3."""
+    values, weights = rng.random((n, 3)), rng.random(n)
+    found = reduce_weighted(values, weights, reduction)
+    np.testing.assert_allclose(found, REDUCED[reduction](values, weights[:, None]))
+
+
+def test_weights_that_are_all_zero():
+    x = fastnn.Variable([[1.0], [2.0]])
+    for reduction in ("sum_over_batch_size", "mean_with_sample_weight", "sum"):
+        with fastnn.GradientTape() as tape:
+            loss = losses.MeanSquaredError(reduction)([[0.0], [0.0]], x, [0.0, 0.0])
+        assert float(loss) == 0
+        np.testing.assert_array_equal(tape.gradient(loss, x), [[0], [0]])
+
+
+@pytest.mark.parametrize("shape", [(2,), (4,), (3, 2), (1, 3, 1), (3, 1, 1)], ids=str)
+def test_weights_that_do_not_fit(shape):
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(.*give one weight"):
+        reduce_weighted(np.ones(3), np.ones(shape))
+
+
+def test_a_mean_without_weights_is_reduce_mean(rng, dtype):
+    values = fastnn.constant(rng.standard_normal(1001).astype(dtype))
+    expected = fastnn.reduce_mean(values).numpy()
+    np.testing.assert_array_equal(reduce_weighted(values), expected, strict=True)
+
+
+class Above(losses.Loss):
+    """Somebody else's, with an option."""
+
+    def __init__(self, margin, **options):
+        super().__init__(**options)
+        self.margin = margin
+
+    def call(self, y_true, y_pred):
+        return fastnn.relu(y_pred - y_true - self.margin)
+
+
+def test_own_loss():
+    loss = Above(1)
+    np.testing.assert_allclose(loss(np.uint8([3, 1]), [3.5, 4.0]), 1)
+    np.testing.assert_allclose(loss(np.uint8([3, 1]), [3.5, 4.0], [0.0, 3.0]), 3)
+    assert loss.name.startswith("above")
+    config = losses.serialize(loss)
+    with pytest.raises(ValueError, match="'Above' is neither"):
+        losses.deserialize(config)
+    again = losses.deserialize(config, custom_objects={"Above": Above})
+    assert (type(again), again.margin, again.name) == (Above, 1, loss.name)
+    with pytest.raises(NotImplementedError, match="Loss needs a method call"):
+        losses.Loss()(0.0, 1.0)
+
+
+def test_own_function():
+    """As `compile` takes it: columns are given to it as columns, integers as floats."""
+    loss = losses.to_loss(lambda y, p: fastnn.reduce_mean(abs(y - p), axis=-1))
+    assert float(loss(np.uint8([1, 2, 3]), [[0.0], [2.0], [5.0]])) == 1
+    assert float(loss([1, 2, 3], [[0.0], [2.0], [5.0]], [3.0, 1.0, 0.0])) == 1
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("computed_in", [None, "float64"])
+def test_configurations(name, computed_in):
+    """A class with all its options, made again and pickled, gives the same numbers."""
+    formula = FORMULAS[name]
+    options = {**formula.options, "reduction": "sum", "dtype": computed_in}
+    loss = getattr(losses, formula.of)(**options, name="own")
+    y_pred = formula.y_pred.astype(np.float32)
+    expected = loss(formula.y_true, y_pred)
+    assert expected.dtype == (computed_in or "float32")
+    config = losses.serialize(loss)
+    assert config["class_name"] == formula.of
+    assert config["config"].items() >= {**options, "name": "own"}.items()
+    for again in (losses.get(config), losses.deserialize(config), pickle.loads(pickle.dumps(loss))):
+        np.testing.assert_array_equal(again(formula.y_true, y_pred), expected, strict=True)
+        assert again.get_config() == loss.get_config()
+
+
+@pytest.mark.parametrize("name", sorted({(f.function, f.of) for f in FORMULAS.values()}))
+def test_functions_and_classes_by_name(name):
+    function, of = name
+    assert losses.get(function) is getattr(losses, function)
+    assert losses.serialize(losses.get(function)) == function
+    assert losses.deserialize(function) is getattr(losses, function)
+    assert type(losses.get(of)) is getattr(losses, of)
+    assert type(losses.get(getattr(losses, of))) is getattr(losses, of)
+    assert type(losses.get({"class_name": of, "config": {}})) is getattr(losses, of)
+    assert losses.to_loss(function).fn is losses.get(of).fn
+
+
+def test_public_names():
+    assert len(set(losses.__all__)) == len(losses.__all__)
+    assert all(getattr(losses, name).__doc__ for name in losses.__all__)
+    assert {name for f in FORMULAS.values() for name in (f.function, f.of)} <= set(losses.__all__)
+    assert losses.get(None) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reduction": "max"}, "reduction must be one of"),
+        ({"dtype": "int32"}, "float32 or float64"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        losses.MeanSquaredError(**options)
+
+
+@pytest.mark.parametrize("axis", [2, -3])
+@pytest.mark.parametrize("y_true", [[0, 1], np.eye(3)[:2]], ids=["sparse", "one-hot"])
+def test_no_such_axis(axis, y_true):
+    name = "sparse_categorical_crossentropy" if np.ndim(y_true) == 1 else "categorical_crossentropy"
+    with pytest.raises(ValueError, match=f"no axis {axis} for the classes"):
+        losses.get(name)(y_true, P, axis=axis)
+
+
+def test_one_class_is_none():
+    with pytest.warns(SyntaxWarning, match="use binary_crossentropy"):
+        losses.categorical_crossentropy([[1.0]], [[0.3]])
+
+
+SPARSE = losses.sparse_categorical_crossentropy
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        SPARSE,
+        partial(SPARSE, from_logits=True),
+        losses.SparseCategoricalCrossentropy(),
+        losses.to_loss(SPARSE),
+        losses.to_loss(partial(SPARSE, from_logits=True)),
+    ],
+    ids=["function", "partial", "class", "wrapped", "partial, wrapped"],
+)
+def test_targets_of_a_whole_data_set(loss):
+    losses.check_targets(loss, np.array([0, 1, 2]), (3,))
+    with pytest.raises(ValueError, match=r"y_true\[2\] is 3"):
+        losses.check_targets(loss, np.array([0, 1, 3]), (3,))
+    losses.check_targets("any other", np.array([7]), (3,))
+
+
+def test_targets_with_a_class_to_ignore():
+    loss = losses.SparseCategoricalCrossentropy(ignore_class=255)
+    losses.check_targets(loss, np.uint8([0, 255, 2]), (3,))
+    with pytest.raises(ValueError, match=r"y_true\[1\] is 254"):
+        losses.check_targets(loss, np.uint8([0, 254, 2]), (3,))
+
+
+@pytest.mark.parametrize("name", ["mean_squared_error", "binary_crossentropy", "hinge", "poisson"])
+@pytest.mark.parametrize("y_true", [(4,), (4, 1)], ids=str)
+@pytest.mark.parametrize("y_pred", [(4,), (4, 1)], ids=str)
+def test_columns_never_become_squares(name, y_true, y_pred, rng):
+    y, p = rng.integers(0, 2, y_true), rng.uniform(0.1, 0.9, y_pred)
+    found = losses.to_loss(name)(y, p)
+    expected = losses.get(name)(y.reshape(4, 1), p.reshape(4, 1)).numpy().mean()
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 WRONG = {
