@@ -236,6 +236,37 @@ def _update_into_product(graph: Graph, i: int, sgd: Instruction) -> None:
         )
 
 
+# They broadcast as NumPy does.
+BROADCASTING = {
+    "add",
+    "divide",
+    "equal",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "maximum",
+    "minimum",
+    "multiply",
+    "not_equal",
+    "subtract",
+    "where",
+}
+
+
+def _stretching_into_user(graph: Graph, i: int, user: Instruction) -> None:
+    """What is stretched to the shape of another operand need not be: the op does so itself."""
+    if user.op.name not in BROADCASTING:
+        return
+    for x in user.inputs:
+        found = graph.made_by(x, "broadcast_to")
+        if found and graph.can_move(found[0], i):
+            inputs = _with(user.inputs, x, found[1].inputs[0])
+            if np.broadcast_shapes(*[y.shape for y in inputs]) == user.outputs[0].shape:
+                user = user._replace(inputs=inputs)
+                graph.instructions[i] = user
+
+
 # It pays to look for zeros in so few rows, before so many bytes of weights are read.
 FEW_ROWS, LARGE = 4, 1 << 14
 
@@ -288,6 +319,8 @@ PASSES: list[Pass] = [
     each(_loss_with_gradient),
     each(_mask_into_product),
     each(_update_into_product),
+    each(_stretching_into_user),
+    without_dead,
     chained,
     with_old_values,
     with_known_finite,

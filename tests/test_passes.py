@@ -69,6 +69,25 @@ def test_what_is_computed_twice_is_computed_once():
     assert kept.count("reduce_sum") == 1
 
 
+def test_stretching_is_left_to_the_user():
+    def row(x):
+        return x * fastnn.broadcast_to(fastnn.exp(x[0]), (3, 4))
+
+    def both(x):
+        row = fastnn.broadcast_to(fastnn.exp(x[0]), (3, 4))
+        return row - fastnn.broadcast_to(fastnn.exp(x[1]), (3, 4))
+
+    def variable(x):
+        old = fastnn.broadcast_to(B, (3, 4))
+        B.assign(x[0])
+        return x * old
+
+    assert "broadcast_to" not in after(row, (3, 4))
+    assert after(both, (3, 4)).count("broadcast_to") == 1  # one of them must have the shape
+    assert "broadcast_to" in after(variable, (3, 4))  # it has other values by then
+    assert "broadcast_to" in after(lambda x: fastnn.broadcast_to(x[0], (3, 4)), (3, 4))
+
+
 def test_bias_and_relu_go_into_the_product():
     assert after(lambda x: fastnn.relu(x @ W + B), (2, 3)) == ["dense"]
     assert after(lambda x: B + x @ W, (2, 3)) == ["dense"]
