@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial, update_wrapper
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -171,7 +171,15 @@ class Function:
         return _Entry(program, inputs, structure, type(structure) is Tensor, kept)
 
 
-def function(python_function: Callable[..., Structure]) -> Function:
+@overload
+def function(python_function: Callable[..., Structure]) -> Function: ...
+@overload
+def function(
+    python_function: None = None, *, jit_compile: bool | None = None
+) -> Callable[[Callable[..., Structure]], Function]: ...
+def function(
+    python_function: Callable[..., Structure] | None = None, *, jit_compile: bool | None = None
+) -> Function | Callable[[Callable[..., Structure]], Function]:
     """Decorator: compile a step or a model to a program that runs without Python.
 
     The first call with tensors of some shapes and dtypes runs the Python code once, to record the
@@ -187,6 +195,9 @@ def function(python_function: Callable[..., Structure]) -> Function:
         So are Python's own effects: a ``print``, an ``append``, a number read from a global happen,
         or count, while recording only. A Variable is read and updated at every run, and so are a
         layer's weights; those made while recording are made once.
+    jit_compile : bool, optional
+        Without effect, as everything is compiled: ``@function(jit_compile=True)`` is
+        TensorFlow's way to ask for it.
 
     Returns
     -------
@@ -213,7 +224,7 @@ def function(python_function: Callable[..., Structure]) -> Function:
     >>> [float(step(fastnn.zeros((2,)))) for _ in range(3)]
     [5.0, 1.25, 0.3125]
     """
-    return Function(python_function)
+    return function if python_function is None else Function(python_function)
 
 
 def _is_tensor(x: Any) -> bool:
