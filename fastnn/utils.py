@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from fastnn import random
@@ -16,6 +18,9 @@ __all__ = [
     "set_random_seed",
     "to_categorical",
 ]
+
+# `from keras.utils.np_utils import to_categorical`, as Keras's first users wrote it.
+np_utils = sys.modules[f"{__name__}.np_utils"] = sys.modules[__name__]
 
 
 def set_random_seed(seed: int) -> None:
