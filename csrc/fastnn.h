@@ -308,13 +308,6 @@ typedef struct fn_program {
 size_t fn_run(const fn_program *program, size_t times, int64_t until);
 
 /* Kernels of one unit over what stays from one run to the next. */
-typedef struct fn_adam_rate_args { /* to = learning_rate, corrected for the bias of early steps */
-    double *to;
-    const double *learning_rate;
-    const int64_t *step;
-    double beta[2];
-} fn_adam_rate_args;
-
 typedef struct fn_count_args { /* to += by */
     int64_t *to;
     int64_t by;
@@ -345,7 +338,7 @@ typedef struct fn_pick_args { /* y[i] = (*x)[rows[i]], rows of so many bytes; un
     size_t bytes;
 } fn_pick_args;
 
-fn_kernel fn_adam_rate, fn_count_up, fn_accumulate, fn_read_next, fn_write_next, fn_clear,
+fn_kernel fn_count_up, fn_accumulate, fn_read_next, fn_write_next, fn_clear,
     fn_pick;
 
 /* cut.c: cuts a product between `threads` and returns the number of parts. */

@@ -207,12 +207,6 @@ cdef extern from "fastnn.h":
         const int64_t *failed
         int64_t *nanoseconds
 
-    ctypedef struct fn_adam_rate_args:
-        double *to
-        const double *learning_rate
-        const int64_t *step
-        double beta[2]
-
     ctypedef struct fn_count_args:
         int64_t *to
         int64_t by
@@ -238,7 +232,7 @@ cdef extern from "fastnn.h":
         const int64_t *rows
         size_t bytes
 
-    fn_kernel fn_adam_rate, fn_count_up, fn_accumulate, fn_read_next, fn_write_next
+    fn_kernel fn_count_up, fn_accumulate, fn_read_next, fn_write_next
     fn_kernel fn_clear, fn_pick
 
     size_t fn_run(const fn_program *, size_t, int64_t) noexcept nogil

@@ -40,14 +40,6 @@ size_t fn_run(const fn_program *program, size_t times, int64_t until)
     void name(const void *args, __attribute__((unused)) size_t begin,                              \
               __attribute__((unused)) size_t end, __attribute__((unused)) int worker)
 
-SCALAR_KERNEL(fn_adam_rate)
-{
-    const fn_adam_rate_args *g = args;
-    const double t = (double)*g->step;
-    const double correction = sqrt(1 - pow(g->beta[1], t)) / (1 - pow(g->beta[0], t));
-    *g->to = *g->learning_rate * correction;
-}
-
 SCALAR_KERNEL(fn_count_up)
 {
     const fn_count_args *g = args;

@@ -91,28 +91,9 @@ def rmsprop(w, velocity, g, learning_rate, double rho, double epsilon):
     run(kernels_for(weights).rmsprop, &u, sizeof(u), cnp.PyArray_SIZE(weights))
 
 
-def adam_rate(learning_rate, step, double beta_1, double beta_2, out=None):
-    """Adam's alpha at step t = 1, 2, ...: learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t).
-
-    `learning_rate` is a number or an array () of float64, `step` an array () of int64, the result an
-    array () of float64.
-    """
-    cdef double own
-    if out is None:
-        only_in_place("out")
-        out = np.empty((), np.float64)
-    cdef cnp.ndarray alpha = number_array(out, cnp.NPY_DOUBLE, "float64")
-    writable(alpha, "out")
-    cdef fn_adam_rate_args g = fn_adam_rate_args(
-        <double *>cnp.PyArray_DATA(alpha), number_at(learning_rate, &own),
-        <const int64_t *>cnp.PyArray_DATA(number_array(step, cnp.NPY_INT64, "int64")), [beta_1, beta_2])
-    run(fn_adam_rate, &g, sizeof(g), 1)
-    return alpha
-
-
 def adam(w, momentum, velocity, g, alpha, double beta_1, double beta_2, double epsilon):
     """momentum += (g - momentum) * (1 - beta_1); velocity += (g^2 - velocity) * (1 - beta_2);
-    w -= alpha * momentum / (sqrt(velocity) + epsilon), in place; alpha is that of `adam_rate`."""
+    w -= alpha * momentum / (sqrt(velocity) + epsilon), in place."""
     cdef cnp.ndarray weights = variable(w)
     cdef cnp.ndarray m = slot(momentum, "momentum", weights)
     cdef cnp.ndarray v = slot(velocity, "velocity", weights)

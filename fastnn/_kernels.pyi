@@ -122,9 +122,6 @@ def adagrad(
 def rmsprop(
     w: Array, velocity: Array, g: Array, learning_rate: Number, rho: float, epsilon: float
 ) -> None: ...
-def adam_rate(
-    learning_rate: Number, step: Array, beta_1: float, beta_2: float, out: Array | None = None
-) -> Array: ...
 def adam(
     w: Array,
     momentum: Array,
