@@ -334,8 +334,13 @@ def test_data(inputs, targets):
         {"batch_size": 500},
         {"shuffle": False},
         {"validation_split": 0.3},
+        {"class_weight": {0: 2.0, 3: 0.5}},
+        {"sample_weight": np.linspace(0, 1, 83)},
+        {"class_weight": {1: 3.0}, "sample_weight": np.linspace(0, 1, 83), "batch_size": 7},
+        {"steps_per_epoch": 2},
+        {"callbacks": [fastnn.callbacks.LambdaCallback(on_train_batch_end=lambda *seen: None)]},
     ],
-    ids=str,
+    ids=lambda options: " ".join(options),
 )
 @pytest.mark.parametrize("zeros", [0.0, 0.9])
 def test_options(options, zeros):

@@ -230,6 +230,14 @@ def test_what_layers_add_to_the_loss(eagerly):
     assert model.fit(x, y, verbose=0).history["loss"] == pytest.approx([21.02 + activity])
 
 
+def test_a_model_without_weights_to_train_is_measured():
+    model = linear()
+    model.trainable = False
+    with pytest.warns(UserWarning, match="has no weights to train"):
+        history = model.fit(X, Y, epochs=2, verbose=0).history
+    assert history["loss"] == pytest.approx([(Y**2).mean()] * 2, rel=1e-5)
+
+
 def test_constraints_hold_after_every_update(eagerly):
     model = linear(eagerly, kernel_constraint="non_neg")
     model.fit(X, Y, 4, epochs=3, verbose=0)
