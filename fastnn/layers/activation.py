@@ -12,7 +12,7 @@ from fastnn.activations import Activation as Function
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
 from fastnn.initializers import Start
-from fastnn.layers.shapes import ShapePreserving, check_lengths, known_length
+from fastnn.layers.shapes import ShapePreserving, check_lengths, known_length, position
 from fastnn.regularizers import Penalty
 from fastnn.tensor import Tensor, TensorLike, Variable
 
@@ -216,11 +216,13 @@ class Softmax(ShapePreserving):
 
     def call(self, inputs: Tensor, mask: TensorLike = None) -> Tensor:
         """The probabilities; 0 where `mask` is given and False, and the others sum to 1."""
+        given = [self.axis] if isinstance(self.axis, int) else self.axis
+        axes = [position(self, inputs.shape, axis) for axis in given]
         if mask is None:
-            return ops.softmax(inputs, self.axis)
+            return ops.softmax(inputs, axes)
         kept = ops.broadcast_to(mask, inputs.shape)
         lowest = float(np.finfo(np.float32).min)  # and not -inf: a row may be masked altogether
-        return ops.where(kept, ops.softmax(ops.where(kept, inputs, lowest), self.axis), 0)
+        return ops.where(kept, ops.softmax(ops.where(kept, inputs, lowest), axes), 0)
 
 
 def _check_number(layer: ShapePreserving, name: str, value: float) -> float:

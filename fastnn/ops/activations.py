@@ -23,7 +23,7 @@ from fastnn.ops.elementwise import (
     where,
 )
 from fastnn.ops.neural import along_last, relu
-from fastnn.ops.reductions import Axis, reduce_sum
+from fastnn.ops.reductions import Axis, checked_axes, reduce_sum
 from fastnn.ops.shaping import split
 from fastnn.ops.special import erf, expm1, softplus
 from fastnn.ops.statistics import logsumexp
@@ -206,4 +206,5 @@ def sparsemax(x: TensorLike, axis: int = -1) -> Tensor:
     >>> fastnn.ops.sparsemax([1.0, 0.5, -2.0])
     Tensor([0.75 0.25 0.  ], shape=(3,), dtype=float32)
     """
-    return along_last("sparsemax", _sparsemax, floating(x), axis)
+    tensor = floating(x)
+    return along_last(_sparsemax, tensor, checked_axes("sparsemax", tensor, axis))

@@ -171,24 +171,21 @@ def softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
     Tensor([0.5 0.5], shape=(2,), dtype=float32)
     """
     tensor = floating(x)
-    if axis not in (-1, tensor.ndim - 1) or not tensor.ndim:
-        return along_last("softmax", _softmax, tensor, axis)
-    y = _softmax(tensor)
-    y.origin = SoftmaxOf(tensor)
+    axes = checked_axes("softmax", tensor, axis)
+    y = along_last(_softmax, tensor, axes)
+    if axes == (tensor.ndim - 1,):
+        y.origin = SoftmaxOf(tensor)
     return y
 
 
-def along_last(name: str, op: Primitive, x: Tensor, axis: Axis) -> Tensor:
+def along_last(op: Primitive, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """`op`, which works along the last axis, along other ones, several of them being one row."""
-    axes = checked_axes(name, x, axis)
-    if not axes:
-        raise ValueError(f"{name}: a tensor of shape {x.shape} and axis {axis}; name an axis")
     if axes == (x.ndim - 1,):
         return op(x)
     perm = [a for a in range(x.ndim) if a not in axes] + list(axes)
     moved = transpose(x, perm)
-    count = math.prod(moved.shape[x.ndim - len(axes) :])
-    rows = reshape(moved, (*moved.shape[: x.ndim - len(axes)], count))
+    apart = x.ndim - len(axes)
+    rows = reshape(moved, (*moved.shape[:apart], math.prod(moved.shape[apart:])))
     return transpose(reshape(op(rows), moved.shape), [perm.index(a) for a in range(x.ndim)])
 
 
