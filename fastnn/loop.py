@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from fastnn.sparse import Samples, SparseTensor
 from fastnn.tensor import Tensor, wrap
 from fastnn.trace import TraceError
 
-Logs: TypeAlias = dict[str, float]
+Logs: TypeAlias = dict[str, Any]  # of numbers, or arrays of them
 
 SLICE = 0.05  # seconds after which a program gives way to Python: to a bar, or to Ctrl-C
 
@@ -83,6 +83,12 @@ class Loop(Protocol):
     def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results: ...
 
 
+def plain(value: Tensor | Array) -> float | Array:
+    """What is reported as a number, or as an array where it is several."""
+    array = np.array(value)
+    return float(array.item()) if array.size == 1 else array
+
+
 class EagerLoop:
     """A loop op by op.
 
@@ -105,7 +111,7 @@ class EagerLoop:
             if watch.begin is not None:
                 watch.begin()
             outcome = self._step(*[column.batch(rows) for column in columns])
-            logs = {name: float(value) for name, value in outcome.logs.items()}
+            logs = {name: plain(value) for name, value in outcome.logs.items()}
             if outcome.output is not None:
                 outputs.append(outcome.output.numpy())
             if watch.done(1, logs):
@@ -177,7 +183,7 @@ class _Batch:
     def logs(self) -> Logs:
         """What the last run gave."""
         return {
-            name: float(value)
+            name: plain(value)
             for name, value in zip(self._names, self.program.results, strict=False)
         }
 

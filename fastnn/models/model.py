@@ -18,7 +18,18 @@ from fastnn.configuration import deserialize, serialize
 from fastnn.data import Arrays, ArraysInBatches, Batches, are_batches, weights_of_classes
 from fastnn.function import KEPT
 from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
-from fastnn.loop import Column, CompiledLoop, EagerLoop, Logs, Loop, Outcome, Results, Step, Watch
+from fastnn.loop import (
+    Column,
+    CompiledLoop,
+    EagerLoop,
+    Logs,
+    Loop,
+    Outcome,
+    Results,
+    Step,
+    Watch,
+    plain,
+)
 from fastnn.losses import Loss
 from fastnn.losses.base import LossFunctionWrapper
 from fastnn.metrics import Mean, Metric
@@ -734,7 +745,7 @@ class Model(Layer):
         return Watch(done, (lambda: on_begin(batch)) if wanted else None)
 
     def _measured(self) -> Logs:
-        return {name: float(value) for name, value in self.get_metrics_result().items()}
+        return {name: plain(value) for name, value in self.get_metrics_result().items()}
 
     def _on_batch(
         self,
