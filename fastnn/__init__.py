@@ -33,6 +33,7 @@ from fastnn import (
 from fastnn._kernels import isa
 from fastnn.function import function
 from fastnn.layers import Input, Layer
+from fastnn.metrics import Metric
 from fastnn.models import Model, Sequential
 from fastnn.ops import *  # noqa: F403  # each op is a public name
 from fastnn.parallel import get_num_threads, set_num_threads, threads
@@ -57,6 +58,7 @@ __all__ = [
     "GradientTape",
     "Input",
     "Layer",
+    "Metric",
     "Model",
     "Sequential",
     "Tensor",

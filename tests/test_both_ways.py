@@ -19,6 +19,7 @@ from fastnn import (
     constraints,
     layers,
     losses,
+    metrics,
     optimizers,
     regularizers,
 )
@@ -191,6 +192,74 @@ METRICS = {
 }
 
 
+class LargestError(metrics.Metric):
+    """A metric of somebody else's."""
+
+    def __init__(self, name="largest_error", **options):
+        super().__init__(name=name, **options)
+        self.largest = self.add_weight(name="largest", initializer="zeros")
+        self.batches = self.add_weight(name="batches", initializer="zeros", dtype="int32")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.largest.assign(fastnn.maximum(self.largest, fastnn.reduce_max(abs(y_pred - y_true))))
+        self.batches.assign_add(1)
+
+    def result(self):
+        return self.largest / fastnn.cast(self.batches, "float32")
+
+
+MEASURES = {
+    "labels": [
+        metrics.SparseCategoricalAccuracy,
+        lambda: metrics.SparseTopKCategoricalAccuracy(k=2),
+        metrics.SparseCategoricalCrossentropy,
+    ],
+    "one hot": [
+        metrics.Accuracy,
+        lambda: metrics.BinaryAccuracy(threshold=0.2),
+        metrics.CategoricalAccuracy,
+        lambda: metrics.TopKCategoricalAccuracy(k=2),
+        metrics.MeanSquaredError,
+        metrics.RootMeanSquaredError,
+        metrics.MeanAbsoluteError,
+        metrics.MeanAbsolutePercentageError,
+        metrics.MeanSquaredLogarithmicError,
+        metrics.LogCoshError,
+        metrics.CosineSimilarity,
+        metrics.R2Score,
+        lambda: metrics.R2Score(None),
+        lambda: metrics.R2Score("variance_weighted_average", num_regressors=2),
+        lambda: metrics.BinaryCrossentropy(label_smoothing=0.1),
+        metrics.CategoricalCrossentropy,
+        metrics.KLDivergence,
+        metrics.Poisson,
+        metrics.Hinge,
+        metrics.SquaredHinge,
+        metrics.CategoricalHinge,
+        metrics.TruePositives,
+        lambda: metrics.FalsePositives([0.1, 0.2]),
+        metrics.TrueNegatives,
+        metrics.FalseNegatives,
+        lambda: metrics.Precision(0.2),
+        lambda: metrics.Precision(top_k=2, class_id=1),
+        lambda: metrics.Recall([0.1, 0.3]),
+        metrics.AUC,
+        lambda: metrics.AUC(curve="PR"),
+        lambda: metrics.AUC(curve="PRGAIN", summation_method="minoring"),
+        lambda: metrics.AUC(multi_label=True, label_weights=[1, 2, 3, 4, 5]),
+        lambda: metrics.AUC(thresholds=[0.2, 0.3], from_logits=True, summation_method="majoring"),
+        lambda: metrics.SensitivityAtSpecificity(0.5),
+        lambda: metrics.SpecificityAtSensitivity(0.5, class_id=1),
+        lambda: metrics.PrecisionAtRecall(0.5),
+        lambda: metrics.RecallAtPrecision(0.2, num_thresholds=1),
+        metrics.F1Score,
+        lambda: metrics.FBetaScore("micro", 2.0, threshold=0.2),
+        lambda: metrics.MeanMetricWrapper(lambda y, p: fastnn.reduce_max(abs(y - p)), "batch"),
+        LargestError,
+    ],
+}
+
+
 class Scale(layers.Layer):
     """A layer of somebody else's, with a weight that it counts its training calls in."""
 
@@ -228,11 +297,11 @@ def data(kind, n=83, features=11, dtype=np.float32, zeros=0.0):
     return x, labels if kind == "labels" else np.eye(CLASSES)[labels]
 
 
-def trained(run_eagerly, make_layers, optimizer, loss, metrics, x, y, **options):
+def trained(run_eagerly, make_layers, optimizer, loss, measures, x, y, **options):
     """Everything that can be seen of a model that was trained, evaluated and asked."""
     fastnn.utils.set_random_seed(4)
     model = Sequential(make_layers())
-    model.compile(optimizer(), loss, metrics, run_eagerly=run_eagerly)
+    model.compile(optimizer(), loss, measures, run_eagerly=run_eagerly)
     history = model.fit(x, y, epochs=3, verbose=0, **{"batch_size": 16, **options})
     seen = [np.array(values) for values in history.history.values()]
     seen += [np.array(model.evaluate(x, y, batch_size=16, verbose=0)), model.predict(x)]
@@ -314,6 +383,59 @@ def test_losses_in_c(name):
     model = Sequential(make_layers())
     model.compile("sgd", loss)
     assert "Python" not in model.describe(x, y)
+
+
+def measures_of(kind):
+    measures = [make() for make in MEASURES[kind]]
+    for number, measure in enumerate(measures):
+        measure.name = f"{type(measure).__name__} {number}"
+    return measures
+
+
+@pytest.mark.parametrize("kind", MEASURES)
+def test_measures_in_c(kind):
+    """No step of these waits for Python, but where outputs are turned into rows or counts are
+    integers.
+    """
+    x, y = data(kind)
+    model = Sequential(classifier())
+    measures = [
+        measure
+        for measure in measures_of(kind)
+        if not isinstance(measure, LargestError) and not getattr(measure, "multi_label", False)
+    ]
+    loss = "mse" if kind == "one hot" else "sparse_categorical_crossentropy"
+    model.compile("sgd", loss, metrics=measures)
+    assert "Python" not in model.describe(x, y)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("kind", MEASURES)
+def test_measures(kind, weighted):
+    x, y = data(kind)
+    weights = np.random.default_rng(5).random(len(x))
+
+    def measured(run_eagerly):
+        fastnn.utils.set_random_seed(4)
+        measures = measures_of(kind)
+        model = Sequential(classifier())
+        model.compile(
+            "sgd",
+            "mse" if kind == "one hot" else "sparse_categorical_crossentropy",
+            run_eagerly=run_eagerly,
+            **{"weighted_metrics" if weighted else "metrics": measures},
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            history = model.fit(x, y, 16, 2, verbose=0, sample_weight=weights if weighted else None)
+        state = {m.name: [v.numpy() for v in m.variables] for m in measures}
+        return history.history | state
+
+    compiled, eager = measured(False), measured(True)
+    assert compiled.keys() == eager.keys()
+    for name, values in compiled.items():
+        for a, b in zip(values, eager[name], strict=True):
+            np.testing.assert_array_equal(a, b, strict=True, err_msg=name)
 
 
 @pytest.mark.parametrize("targets", ["uint8", "int64", "float32", "float64", "column"])

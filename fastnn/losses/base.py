@@ -149,7 +149,7 @@ def reduce_weighted(
     if reduction == "sum":
         return ops.reduce_sum(losses)
     if reduction == "mean_with_sample_weight" and sample_weight is not None:
-        return _quotient(ops.reduce_sum(losses), ops.reduce_sum(weights))
+        return quotient(ops.reduce_sum(losses), ops.reduce_sum(weights))
     return ops.reduce_mean(losses)
 
 
@@ -169,11 +169,10 @@ def _fitted(weights: Tensor, values: Tensor) -> Tensor:
     return weights
 
 
-def _quotient(a: Tensor, b: Tensor) -> Tensor:
+def quotient(a: Tensor, b: Tensor) -> Tensor:
     """a / b, and 0 where b is 0."""
     nothing = ops.equal(b, 0)
-    quotient: Tensor = a / ops.where(nothing, 1, b)
-    return ops.where(nothing, 0, quotient)
+    return ops.where(nothing, 0, ops.divide(a, ops.where(nothing, 1, b)))
 
 
 def same_rank(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -115,7 +115,7 @@ def crossentropy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
         losses.sparse_categorical_crossentropy,
         losses.categorical_crossentropy,
     )
-    return _fitting(target.shape, predicted.shape, choices)(target, y_pred)
+    return _fitting(target.shape, predicted.shape, choices)(target, predicted)
 
 
 def _fitting(y_true: Shape, y_pred: Shape, choices: tuple[Choice, Choice, Choice]) -> Choice:

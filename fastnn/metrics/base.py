@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn import initializers, ops
+from fastnn import initializers
 from fastnn.arrays import DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.initializers import Start
 from fastnn.naming import unique_name
-from fastnn.tensor import Tensor, TensorLike, Variable, zeros
+from fastnn.tensor import Variable, zeros
 from fastnn.trace import paused
 
 
@@ -117,9 +117,3 @@ class Metric(Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
-
-
-def ratio(a: TensorLike, b: TensorLike) -> Tensor:
-    """a / b, and 0 where b is 0."""
-    nothing = ops.equal(b, 0)
-    return ops.where(nothing, 0, ops.divide(a, ops.where(nothing, 1, b)))

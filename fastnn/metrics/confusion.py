@@ -10,8 +10,8 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.arrays import DType, Shape
-from fastnn.losses.base import pair
-from fastnn.metrics.base import Metric, ratio
+from fastnn.losses.base import pair, quotient
+from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import weights_for
 from fastnn.tensor import Tensor, TensorLike, Variable
 
@@ -57,8 +57,7 @@ class Counter(Metric):
         if self.top_k is not None:
             predicted = _first(predicted, self.top_k)
         if self.class_id is not None:
-            _check_class(self.class_id, predicted.shape)
-            target, predicted = (x[..., self.class_id, None] for x in (target, predicted))
+            target, predicted = (_of_class(self.class_id, x) for x in (target, predicted))
         positive = ops.cast(ops.not_equal(target, 0), predicted.dtype)
         negative = 1 - positive
         if sample_weight is not None:
@@ -110,12 +109,15 @@ def _first(predicted: Tensor, k: int) -> Tensor:
     return ops.where(ops.equal(left, -math.inf), predicted, BELOW_ALL)
 
 
-def _check_class(class_id: int, shape: Shape) -> None:
-    if len(shape) < 2 or not 0 <= class_id < shape[-1]:
+def _of_class(class_id: int, x: Tensor) -> Tensor:
+    """x[..., class_id, None], as a sum that has a kernel: all others count as 0."""
+    if x.ndim < 2 or not 0 <= class_id < x.shape[-1]:
         raise ValueError(
-            f"class_id={class_id} of predictions of shape {shape}: there must be a last axis of "
+            f"class_id={class_id} of predictions of shape {x.shape}: there must be a last axis of "
             "more classes than that"
         )
+    chosen = np.arange(x.shape[-1]) == class_id
+    return ops.reduce_sum(ops.where(chosen, x, 0), axis=-1, keepdims=True)
 
 
 def as_thresholds(given: Thresholds, default: float = 0.5) -> list[float]:
@@ -220,7 +222,7 @@ class _Share(Counter):
     def result(self) -> Tensor:
         """The share, or one for each threshold; 0 where there is nothing to count."""
         right, other = (getattr(self, kind) for kind in self.kinds)
-        return self.one_or_all(ratio(right, right + other))
+        return self.one_or_all(quotient(right, right + other))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

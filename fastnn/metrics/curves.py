@@ -9,8 +9,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.arrays import DType
-from fastnn.losses.base import EPSILON
-from fastnn.metrics.base import ratio
+from fastnn.losses.base import EPSILON, quotient
 from fastnn.metrics.confusion import Counter, as_thresholds, decisions
 from fastnn.tensor import Tensor
 
@@ -149,7 +148,7 @@ class AUC(Counter):
         if self.label_weights is None:
             return ops.reduce_mean(by_label)
         weights = np.asarray(self.label_weights, np.float64)
-        return ratio(ops.reduce_sum(by_label * weights), np.sum(weights))
+        return ops.divide(ops.reduce_sum(by_label * weights), weights.sum())
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -168,13 +167,13 @@ def _rows(predicted: Tensor) -> tuple[int, int]:
 def _points(curve: str, tp: Tensor, fp: Tensor, tn: Tensor, fn: Tensor) -> tuple[Tensor, Tensor]:
     """The curve, from its right end to its left one."""
     if curve == "ROC":
-        return ratio(fp, fp + tn), ratio(tp, tp + fn)
+        return quotient(fp, fp + tn), quotient(tp, tp + fn)
     if curve == "PR":
-        return ratio(tp, tp + fn), ratio(tp, tp + fp)
-    odds = ratio(tp + fn, tn + fp)
+        return quotient(tp, tp + fn), quotient(tp, tp + fp)
+    odds = quotient(tp + fn, tn + fp)
     none = ops.equal(tp, 0)
-    recall_gain = ops.where(none, 0, ops.maximum(1 - odds * ratio(fn, tp), 0))
-    return recall_gain, ops.where(none, 1, 1 - odds * ratio(fp, tp))
+    recall_gain = ops.where(none, 0, ops.maximum(1 - odds * quotient(fn, tp), 0))
+    return recall_gain, ops.where(none, 1, 1 - odds * quotient(fp, tp))
 
 
 def _areas_between(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
@@ -186,11 +185,11 @@ def _areas_between(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
     p = tp + fp
     more, less = p[:-1], p[1:]
     gained = tp[:-1] - tp[1:]
-    slope = ratio(gained, ops.maximum(more - less, 0))
+    slope = quotient(gained, ops.maximum(more - less, 0))
     start = tp[1:] - slope * less
     both = ops.where(ops.greater(more, 0), ops.greater(less, 0), False)
-    growth = ops.where(both, ratio(more, less), 1)
-    return ratio(slope * (gained + start * ops.log(growth)), ops.maximum(tp[1:] + fn[1:], 0))
+    growth = ops.where(both, quotient(more, less), 1)
+    return quotient(slope * (gained + start * ops.log(growth)), ops.maximum(tp[1:] + fn[1:], 0))
 
 
 class _Best(Counter):
@@ -221,10 +220,10 @@ class _Best(Counter):
         """The rate at the best of the thresholds; 0 if none is good enough."""
         tp, fp, tn, fn = (getattr(self, kind).value for kind in self.kinds)
         rates = {
-            "precision": ratio(tp, tp + fp),
-            "recall": ratio(tp, tp + fn),
-            "sensitivity": ratio(tp, tp + fn),
-            "specificity": ratio(tn, tn + fp),
+            "precision": quotient(tp, tp + fp),
+            "recall": quotient(tp, tp + fn),
+            "sensitivity": quotient(tp, tp + fn),
+            "specificity": quotient(tn, tn + fp),
         }
         enough = ops.greater_equal(rates[self.floor], getattr(self, self.floor))
         return ops.reduce_max(ops.where(enough, rates[self.rate], 0))

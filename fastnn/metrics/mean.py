@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -11,10 +10,11 @@ import numpy as np
 from fastnn import ops
 from fastnn.arrays import DType, Shape
 from fastnn.configuration import serialize
-from fastnn.metrics.base import Metric, ratio
+from fastnn.losses.base import quotient
+from fastnn.metrics.base import Metric
 from fastnn.ops.core import floating
 from fastnn.ops.updates import accumulate
-from fastnn.tensor import Tensor, TensorLike, Variable, convert, wrap
+from fastnn.tensor import Tensor, TensorLike, convert, wrap
 
 ONE = wrap(np.ones(()))
 
@@ -75,7 +75,8 @@ class Mean(Metric):
 
     def __init__(self, name: str | None = "mean", dtype: DType = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.total, self.count = total_and_count(self)
+        self.total = self.add_variable((), "zeros", np.float64, name="total")
+        self.count = self.add_variable((), "zeros", np.float64, name="count")
 
     def update_state(self, values: TensorLike, sample_weight: TensorLike | None = None) -> None:
         """Add a batch of values, one or several for each sample.
@@ -91,34 +92,21 @@ class Mean(Metric):
         ValueError
             If weights and values do not fit each other.
         """
-        add_mean(self.total, self.count, values, sample_weight)
+        x = floating(values)
+        samples = x.shape[0] if x.ndim else 1
+        if x.size and (sample_weight is None or isinstance(sample_weight, int | float)):
+            weight = samples * (1.0 if sample_weight is None else float(sample_weight))
+            accumulate(self.total, ops.reduce_mean(x) if x.ndim else x, weight)
+            accumulate(self.count, ONE, weight)
+        elif x.size:
+            weights = weights_for(x, sample_weight)
+            share = samples / x.size  # of a sample, that each of its values has
+            accumulate(self.total, ops.reduce_sum(x * weights), share)
+            accumulate(self.count, ops.reduce_sum(weights), share)
 
     def result(self) -> Tensor:
         """The mean, in float64; 0 if there was nothing."""
-        return ratio(self.total, self.count)
-
-
-def total_and_count(metric: Metric) -> tuple[Variable, Variable]:
-    """The two variables behind a mean."""
-    total = metric.add_variable((), "zeros", np.float64, name="total")
-    return total, metric.add_variable((), "zeros", np.float64, name="count")
-
-
-def add_mean(
-    total: Variable, count: Variable, values: TensorLike, sample_weight: TensorLike | None = None
-) -> None:
-    """Add a batch of values to the sum of the samples' values and to the number of samples."""
-    x = floating(values)
-    samples = x.shape[0] if x.ndim else 1
-    if x.size and (sample_weight is None or isinstance(sample_weight, int | float)):
-        weight = samples * (1.0 if sample_weight is None else float(sample_weight))
-        accumulate(total, ops.reduce_mean(x) if x.ndim else x, weight)
-        accumulate(count, ONE, weight)
-    elif x.size:
-        weights = weights_for(x, sample_weight)
-        each = samples / math.prod(weights.shape) if x.ndim else 1.0
-        accumulate(total, ops.reduce_sum(x * weights), each)
-        accumulate(count, ops.reduce_sum(weights), each)
+        return quotient(self.total, self.count)
 
 
 def weights_for(x: Tensor, sample_weight: TensorLike) -> Tensor:

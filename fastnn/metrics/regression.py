@@ -8,8 +8,8 @@ import numpy as np
 
 from fastnn import losses, ops
 from fastnn.arrays import DType
-from fastnn.losses.base import pair
-from fastnn.metrics.base import Metric, ratio
+from fastnn.losses.base import pair, quotient
+from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import FunctionMetric, Mean, MeanMetricWrapper, weights_for
 from fastnn.tensor import Tensor, TensorLike, Variable, convert
 
@@ -164,7 +164,9 @@ class R2Score(Metric):
         }
         if not self._sums:
             shape = target.shape[1:]
-            self._sums = {name: self.add_variable(shape, name=name) for name in terms}
+            self._sums = {
+                name: self.add_variable(shape, "zeros", np.float64, name) for name in terms
+            }
         for name, term in terms.items():
             self._sums[name].assign_add(ops.reduce_sum(term, axis=0))
         self.num_samples.assign_add(np.float64(target.size))
@@ -172,7 +174,7 @@ class R2Score(Metric):
     def result(self) -> Tensor:
         """The score, or one for each output; NaN where the targets do not vary."""
         sums = self._sums
-        variance = sums["squared_sum"] - ratio(ops.square(sums["sum"]), sums["count"])
+        variance = sums["squared_sum"] - quotient(ops.square(sums["sum"]), sums["count"])
         scores = 1 - sums["residual"] / variance
         scores = ops.where(ops.equal(scores, -math.inf), 0, scores)
         if self.class_aggregation == "uniform_average":
