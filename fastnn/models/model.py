@@ -6,6 +6,7 @@ import json
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ from fastnn.saving.files import Path
 from fastnn.sparse import Samples
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tape import GradientTape
-from fastnn.tensor import Tensor, TensorLike, convert, zeros
+from fastnn.tensor import Tensor, TensorLike, Variable, convert, zeros
 from fastnn.trace import TraceError, paused
 
 Source = ArraysInBatches | Batches
@@ -668,7 +669,7 @@ class Model(Layer):
                 f"model {self.name!r} has a loss that needs targets: pass y beside x, also in "
                 "validation_data=(x, y)"
             )
-        with unbuilt_again_on_failure(self):
+        with unbuilt_again_on_failure(self), _kept(self.non_trainable_weights):
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred.shape[1:])
@@ -810,6 +811,18 @@ def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
 def _objective(loss: Any) -> Loss:
     found = losses.get(loss)
     return found if isinstance(found, Loss) else LossFunctionWrapper(found)
+
+
+@contextmanager
+def _kept(variables: list[Variable]) -> Iterator[None]:
+    """Whatever happens inside the block, the variables are the same afterwards."""
+    before = [(variable, variable.value) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            if variable.value is not value:
+                variable.assign(value)
 
 
 def _measures(given: Sequence[Any] | None) -> list[Metric]:

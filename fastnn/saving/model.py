@@ -57,6 +57,11 @@ def save_model(model: Model, filepath: Path, overwrite: bool = True) -> None:
         untouched then: the new file takes its place when it is complete.
     TypeError
         If something in a configuration is no plain data.
+
+    Notes
+    -----
+    A process that is killed while it saves leaves what it had written beside the file, under a
+    hidden name that ends in ".tmp".
     """
     description, tensors = _description(model)
     files.write(filepath, description, tensors, overwrite)
