@@ -1,0 +1,21 @@
+"""Small helpers around training."""
+
+from fastnn.configuration import custom_object_scope, register_keras_serializable
+from fastnn.utils import np_utils
+from fastnn.utils.files import get_file
+from fastnn.utils.np_utils import normalize, to_categorical
+from fastnn.utils.seeds import set_random_seed
+from fastnn.utils.sequences import pad_sequences
+from fastnn.utils.splits import split_dataset
+
+__all__ = [
+    "custom_object_scope",
+    "get_file",
+    "normalize",
+    "np_utils",
+    "pad_sequences",
+    "register_keras_serializable",
+    "set_random_seed",
+    "split_dataset",
+    "to_categorical",
+]
