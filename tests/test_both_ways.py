@@ -462,7 +462,7 @@ def test_data(inputs, targets):
         {"steps_per_epoch": 2},
         {"callbacks": [fastnn.callbacks.LambdaCallback(on_train_batch_end=lambda *seen: None)]},
     ],
-    ids=lambda options: " ".join(options),
+    ids=" ".join,
 )
 @pytest.mark.parametrize("zeros", [0.0, 0.9])
 def test_options(options, zeros):
