@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 Verbose: TypeAlias = Literal["auto", 0, 1, 2]
@@ -55,15 +54,6 @@ class Progress:
             self._bar.close()
             self._bar = None
         return self._done
-
-    @contextmanager
-    def watch(self, title: str, steps: int) -> Iterator[Callable[[int], object]]:
-        """A function to be told how many steps more are done; a bar, if there is one, follows."""
-        self.begin(title, steps)
-        try:
-            yield self.advance
-        finally:
-            self.close()
 
     def report(self, title: str, logs: Mapping[str, Any]) -> None:
         """The line that sums a pass up."""

@@ -303,6 +303,8 @@ DIRECTIONS = {
     "val_auc": "greater",
     "f1_score": "greater",
     "precision_1": "greater",
+    "true_positives": "greater",
+    "val_false_negatives": "less",
 }
 
 
@@ -313,10 +315,9 @@ def test_what_is_better(name):
     assert monitor.monitor_op is getattr(fastnn.ops, DIRECTIONS[name])
 
 
-def test_metrics_and_mode_say_what_is_better():
+def test_classes_and_mode_say_what_is_better():
     model = Stub()
-    model.metrics = [metrics.Mean(name="odd")]
-    model.metrics[0]._direction = "up"
+    model.metrics = [metrics.Accuracy(name="odd")]
     monitor = callbacks.MonitorCallback("val_odd")
     monitor.set_model(model)
     monitor._set_monitor_op()

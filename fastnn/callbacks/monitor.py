@@ -11,13 +11,17 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.callbacks.callback import Callback, Logs
+from fastnn.naming import snake_case
 
-# Of metrics that do not say it themselves, by words in their names.
+# Words in the names of losses and metrics, and of their classes.
 _LESS_IS_BETTER = (
     *("loss", "error", "mse", "mae", "mape", "msle", "entropy", "divergence"),
-    *("hinge", "huber", "logcosh", "poisson"),
+    *("hinge", "huber", "logcosh", "poisson", "false_"),
 )
-_MORE_IS_BETTER = ("acc", "auc", "precision", "recall", "r2", "score", "similarity", "iou")
+_MORE_IS_BETTER = (
+    *("acc", "auc", "precision", "recall", "sensitivity", "specificity"),
+    *("r2", "score", "similarity", "iou", "true_"),
+)
 
 
 class MonitorCallback(Callback):
@@ -89,14 +93,12 @@ class MonitorCallback(Callback):
             self.monitor_op = ops.greater if rises else ops.less
 
     def _rises(self) -> bool:
-        """Whether more is better, by the metric."""
+        """Whether more is better, by the class and the name of the metric."""
         name = self.monitor.removeprefix("val_")
-        for metric in getattr(self.model, "metrics", ()):
-            direction = getattr(metric, "_direction", None)
-            if metric.name == name and direction is not None:
-                return bool(direction == "up")
+        metrics = [m for m in getattr(self.model, "metrics", ()) if m.name == name]
+        names = [*(snake_case(type(metric).__name__) for metric in metrics), name]
         for words, answer in ((_LESS_IS_BETTER, False), (_MORE_IS_BETTER, True)):
-            if any(word in name for word in words):
+            if any(word in each for word in words for each in names):
                 return answer
         raise ValueError(
             f"{type(self).__name__} cannot tell whether more or less of {self.monitor!r} is "

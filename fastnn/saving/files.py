@@ -78,7 +78,7 @@ def write(
         if isinstance(error, OSError):
             raise OSError(error.errno, f"not saved, {error.strerror}", name) from error
         raise
-    _sync(folder, os.O_RDONLY)
+    _sync(folder)
 
 
 def _write_through(path: str, parts: list[memoryview]) -> None:
@@ -93,8 +93,8 @@ def _write_through(path: str, parts: list[memoryview]) -> None:
         os.close(descriptor)
 
 
-def _sync(path: str, flags: int) -> None:
-    descriptor = os.open(path, flags)
+def _sync(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
