@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from numbers import Number
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -229,6 +229,9 @@ class Batches:
         return (data[at] for at in range(len(data)))
 
 
+Source: TypeAlias = ArraysInBatches | Batches
+
+
 def are_batches(x: Any, y: Any) -> bool:
     """Whether x gives batches, and is not itself an array or a structure of arrays."""
     if y is not None or isinstance(x, Tensor | dict | list | tuple | str | CompressedRows):
@@ -296,3 +299,43 @@ def _data(name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
             f"{name} has shape {data.shape}; it needs at least one sample along axis 0"
         )
     return data
+
+
+def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
+    """Inputs, targets and weights of the data that a step gets; None for what is not there."""
+    x, y, sample_weight = (
+        (*data, None, None, None)[:3]
+        if isinstance(data, tuple | list)
+        else (
+            data,
+            None,
+            None,
+        )
+    )
+    return x, y, sample_weight
+
+
+def weighted(
+    y: Any, sample_weight: TensorLike, class_weight: Mapping[int, float] | None
+) -> TensorLike:
+    if class_weight is None:
+        return sample_weight
+    weights = weights_of_classes(y, class_weight)
+    return weights if sample_weight is None else weights * np.asarray(sample_weight)
+
+
+def split(train: Source, share: float, size: int, steps: int | None) -> tuple[Source, Source]:
+    """Training data, and the last `share` of the samples for validation."""
+    if not isinstance(share, int | float) or not 0 < share < 1:
+        raise ValueError(f"validation_split must be a number in [0, 1), got {share!r}")
+    if not isinstance(train, ArraysInBatches):
+        raise ValueError("validation_split needs arrays; pass validation_data beside batches")
+    arrays = train.arrays
+    at = int(len(arrays) * (1 - share))
+    if at in (0, len(arrays)):
+        raise ValueError(
+            f"validation_split={share} of {len(arrays)} samples leaves one part empty; use another "
+            "share or pass validation_data"
+        )
+    train.arrays = arrays.cut(0, at)
+    return train, ArraysInBatches(arrays.cut(at, len(arrays)), size, steps)

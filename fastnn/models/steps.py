@@ -1,0 +1,271 @@
+"""Steps: what is done with one batch, and the loops that do it with many."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fastnn import _kernels, losses, metrics, optimizers
+from fastnn._kernels import CompressedRows
+from fastnn.configuration import deserialize, serialize
+from fastnn.data import Arrays, unpack_x_y_sample_weight
+from fastnn.function import KEPT
+from fastnn.layers.base import Layer
+from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Step, plain
+from fastnn.losses import Loss
+from fastnn.losses.base import LossFunctionWrapper
+from fastnn.metrics import Mean, Metric
+from fastnn.optimizers import Optimizer
+from fastnn.structure import Structure, filled, leaves
+from fastnn.tape import GradientTape
+from fastnn.tensor import Tensor, TensorLike, convert
+from fastnn.trace import TraceError
+
+
+class Steps(Layer):
+    """A layer that knows how it is trained, tested and asked, batch by batch."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.optimizer: Optimizer | None = None
+        self.loss: Any = None
+        self.run_eagerly = False
+        self.compiled = False
+        self._objective: Loss | None = None
+        self._loss_tracker: Mean | None = None
+        self._measures: list[Metric] = []
+        self._weighted_measures: list[Metric] = []
+        self._compile_arguments: dict[str, Any] = {}
+        self._loops: OrderedDict[object, Loop] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_loops": OrderedDict()}  # programs are made anew where it is used
+
+    def compile(
+        self,
+        optimizer: str | type[Optimizer] | Optimizer = "rmsprop",
+        loss: Any = None,
+        metrics: Sequence[Any] | None = None,
+        weighted_metrics: Sequence[Any] | None = None,
+        run_eagerly: bool = False,
+        jit_compile: object = None,
+        steps_per_execution: object = None,
+    ) -> None:
+        """Choose how to train; weights stay as they are.
+
+        `fit`, `evaluate` and `predict` run their step as a program in C. It is recorded when they
+        are first called after `compile`: what is then changed in the optimizer (but for its
+        learning rate), the loss or a layer's attributes counts after another `compile`.
+
+        Parameters
+        ----------
+        optimizer : str, class or Optimizer, default "rmsprop"
+        loss : str, Loss or callable(y_true, y_pred)
+        metrics, weighted_metrics : list of str, Metric or callable(y_true, y_pred), optional
+            Each is reported under the name given here, a Metric under its own. The latter take
+            `sample_weight` and `class_weight` into account.
+        run_eagerly : bool, default False
+            Run every step op by op in Python, with the same bits: to look at values on the way.
+        jit_compile, steps_per_execution
+            Without effect: steps are always compiled, and run as many at a time as may be.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, or two metrics have one.
+        """
+        chosen = optimizers.get(optimizer)
+        objective = None if loss is None else _objective(loss)
+        measures, weighted = _measures(metrics), _measures(weighted_metrics)
+        names = ["loss", *(m.name for m in measures + weighted)]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"two metrics have one name in {names[1:]}; give each function or object its own"
+            )
+        self.optimizer, self.loss, self._objective = chosen, loss, objective
+        self._loss_tracker = Mean(name="loss")
+        self._measures, self._weighted_measures = measures, weighted
+        self.run_eagerly, self.compiled = bool(run_eagerly), True
+        given = {"loss": loss, "metrics": metrics, "weighted_metrics": weighted_metrics}
+        self._compile_arguments = given | {"run_eagerly": self.run_eagerly}
+        self._loops.clear()
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments of `compile`, as plain data."""
+        return {"optimizer": serialize(self.optimizer), **serialize(self._compile_arguments)}
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as the model was that said this by `get_compile_config`."""
+        self.compile(**deserialize(config))
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """What is reported: the loss, what `compile` was given, and metrics kept as attributes."""
+        tracker = [] if self._loss_tracker is None else [self._loss_tracker]
+        parts = [part for value in vars(self).values() for part in leaves(value)]
+        found = [*tracker, *(part for part in parts if isinstance(part, Metric))]
+        return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of `metrics`."""
+        return [metric.name for metric in self.metrics]
+
+    def reset_metrics(self) -> None:
+        """Start all averages anew."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The results of all metrics so far, by name."""
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            result = metric.result()
+            results |= result if isinstance(result, dict) else {metric.name: result}
+        return results
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: TensorLike = None,
+        training: bool = True,
+    ) -> Tensor:
+        """What is minimised: the loss of a batch, and what layers and regularizers add to it."""
+        terms = list(self.losses)
+        if self._objective is not None:
+            terms.insert(0, self._objective(y, y_pred, sample_weight))
+        if not terms:
+            raise ValueError(
+                f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...)"
+            )
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: TensorLike = None
+    ) -> dict[str, Any]:
+        """Update the metrics given to `compile` with a batch; the results so far."""
+        self._measure(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def train_step(self, data: Structure) -> dict[str, Any]:
+        """Train on one batch; the results so far, by name."""
+        self._train(data)
+        return self.get_metrics_result()
+
+    def test_step(self, data: Structure) -> dict[str, Any]:
+        """Measure one batch; the results so far, by name."""
+        self._test(data)
+        return self.get_metrics_result()
+
+    def predict_step(self, data: Structure) -> Any:
+        """The outputs for one batch."""
+        return self(unpack_x_y_sample_weight(data)[0], training=False)
+
+    def _train(self, data: Structure) -> None:
+        assert self.optimizer is not None
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        with GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight)
+        weights = self.trainable_weights
+        if weights:
+            gradients = tape.gradient(loss, weights)
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        else:
+            warnings.warn(f"model {self.name!r} has no weights to train", stacklevel=2)
+        self._track(loss, x)
+        self._measure(y, y_pred, sample_weight)
+
+    def _test(self, data: Structure) -> None:
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)
+        self._track(self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
+        self._measure(y, y_pred, sample_weight)
+
+    def _track(self, loss: Tensor, x: Structure) -> None:
+        if self._loss_tracker is not None:
+            self._loss_tracker.update_state(loss, sample_weight=len(leaves(x)[0]))
+
+    def _measure(self, y: Any, y_pred: Any, sample_weight: TensorLike) -> None:
+        for metric in self._measures:
+            metric.update_state(y, y_pred)
+        for metric in self._weighted_measures:
+            metric.update_state(y, y_pred, sample_weight)
+
+    def _measured(self) -> Logs:
+        return {name: plain(value) for name, value in self.get_metrics_result().items()}
+
+    def _training(self, data: Structure) -> Outcome:
+        if self._is_own(self.train_step):
+            return Outcome(_named(self.train_step(data)))
+        self._train(data)
+        return Outcome({})  # the metrics tell, in the end
+
+    def _testing(self, data: Structure) -> Outcome:
+        if self._is_own(self.test_step):
+            return Outcome(_named(self.test_step(data)))
+        self._test(data)
+        return Outcome({})
+
+    def _predicting(self, data: Structure) -> Outcome:
+        return Outcome({}, self.predict_step(data))
+
+    def _is_own(self, method: Callable[..., Any]) -> bool:
+        """Whether a subclass defines this method."""
+        return getattr(type(self), method.__name__) is not getattr(Steps, method.__name__)
+
+    def _step(self, kind: Callable[[Structure], Outcome], arrays: Arrays) -> Step:
+        form = arrays.structured(range(len(arrays.columns)))
+        return lambda *tensors: kind(filled(form, iter(tensors)))
+
+    def _loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
+        """The loop that runs a step over such data: one from before, if there is one."""
+        if self.run_eagerly:
+            return EagerLoop(self._step(kind, arrays), size)
+        size = min(size, len(arrays))
+        if any(isinstance(column.data, CompressedRows) for column in arrays.columns):
+            return self._new_loop(kind, arrays, size)  # it is for these data alone
+        rate = () if self.optimizer is None else self.optimizer.settings()
+        key = (kind.__name__, arrays.kind, size, _kernels.settings(), *rate, *self.settings())
+        if key not in self._loops:
+            self._loops[key] = self._new_loop(kind, arrays, size)
+            if len(self._loops) > KEPT:
+                self._loops.popitem(last=False)
+        return self._loops[key]
+
+    def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
+        step = self._step(kind, arrays)
+        try:
+            return CompiledLoop(step, arrays.columns, size)
+        except TraceError as error:
+            warnings.warn(
+                f"model {self.name!r} runs op by op, which is slower: {error}", stacklevel=4
+            )
+            return EagerLoop(step, size)
+
+
+def _objective(loss: Any) -> Loss:
+    found = losses.get(loss)
+    return found if isinstance(found, Loss) else LossFunctionWrapper(found)
+
+
+def _measures(given: Sequence[Any] | None) -> list[Metric]:
+    if isinstance(given, str):
+        raise ValueError(f"metrics must be a list: write metrics=[{given!r}]")
+    return [metrics.to_metric(metric) for metric in given or ()]
+
+
+def _named(logs: Any) -> dict[str, Tensor]:
+    if not isinstance(logs, dict):
+        raise TypeError(
+            f"a step must return a dict of numbers by name, such as self.get_metrics_result(), "
+            f"got {logs!r}"
+        )
+    return {name: convert(value) for name, value in logs.items()}

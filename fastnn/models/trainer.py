@@ -1,0 +1,493 @@
+"""Trainer: fit, evaluate, predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastnn import losses
+from fastnn.arrays import Array
+from fastnn.callbacks import CallbackList, History
+from fastnn.data import (
+    Arrays,
+    ArraysInBatches,
+    Batches,
+    Source,
+    are_batches,
+    split,
+    unpack_x_y_sample_weight,
+    weighted,
+)
+from fastnn.layers.base import layers_in, unbuilt_again_on_failure
+from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
+from fastnn.models.steps import Steps
+from fastnn.progress import Verbose
+from fastnn.sparse import Samples
+from fastnn.structure import Structure, leaves
+from fastnn.tensor import Tensor, TensorLike, Variable
+
+
+class Trainer(Steps):
+    """A layer whose steps run over whole data sets."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.stop_training = False
+        self.history: History | None = None
+        self._initial_epoch = 0  # where a backup lets `fit` go on
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Verbose = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: TensorLike = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train.
+
+        Parameters
+        ----------
+        x : array of shape (n, ...), matrix of scipy.sparse, or iterable of batches
+            Inputs of any numeric dtype; each batch is converted as it is used. A dict or tuple of
+            arrays goes to `call` as such. Batches, as (x, y) or (x, y, sample_weight), come from a
+            generator, which is read on from epoch to epoch, or from any other iterable.
+        y : array of shape (n, ...)
+            Targets.
+        batch_size : int, default 32
+            The last batch of an epoch may be shorter.
+        epochs : int, default 1
+            Where to end, counted from 0 and not from `initial_epoch`.
+        verbose : "auto", 0, 1 or 2
+            0 is silent, 2 prints a line for each epoch; 1 and "auto" show a bar on a terminal.
+        callbacks : list of Callback, optional
+        validation_split : float in [0, 1), default 0
+            This last share of the samples, taken before shuffling, is held back for validation.
+        validation_data : (x, y) or (x, y, sample_weight), or iterable of batches, optional
+            Evaluated after each epoch; takes precedence over `validation_split`.
+        shuffle : bool, default True
+            Draw the samples in a new order in each epoch.
+        class_weight : dict from int to float, optional
+            What a sample of each class counts in the loss; 1 for a class that is missing.
+        sample_weight : array of shape (n,), optional
+            What each sample counts in the loss.
+        initial_epoch : int, default 0
+        steps_per_epoch, validation_steps : int, optional
+            Batches in an epoch, by default all.
+        validation_batch_size : int, optional
+            By default `batch_size`.
+        validation_freq : int or list of int, default 1
+            Validate after every so many epochs, or after these, counted from 1.
+
+        Returns
+        -------
+        History
+            Losses and metrics are averages over the samples of an epoch, each batch being measured
+            before its update.
+
+        Raises
+        ------
+        ValueError
+            If the model is not compiled, or the data do not fit the model, the loss or each other.
+            The weights are unchanged then.
+        TypeError
+            If the data are not real numbers.
+
+        Notes
+        -----
+        Class labels are checked to the last one beforehand, if the loss is fastnn's own; a function
+        of yours may refuse a later batch, after the batches before it have changed the weights.
+
+        A loss, metric or layer that looks at values (``float(y)``, NumPy's functions) cannot become
+        part of a program: the steps then run op by op, after one warning.
+
+        Where the model begins with a `Dense` and most elements of x are zero, they are left out of
+        the products, which gives the same bits in less time.
+        """
+        size, epochs = _count("batch_size", batch_size, 32), _count("epochs", epochs)
+        train = self._source(
+            x, y, sample_weight, size, steps_per_epoch, shuffle, class_weight=class_weight
+        )
+        validation: Source | None = None
+        validation_size = _count("validation_batch_size", validation_batch_size, size)
+        if validation_data is not None:
+            given = (validation_data,) if are_batches(validation_data, None) else validation_data
+            validation = self._source(
+                *_triple(given), validation_size, validation_steps, prefix="val_"
+            )
+        elif validation_split:
+            train, validation = split(train, validation_split, validation_size, validation_steps)
+        self._begin(train, self.train_step, passes=2 * epochs)
+        if validation is not None:
+            self._begin(validation, self.test_step, passes=epochs)
+        params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
+        self.stop_training, self._initial_epoch = False, initial_epoch
+        logs: Logs = {}
+        with CallbackList(callbacks, True, True, self, **params) as listeners:
+            listeners.on_train_begin()
+            for epoch in range(self._initial_epoch, epochs):
+                listeners.on_epoch_begin(epoch)
+                logs = self._pass(self._training, train, listeners)
+                if validation is not None and _is_due(epoch + 1, validation_freq):
+                    measured = self._evaluated(validation, listeners)
+                    logs |= {f"val_{name}": value for name, value in measured.items()}
+                listeners.on_epoch_end(epoch, logs)
+                if self.stop_training or (isinstance(train, Batches) and train.ran_out):
+                    break
+            if self.optimizer is not None:
+                self.optimizer.finalize_variable_values(self.trainable_weights)
+            listeners.on_train_end(logs)
+        assert self.history is not None
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Verbose = "auto",
+        sample_weight: TensorLike = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | Logs:
+        """The loss and the metrics on given data.
+
+        Parameters
+        ----------
+        x, y, batch_size, verbose, sample_weight, callbacks
+            As for `fit`.
+        steps : int, optional
+            The number of batches, by default all.
+        return_dict : bool, default False
+            Return a dict by name instead of a list.
+
+        Returns
+        -------
+        float, list of float, or dict
+            The loss alone if there are no metrics, else [loss, metric, ...].
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `fit`.
+        """
+        size = _count("batch_size", batch_size, 32)
+        source = self._source(x, y, sample_weight, size, steps)
+        self._begin(source, self.test_step, passes=1)
+        params = {"steps": source.steps, "verbose": verbose}
+        with CallbackList(callbacks, False, True, self, **params) as listeners:
+            logs = self._evaluated(source, listeners)
+        return _returned(logs, return_dict)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Verbose = 0,
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Array:
+        """The model's output for each row of x, as an array.
+
+        Parameters
+        ----------
+        x, callbacks
+            As for `fit`.
+        batch_size : int, default 128
+            It does not change a bit of the result, unless a layer mixes samples.
+        verbose : "auto", 0, 1 or 2, default 0
+        steps : int, optional
+            The number of batches, by default all.
+
+        Raises
+        ------
+        ValueError
+            If x does not fit the model.
+        TypeError
+            If x are not real numbers.
+        """
+        size = _count("batch_size", batch_size, 128)
+        source = self._without_zeros(self._source(x, None, None, size, steps), passes=1)
+        outputs: list[Array] = []
+        params = {"steps": source.steps, "verbose": verbose}
+        with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
+            listeners.on_predict_begin()
+            watch = self._watch(
+                self._predicting,
+                listeners,
+                listeners.on_predict_batch_begin,
+                listeners.on_predict_batch_end,
+                listeners.wants_predict_batches,
+            )
+            for results in self._results(self._predicting, source, watch):
+                assert results.output is not None
+                outputs.append(results.output)
+            listeners.on_predict_end()
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: TensorLike = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | Logs:
+        """Train on one batch; the loss and the metrics since `reset_metrics`, as of `evaluate`."""
+        weight = weighted(y, sample_weight, class_weight)
+        return self._on_batch(self._training, self.train_step, x, y, weight, return_dict)
+
+    def test_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: TensorLike = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | Logs:
+        """The loss and the metrics, with those of batches since `reset_metrics`, of one batch."""
+        return self._on_batch(self._testing, self.test_step, x, y, sample_weight, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """The model's output for one batch."""
+        return self.predict(x, batch_size=len(leaves(x)[0] if isinstance(x, dict) else x))
+
+    def describe(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        profile: bool = False,
+    ) -> str:
+        """The program that trains on a batch of such data, as tables.
+
+        Parameters
+        ----------
+        x, y, batch_size
+            As for `fit`.
+        profile : bool, default False
+            Show the time that each instruction takes, on average over the batches of x. Weights and
+            optimizer are as before afterwards.
+
+        Returns
+        -------
+        str
+            What was recorded, and what runs: ops, inputs, outputs, bytes, and whether in C.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `fit`.
+        TraceError
+            If the step cannot be compiled: the message names the line that is in the way.
+        """
+        size = _count("batch_size", batch_size, 32)
+        source = self._source(x, y, None, size, None)
+        self._begin(source, self.train_step, passes=2)
+        assert isinstance(source, ArraysInBatches)
+        arrays, samples = source.arrays, len(source.arrays)
+        loop = CompiledLoop(self._step(self._training, arrays), arrays.columns, min(size, samples))
+        program = loop.batch_program()
+        if not profile:
+            return program.describe()
+        order = np.arange(samples // size * size or samples)
+
+        def run() -> int:
+            loop.run(arrays.columns, order, Watch())
+            return -(-len(order) // size)
+
+        return program.describe(program.profiled(run))
+
+    def _source(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: TensorLike,
+        size: int,
+        steps: int | None,
+        shuffle: bool = False,
+        class_weight: Mapping[int, float] | None = None,
+        prefix: str = "",
+    ) -> Source:
+        """Data as they were given, as batches."""
+
+        def arrays(x: Any, y: Any = None, sample_weight: TensorLike = None) -> Arrays:
+            weight = weighted(y, sample_weight, class_weight)
+            return Arrays(x, y, weight, self._float_type(), prefix)
+
+        if x is None:
+            raise ValueError("there are no data: pass x")
+        steps = None if steps is None else _count("steps", steps)
+        if are_batches(x, y):
+            return Batches(x, steps, arrays)
+        return ArraysInBatches(arrays(x, y, sample_weight), size, steps, bool(shuffle))
+
+    def _float_type(self) -> np.dtype[Any]:
+        wide = any(layer.dtype == "float64" for layer in layers_in(self))
+        return np.dtype(np.float64 if wide else np.float32)
+
+    def _begin(self, source: Source, step: Callable[..., Any], passes: int) -> None:
+        """Refuse data that the model, its loss or a metric cannot take, before anything changes;
+        then give them the form in which they go through the model fastest, so many times.
+        """
+        if not self.compiled:
+            raise ValueError(
+                f"model {self.name!r} is not compiled: call model.compile(optimizer=..., loss=...) "
+                "first"
+            )
+        if isinstance(source, ArraysInBatches):
+            self._try(source.arrays, step, also_metrics=True)
+            self._without_zeros(source, passes)
+
+    def _try(self, arrays: Arrays, step: Callable[..., Any], also_metrics: bool) -> None:
+        if self._is_own(step):
+            return
+        x, y, sample_weight = unpack_x_y_sample_weight(arrays.first())
+        if y is None and self._objective is not None and not self._is_own(self.compute_loss):
+            raise ValueError(
+                f"model {self.name!r} has a loss that needs targets: pass y beside x, also in "
+                "validation_data=(x, y)"
+            )
+        with unbuilt_again_on_failure(self), _kept(self.non_trainable_weights):
+            y_pred = self(x, training=False)
+            if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
+                losses.check_targets(self._objective, arrays.y.data, y_pred.shape[1:])
+            self.compute_loss(x, y, y_pred, sample_weight, training=False)
+            if also_metrics:
+                try:
+                    self._measure(y, y_pred, sample_weight)
+                finally:
+                    self.reset_metrics()
+
+    def _without_zeros(self, source: Source, passes: int) -> Source:
+        if isinstance(source, ArraysInBatches):
+            source.arrays = source.arrays.with_inputs(lambda x: self._prepared(x, passes))
+        return source
+
+    def _prepared(self, x: Samples, passes: int) -> Samples:
+        """The inputs in the form in which they go through the model fastest, so many times."""
+        return x
+
+    def _evaluated(self, source: Source, listeners: CallbackList) -> Logs:
+        listeners.on_test_begin()
+        logs = self._pass(self._testing, source, listeners)
+        listeners.on_test_end(logs)
+        return logs
+
+    def _pass(
+        self, kind: Callable[[Structure], Outcome], source: Source, listeners: CallbackList
+    ) -> Logs:
+        """One epoch of training or testing: its averages."""
+        self.reset_metrics()
+        if kind == self._training:
+            hooks = listeners.on_train_batch_begin, listeners.on_train_batch_end
+            watch = self._watch(kind, listeners, *hooks, listeners.wants_train_batches)
+        else:
+            hooks = listeners.on_test_batch_begin, listeners.on_test_batch_end
+            watch = self._watch(kind, listeners, *hooks, listeners.wants_test_batches)
+        logs: Logs = {}
+        for results in self._results(kind, source, watch):
+            logs = results.logs
+        return logs or self._measured()
+
+    def _results(
+        self, kind: Callable[[Structure], Outcome], source: Source, watch: Watch
+    ) -> Iterator[Results]:
+        for arrays, order, size in source.epoch():
+            loop = self._loop(kind, arrays, size)
+            yield loop.run(arrays.columns, order, watch)
+            if self._ends(kind):
+                break
+
+    def _ends(self, kind: Callable[[Structure], Outcome]) -> bool:
+        """Whether somebody has ended the training; tests and predictions run to their end."""
+        return self.stop_training and kind == self._training
+
+    def _watch(
+        self,
+        kind: Callable[[Structure], Outcome],
+        listeners: CallbackList,
+        on_begin: Callable[[int], object],
+        on_end: Callable[[int, Logs], object],
+        wanted: bool,
+    ) -> Watch:
+        """How the loop tells the progress bar, and the callbacks if one wants every batch."""
+        batch = 0
+
+        def done(batches: int, logs: Logs) -> bool:
+            nonlocal batch
+            listeners.advance(batches)
+            if wanted:
+                on_end(batch, logs or self._measured())
+            batch += batches
+            return self._ends(kind)
+
+        return Watch(done, (lambda: on_begin(batch)) if wanted else None)
+
+    def _on_batch(
+        self,
+        kind: Callable[[Structure], Outcome],
+        step: Callable[..., Any],
+        x: Any,
+        y: Any,
+        sample_weight: TensorLike,
+        return_dict: bool,
+    ) -> float | list[float] | Logs:
+        arrays = Arrays(x, y, sample_weight, self._float_type())
+        self._try(arrays, step, also_metrics=False)
+        order = np.arange(len(arrays))
+        loop = self._loop(kind, arrays, len(arrays))
+        logs = loop.run(arrays.columns, order, Watch()).logs
+        return _returned(logs or self._measured(), return_dict)
+
+
+@contextmanager
+def _kept(variables: list[Variable]) -> Iterator[None]:
+    """Whatever happens inside the block, the variables are the same afterwards."""
+    before = [(variable, variable.value) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            if variable.value is not value:
+                variable.assign(value)
+
+
+def _returned(logs: Logs, return_dict: bool) -> float | list[float] | Logs:
+    if return_dict:
+        return logs
+    return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))
+
+
+def _count(name: str, value: int | None, default: int = 1) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)
+
+
+def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
+    return epoch % frequency == 0 if isinstance(frequency, int) else epoch in frequency
+
+
+def _triple(data: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
+        raise ValueError(
+            "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches"
+        )
+    return unpack_x_y_sample_weight(data)
