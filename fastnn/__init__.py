@@ -13,6 +13,7 @@ if find_spec("fastnn._kernels") is None:
 
 from fastnn import (
     activations,
+    backend,
     callbacks,
     constraints,
     datasets,
@@ -33,18 +34,25 @@ from fastnn import (
 )
 from fastnn._kernels import isa
 from fastnn.function import function
+from fastnn.initializers import Initializer
 from fastnn.layers import Input, Layer
+from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.models import Model, Sequential
 from fastnn.ops import *  # noqa: F403  # each op is a public name
+from fastnn.optimizers import Optimizer
 from fastnn.parallel import get_num_threads, set_num_threads, threads
+from fastnn.regularizers import Regularizer
 from fastnn.tape import GradientTape
 from fastnn.tensor import Tensor, Variable, constant
 
 __version__ = "0.1.0"
 
-float32, float64 = np.float32, np.float64
-int32, int64, uint8 = np.int32, np.int64, np.uint8
+float16, float32, float64 = np.float16, np.float32, np.float64
+int32, int64, uint8, bool = np.int32, np.int64, np.uint8, np.bool_
+
+# `tf.math.log`, `tf.linalg.matmul`, `keras.config.floatx`.
+config, linalg, math = backend, ops, ops
 
 threadpools.watch()
 
@@ -57,18 +65,24 @@ for _name, _module in list(sys.modules.items()):
 
 __all__ = [
     "GradientTape",
+    "Initializer",
     "Input",
     "Layer",
+    "Loss",
     "Metric",
     "Model",
+    "Optimizer",
+    "Regularizer",
     "Sequential",
     "Tensor",
     "Variable",
     "activations",
+    "backend",
     "callbacks",
     "constant",
     "constraints",
     "datasets",
+    "float16",
     "float32",
     "float64",
     "function",

@@ -175,10 +175,20 @@ class Function:
 def function(python_function: Callable[..., Structure]) -> Function: ...
 @overload
 def function(
-    python_function: None = None, *, jit_compile: bool | None = None
+    python_function: None = None,
+    *,
+    jit_compile: bool | None = None,
+    input_signature: Any = None,
+    reduce_retracing: bool = False,
+    autograph: bool = False,
 ) -> Callable[[Callable[..., Structure]], Function]: ...
 def function(
-    python_function: Callable[..., Structure] | None = None, *, jit_compile: bool | None = None
+    python_function: Callable[..., Structure] | None = None,
+    *,
+    jit_compile: bool | None = None,
+    input_signature: Any = None,
+    reduce_retracing: bool = False,
+    autograph: bool = False,
 ) -> Function | Callable[[Callable[..., Structure]], Function]:
     """Decorator: compile a step or a model to a program that runs without Python.
 
@@ -195,9 +205,9 @@ def function(
         So are Python's own effects: a ``print``, an ``append``, a number read from a global happen,
         or count, while recording only. A Variable is read and updated at every run, and so are a
         layer's weights; those made while recording are made once.
-    jit_compile : bool, optional
-        Without effect, as everything is compiled: ``@function(jit_compile=True)`` is
-        TensorFlow's way to ask for it.
+    jit_compile, input_signature, reduce_retracing, autograph : optional
+        Without effect, as everything is compiled, for each signature as it comes:
+        ``@function(jit_compile=True)`` is TensorFlow's way to ask for it.
 
     Returns
     -------

@@ -127,7 +127,8 @@ amin = min = reduce_min
 mean, sum = reduce_mean, reduce_sum
 concatenate = concat
 swish, hard_swish = silu, hard_silu
-clip_by_value, range, rank, reduce_logsumexp = clip, arange, ndim, logsumexp
+clip_by_value, fill, range, rank, reduce_logsumexp = clip, full, arange, ndim, logsumexp
+is_finite, is_inf, is_nan = isfinite, isinf, isnan
 
 __all__ = [
     "abs",
@@ -164,6 +165,7 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
+    "fill",
     "floor",
     "full",
     "gather",
@@ -176,6 +178,9 @@ __all__ = [
     "hard_silu",
     "hard_swish",
     "hard_tanh",
+    "is_finite",
+    "is_inf",
+    "is_nan",
     "is_tensor",
     "isfinite",
     "isinf",

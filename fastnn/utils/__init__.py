@@ -1,6 +1,7 @@
 """Small helpers around training."""
 
 from fastnn.configuration import custom_object_scope, register_keras_serializable
+from fastnn.naming import forget_names as clear_session
 from fastnn.utils import np_utils
 from fastnn.utils.files import get_file
 from fastnn.utils.np_utils import normalize, to_categorical
@@ -9,6 +10,7 @@ from fastnn.utils.sequences import pad_sequences
 from fastnn.utils.splits import split_dataset
 
 __all__ = [
+    "clear_session",
     "custom_object_scope",
     "get_file",
     "normalize",
