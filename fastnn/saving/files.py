@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeAlias
@@ -60,6 +59,8 @@ def write(
     ValueError
         If the description has a number that is not finite, or is too long.
     """
+    import secrets
+
     name = os.fsdecode(path)
     if not overwrite and os.path.exists(name):
         raise FileExistsError(f"{name} is there already; pass overwrite=True to replace it")

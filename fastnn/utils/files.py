@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
 from fastnn.datasets.fetch import download, import_pooch
 
@@ -56,6 +54,9 @@ def get_file(
     ValueError
         If the arguments leave the URL or the name open, or the file does not match its checksum.
     """
+    from tempfile import TemporaryDirectory
+    from urllib.parse import urlsplit
+
     if not origin:
         raise ValueError("origin is missing; it must be the URL of the file")
     name = os.fspath(fname) if fname else Path(urlsplit(origin).path).name
