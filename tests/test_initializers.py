@@ -169,6 +169,9 @@ def test_classes_and_functions_of_ones_own():
     layer = layers.Dense(2, kernel_initializer=ramp)
     layer(fastnn.ones((1, 3)))
     np.testing.assert_array_equal(layer.kernel, [[0, 1], [2, 3], [4, 5]])
+    layer = layers.Dense(2, kernel_initializer=lambda shape, dtype: np.ones(shape))
+    layer(fastnn.ones((1, 3)))
+    assert layer.kernel.dtype == np.float32
     np.testing.assert_array_equal(Variable(ramp, shape=(3,), dtype="float64"), [0, 1, 2])
 
 

@@ -238,8 +238,9 @@ class Layer(Configurable):
         """
         start = initializers.get("glorot_uniform" if initializer is None else initializer)
         start = phase.initializer or start
-        value = start(to_shape(shape), to_dtype(dtype or self.compute_dtype))
-        weight = Variable(value, trainable=trainable, name=name or "weight")
+        kind = to_dtype(dtype or self.compute_dtype)
+        value = start(to_shape(shape), kind)
+        weight = Variable(value, trainable=trainable, dtype=kind, name=name or "weight")
         weight.path = f"{self.name}/{weight.name}"
         weight.regularizer = regularizers.get(regularizer)
         weight.constraint = constraints.get(constraint)
