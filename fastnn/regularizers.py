@@ -137,9 +137,10 @@ def _factor(name: str, value: Any) -> float:
     return float(value)
 
 
-def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
-    """An `L1L2`, with the defaults of `L1` and of `L2`."""
-    return L1L2(l1, l2)
+def l1_l2(l1: float | None = None, l2: float | None = None) -> L1L2:
+    """An `L1L2`: one that is left out is 0, and both are 0.01 if both are."""
+    both = 0.01 if l1 is None and l2 is None else 0.0
+    return L1L2(both if l1 is None else l1, both if l2 is None else l2)
 
 
 l1, l2, orthogonal_regularizer = L1, L2, OrthogonalRegularizer

@@ -105,6 +105,8 @@ def test_zero_rows_and_single_rows_have_no_cosine():
 def test_defaults():
     assert regularizers.l1().l1 == regularizers.l2().l2 == regularizers.L1(None).l1 == 0.01
     assert regularizers.l1_l2().get_config() == {"l1": 0.01, "l2": 0.01}
+    assert regularizers.l1_l2(l1=0.5).get_config() == {"l1": 0.5, "l2": 0.0}
+    assert regularizers.l1_l2(l2=0.5).get_config() == {"l1": 0.0, "l2": 0.5}
     assert regularizers.L1L2().get_config() == {"l1": 0.0, "l2": 0.0}
     assert regularizers.OrthogonalRegularizer().get_config() == {"factor": 0.01, "mode": "rows"}
 
