@@ -117,9 +117,9 @@ class Arrays:
 
     def with_inputs(self, change: Callable[[Samples], Samples]) -> Self:
         """The same with another form of x, if that is one array."""
-        if not isinstance(self.x, Column):
-            return self
-        return self._with(change, ["x"])
+        x = self.x.data if isinstance(self.x, Column) else None
+        changed = None if x is None else change(x)
+        return self if changed is x else self._with(lambda data: changed, ["x"])
 
     def _with(self, change: Callable[[Any], Any], names: Sequence[str] = PARTS) -> Self:
         new = copy.copy(self)

@@ -25,7 +25,11 @@ from fastnn.structure import filled, leaves
 from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array, zeros
 from fastnn.trace import paused
 
-# Types of attributes that hold no weights, which are most, and of those that may.
+# Attributes are looked through at every call of `predict`: those of Layer's own hold no layer and no
+# variable, nor do these types of others; containers may.
+_BARE = frozenset(
+    ["_build_shape", "_call", "_losses", "_trainable", "built", "name", "output_shapes"]
+)
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
 _CONTAINERS = (dict, list, tuple)
 
@@ -379,8 +383,8 @@ def layers_in(layer: Layer) -> Iterator[Layer]:
 def _parts(layer: Layer, kind: type) -> list[Any]:
     """The objects of a kind among a layer's attributes, also in lists and dicts of them."""
     found = []
-    for value in vars(layer).values():
-        if type(value) in _PLAIN:
+    for name, value in vars(layer).items():
+        if name in _BARE or type(value) in _PLAIN:
             continue
         if isinstance(value, kind):
             found.append(value)
