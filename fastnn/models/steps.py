@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from fastnn import _kernels, losses, metrics, optimizers
@@ -156,24 +157,22 @@ class Steps(Layer):
 
     def train_step(self, data: Structure) -> dict[str, Any]:
         """Train on one batch; the results so far, by name."""
-        self._train(data)
-        return self.get_metrics_result()
+        return self._train(data) or self.get_metrics_result()
 
     def test_step(self, data: Structure) -> dict[str, Any]:
         """Measure one batch; the results so far, by name."""
-        self._test(data)
-        return self.get_metrics_result()
+        return self._test(data) or self.get_metrics_result()
 
     def predict_step(self, data: Structure) -> Any:
         """The outputs for one batch."""
         return self(unpack_x_y_sample_weight(data)[0], training=False)
 
-    def _train(self, data: Structure) -> None:
+    def _train(self, data: Structure) -> dict[str, Any]:
         assert self.optimizer is not None
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         with GradientTape() as tape:
             y_pred = self(x, training=True)
-            loss = self.compute_loss(x, y, y_pred, sample_weight)
+            loss = self._loss(x, y, y_pred, sample_weight, training=True)
         weights = self.trainable_weights
         if weights:
             gradients = tape.gradient(loss, weights)
@@ -181,13 +180,28 @@ class Steps(Layer):
         else:
             warnings.warn(f"model {self.name!r} has no weights to train", stacklevel=2)
         self._track(loss, x)
-        self._measure(y, y_pred, sample_weight)
+        return self._metrics(x, y, y_pred, sample_weight)
 
-    def _test(self, data: Structure) -> None:
+    def _test(self, data: Structure) -> dict[str, Any]:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
-        self._track(self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
+        self._track(self._loss(x, y, y_pred, sample_weight, training=False), x)
+        return self._metrics(x, y, y_pred, sample_weight)
+
+    def _loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: TensorLike, training: bool
+    ) -> Tensor:
+        """What `compute_loss` gives; one of the user's need not know of `training`."""
+        known = "training" in signature(self.compute_loss).parameters
+        options = {"training": training} if known else {}
+        return self.compute_loss(x, y, y_pred, sample_weight, **options)
+
+    def _metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: TensorLike) -> dict[str, Any]:
+        """Update the metrics; what a `compute_metrics` of the user's says of them."""
+        if self._is_own(self.compute_metrics):
+            return self.compute_metrics(x, y, y_pred, sample_weight)
         self._measure(y, y_pred, sample_weight)
+        return {}  # the metrics tell, in the end
 
     def _track(self, loss: Tensor, x: Structure) -> None:
         if self._loss_tracker is not None:
@@ -203,16 +217,12 @@ class Steps(Layer):
         return {name: plain(value) for name, value in self.get_metrics_result().items()}
 
     def _training(self, data: Structure) -> Outcome:
-        if self._is_own(self.train_step):
-            return Outcome(_named(self.train_step(data)))
-        self._train(data)
-        return Outcome({})  # the metrics tell, in the end
+        own = self._is_own(self.train_step)
+        return Outcome(_named(self.train_step(data) if own else self._train(data)))
 
     def _testing(self, data: Structure) -> Outcome:
-        if self._is_own(self.test_step):
-            return Outcome(_named(self.test_step(data)))
-        self._test(data)
-        return Outcome({})
+        own = self._is_own(self.test_step)
+        return Outcome(_named(self.test_step(data) if own else self._test(data)))
 
     def _predicting(self, data: Structure) -> Outcome:
         return Outcome({}, self.predict_step(data))

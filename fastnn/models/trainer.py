@@ -248,7 +248,7 @@ class Trainer(Steps):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | Logs:
-        """Train on one batch; the loss and the metrics since `reset_metrics`, as of `evaluate`."""
+        """Train on one batch; its loss and metrics, as of `evaluate`, before the update."""
         weight = weighted(y, sample_weight, class_weight)
         return self._on_batch(self._training, self.train_step, x, y, weight, return_dict)
 
@@ -259,7 +259,7 @@ class Trainer(Steps):
         sample_weight: TensorLike = None,
         return_dict: bool = False,
     ) -> float | list[float] | Logs:
-        """The loss and the metrics, with those of batches since `reset_metrics`, of one batch."""
+        """The loss and the metrics of one batch."""
         return self._on_batch(self._testing, self.test_step, x, y, sample_weight, return_dict)
 
     def predict_on_batch(self, x: Any) -> Array:
@@ -366,7 +366,7 @@ class Trainer(Steps):
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred.shape[1:])
-            self.compute_loss(x, y, y_pred, sample_weight, training=False)
+            self._loss(x, y, y_pred, sample_weight, training=False)
             if also_metrics:
                 try:
                     self._measure(y, y_pred, sample_weight)
@@ -449,6 +449,7 @@ class Trainer(Steps):
     ) -> float | list[float] | Logs:
         arrays = Arrays(x, y, sample_weight, self._float_type())
         self._try(arrays, step, also_metrics=False)
+        self.reset_metrics()
         order = np.arange(len(arrays))
         loop = self._loop(kind, arrays, len(arrays))
         logs = loop.run(arrays.columns, order, Watch()).logs
