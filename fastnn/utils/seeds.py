@@ -1,10 +1,16 @@
 """One seed for everything random."""
 
+import random as python_random
+
+import numpy as np
+
 from fastnn import random
 
 
 def set_random_seed(seed: int) -> None:
     """Make everything random that follows (weights, shuffles, random tensors) repeatable.
+
+    As in Keras, also what Python's `random` and the functions of `numpy.random` draw.
 
     Parameters
     ----------
@@ -21,3 +27,5 @@ def set_random_seed(seed: int) -> None:
     True
     """
     random.seed(seed)
+    python_random.seed(seed)
+    np.random.seed(seed % 2**32)  # it takes no more bits
