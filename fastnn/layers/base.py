@@ -250,6 +250,8 @@ class Layer(Configurable):
         weight.constraint = constraints.get(constraint)
         return weight
 
+    add_variable = add_weight
+
     def add_loss(self, loss: TensorLike) -> None:
         """Add a number to the loss that is trained, from inside `call`."""
         self._losses.append(convert(loss))

@@ -29,6 +29,8 @@ class InputLayer(Layer):
     batch_shape : tuple, optional
         The shape with the batch axis, instead of `shape` and `batch_size`.
     name : str, optional
+    input_shape : tuple, optional
+        The old name of `shape`.
 
     Attributes
     ----------
@@ -57,8 +59,10 @@ class InputLayer(Layer):
         sparse: bool = False,
         batch_shape: Announced = None,
         name: str | None = None,
+        input_shape: Announced = None,
     ) -> None:
         super().__init__(name=name)
+        shape = input_shape if shape is None else shape
         if (shape is None) == (batch_shape is None) or None not in (batch_size, batch_shape):
             raise ValueError(
                 f"layer {self.name!r}: give a shape, as in Input(shape=(784,)), or a batch_shape "

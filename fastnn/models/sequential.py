@@ -66,6 +66,11 @@ class Sequential(Model):
                 f"a model is made of layers such as Dense(10), got {layer!r}; a class needs its "
                 "arguments: Dense(10), not Dense"
             )
+        if any(layer.name == present.name for present in self._layers):
+            raise ValueError(
+                f"model {self.name!r} has a layer called {layer.name!r} already; the layers of a "
+                "Sequential should have unique names: pass another name"
+            )
         self._layers.append(layer)
         shape = self._layers[0].input_shape
         if shape is not None:
