@@ -196,7 +196,10 @@ class Batches:
         """The batches in an epoch, as far as that is known."""
         if self._given_steps is not None:
             return self._given_steps
-        return len(self._batches) if isinstance(self._batches, Sized) else None
+        try:
+            return len(self._batches) if isinstance(self._batches, Sized) else None
+        except TypeError:  # a loader that has a length only if what it loads has one
+            return None
 
     def epoch(self) -> Iterator[Part]:
         """The parts of one epoch: its batches."""
