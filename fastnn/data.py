@@ -106,6 +106,20 @@ class Arrays:
             return (x,) if isinstance(x, tuple) else x
         return (x, y) if weight is None else (x, y, weight)
 
+    def weighted(self, class_weight: Mapping[int, float] | None) -> Self:
+        """The same, where a sample counts as its class does, times its own weight if it has one."""
+        if class_weight is None:
+            return self
+        new, given = copy.copy(self), self.sample_weight
+        y = self.y.data if isinstance(self.y, Column) else None
+        weights = weights_of_classes(y, class_weight)
+        if given is not None:
+            own = np.asarray(given.data)
+            weights = own * weights.reshape(-1, *(1,) * (own.ndim - 1))
+        new.sample_weight = Column(weights, leaves(self.x)[0].dtype)
+        new.columns = new._columns()
+        return new
+
     def first(self) -> Structure:
         """A batch of the first sample."""
         row = np.zeros(1, np.int64)
@@ -158,6 +172,10 @@ class ArraysInBatches:
         """The batches in an epoch."""
         return self._given_steps or -(-len(self.arrays) // self.size)
 
+    def weigh(self, class_weight: Mapping[int, float] | None) -> None:
+        """Let samples count as their classes do."""
+        self.arrays = self.arrays.weighted(class_weight)
+
     def epoch(self) -> Iterator[Part]:
         """The parts of one epoch: one."""
         if not len(self._rest):
@@ -182,6 +200,11 @@ class Batches:
         The batches in an epoch; by default all.
     to_arrays : callable
         Makes Arrays of such a batch.
+
+    Raises
+    ------
+    ValueError
+        In the first epoch: if there is no batch.
     """
 
     def __init__(
@@ -189,7 +212,8 @@ class Batches:
     ) -> None:
         self._batches, self._given_steps, self._to_arrays = batches, steps, to_arrays
         self._iterator: Iterator[Any] | None = None
-        self.ran_out = False
+        self._class_weight: Mapping[int, float] | None = None
+        self._had_batches = self.ran_out = False
 
     @property
     def steps(self) -> int | None:
@@ -200,6 +224,10 @@ class Batches:
             return len(self._batches) if isinstance(self._batches, Sized) else None
         except TypeError:  # a loader that has a length only if what it loads has one
             return None
+
+    def weigh(self, class_weight: Mapping[int, float] | None) -> None:
+        """Let samples count as their classes do."""
+        self._class_weight = class_weight
 
     def epoch(self) -> Iterator[Part]:
         """The parts of one epoch: its batches."""
@@ -214,13 +242,16 @@ class Batches:
                 break
             done += 1
             arrays = self._to_arrays(*(batch if isinstance(batch, tuple | list) else (batch,)))
-            yield Part(arrays, np.arange(len(arrays)), len(arrays))
+            self._had_batches = True
+            yield Part(arrays.weighted(self._class_weight), np.arange(len(arrays)), len(arrays))
         if self._given_steps is None:
             self._iterator = None
+        if not self._had_batches:
+            raise ValueError("the data gave no batch: a generator that was read before is empty")
         if self.ran_out:
             warnings.warn(
-                f"the data ended after {done} batches of an epoch, and so does the training; give "
-                "more batches, a smaller steps_per_epoch, or a list instead of a generator",
+                f"the data ended after {done} batches of an epoch; give more batches, fewer steps, "
+                "or instead of a generator what can be read again",
                 stacklevel=2,
             )
         getattr(self._batches, "on_epoch_end", lambda: None)()
@@ -251,7 +282,16 @@ def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> Array:
     ------
     ValueError
         If `y` are not classes, one for each sample or as rows of probabilities.
+    TypeError
+        If `class_weight` is no dict.
     """
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            f"class_weight must be a dict from class to weight, such as {{0: 1.0, 1: 5.0}}, got "
+            f"{class_weight!r}"
+        )
+    if y is None:
+        raise ValueError("class_weight needs targets: pass y, as one array of classes")
     labels = to_array(y)
     if labels.ndim > 1:
         labels = labels[..., 0] if labels.shape[-1] == 1 else labels.argmax(axis=-1)
@@ -306,25 +346,9 @@ def _data(name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
 
 def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
     """Inputs, targets and weights of the data that a step gets; None for what is not there."""
-    x, y, sample_weight = (
-        (*data, None, None, None)[:3]
-        if isinstance(data, tuple | list)
-        else (
-            data,
-            None,
-            None,
-        )
-    )
+    parts = data if isinstance(data, tuple | list) else (data,)
+    x, y, sample_weight = (*parts, None, None)[:3]
     return x, y, sample_weight
-
-
-def weighted(
-    y: Any, sample_weight: TensorLike, class_weight: Mapping[int, float] | None
-) -> TensorLike:
-    if class_weight is None:
-        return sample_weight
-    weights = weights_of_classes(y, class_weight)
-    return weights if sample_weight is None else weights * np.asarray(sample_weight)
 
 
 def split(train: Source, share: float, size: int, steps: int | None) -> tuple[Source, Source]:

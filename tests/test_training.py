@@ -68,6 +68,65 @@ def test_classes_in_every_form_have_weights(targets):
     np.testing.assert_array_equal(found, np.where(LABELS == 0, 0.25, 1))
 
 
+def test_weights_of_classes_multiply_weights_in_columns(eagerly):
+    model, expected = linear(eagerly), linear(eagerly)
+    options = {"shuffle": False, "verbose": 0, "class_weight": {1: 3.0}}
+    weights = np.linspace(0.1, 1, 24)
+    model.fit(X, LABELS, 7, sample_weight=weights[:, None], **options)
+    expected.fit(X, LABELS, 7, sample_weight=weights, **options)
+    np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
+
+
+def test_weights_of_classes_are_for_the_training_alone(eagerly):
+    model = linear(eagerly)
+    options = {"class_weight": {0: 5.0, 1: 3.0}, "validation_split": 0.25, "verbose": 0}
+    found = model.fit(X, LABELS, 24, sample_weight=np.full(24, 0.5), **options).history
+    error = X @ model.layers[0].kernel.numpy()[:, 0] - LABELS
+    assert found["val_loss"] == pytest.approx([0.5 * (error[18:] ** 2).mean()], rel=1e-5)
+    weights = np.where(LABELS == 1, 1.5, 2.5)[:18]
+    assert found["loss"] == pytest.approx([(weights * LABELS[:18] ** 2).mean()], rel=1e-5)
+
+
+def test_weights_of_classes_for_batches(eagerly):
+    model, expected = linear(eagerly), linear(eagerly)
+    batches = [(X[rows], LABELS[rows]) for rows in in_batches(24, 8)]
+    model.fit(Again(batches), class_weight={1: 3.0}, verbose=0)
+    expected.fit(X, LABELS, 8, class_weight={1: 3.0}, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
+
+
+class Again:
+    """Batches that can be read again."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+@pytest.mark.parametrize(
+    ("y", "class_weight", "error", "message"),
+    [
+        (LABELS, [1.0, 2.0], TypeError, "must be a dict from class to weight"),
+        (None, {0: 2.0}, ValueError, "class_weight needs targets"),
+    ],
+)
+def test_classes_that_cannot_be_weighted(y, class_weight, error, message):
+    with pytest.raises(error, match=message):
+        linear().fit(X, y, class_weight=class_weight, verbose=0)
+
+
+def test_a_weighted_metric_beside_the_same_without_weights(eagerly):
+    model = linear(eagerly)
+    model.compile("sgd", "mse", ["mae"], weighted_metrics=["mae"], run_eagerly=eagerly)
+    weights = np.arange(24.0)
+    found = model.evaluate(X, Y, sample_weight=weights, verbose=0, return_dict=True)
+    assert found["mae"] == pytest.approx(abs(Y).mean(), rel=1e-5)
+    expected = (weights * abs(Y)).sum() / weights.sum()
+    assert found["weighted_mae"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_weighted_metrics(eagerly):
     model = linear(eagerly)
     model.compile("sgd", "mse", weighted_metrics=["mae"], run_eagerly=eagerly)
@@ -128,6 +187,25 @@ def test_too_few_batches_end_the_training():
     assert history.epoch == [0, 1]
 
 
+def test_a_generator_that_was_read_is_no_epoch():
+    with pytest.warns(UserWarning, match="the data ended after 0 batches of an epoch"):
+        history = linear().fit(iter([(X, Y)] * 4), epochs=5, verbose=0)
+    assert (history.epoch, len(history.history["loss"])) == ([0], 1)
+
+
+def test_a_generator_that_was_read_validates_nothing():
+    with pytest.warns(UserWarning, match="the data ended after 0 batches of an epoch"):
+        history = linear().fit(X, Y, epochs=2, validation_data=iter([(X, Y)]), verbose=0)
+    assert [len(history.history[name]) for name in ("loss", "val_loss", "val_mae")] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
+def test_no_batches(use):
+    model = linear()
+    with pytest.raises(ValueError, match="the data gave no batch"):
+        getattr(model, use)(iter([]), verbose=0)
+
+
 def test_steps_of_arrays_go_on_in_the_next_epoch(eagerly):
     model, expected = linear(eagerly), linear(eagerly)
     model.fit(X, Y, 6, epochs=4, steps_per_epoch=2, shuffle=False, verbose=0)
@@ -135,11 +213,21 @@ def test_steps_of_arrays_go_on_in_the_next_epoch(eagerly):
     np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
 
 
-@pytest.mark.parametrize(("frequency", "times"), [(1, 5), (2, 2), ([1, 4, 5], 3)])
+@pytest.mark.parametrize(("frequency", "times"), [(1, 5), (np.int64(2), 2), ([1, 4, 5], 3)])
 def test_validation_now_and_then(frequency, times):
     options = {"validation_data": (X, Y), "validation_freq": frequency}
     history = linear().fit(X, Y, epochs=5, verbose=0, **options).history
     assert [len(history[name]) for name in ("loss", "val_loss", "val_mae")] == [5, times, times]
+
+
+@pytest.mark.parametrize("frequency", [0, -1, 1.5])
+def test_no_frequency_of_validation(frequency):
+    model = linear()
+    model(X)
+    options = {"validation_data": (X, Y), "validation_freq": frequency}
+    with pytest.raises(ValueError, match="validation_freq must be a positive integer"):
+        model.fit(X, Y, verbose=0, **options)
+    assert int(model.optimizer.iterations) == 0
 
 
 def test_validation_with_weights(eagerly):
@@ -200,7 +288,8 @@ def test_a_batch_at_a_time(eagerly):
     scale = np.repeat([1.0, 2.0], 8)
     expected.fit(X[:16], Y[:16], 8, sample_weight=scale, shuffle=False, verbose=0)
     np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
-    model.reset_metrics()
+    error = X[:8] @ model.layers[0].kernel.numpy()[:, 0] - Y[:8]
+    assert model.test_on_batch(X[:8], Y[:8])[0] == pytest.approx((error**2).mean(), rel=1e-5)
     assert model.test_on_batch(X, Y) == expected.evaluate(X, Y, 24, verbose=0)
     np.testing.assert_array_equal(model.predict_on_batch(X), expected.predict(X))
 
@@ -368,3 +457,14 @@ def test_an_input_shape_makes_the_weights_at_once():
     assert len(model.layers) == 2
     again = Sequential([layers.Input((3,)), layers.Dense(4)])
     assert (len(again.layers), again.count_params()) == (1, 16)
+
+
+def test_a_model_of_several_outputs_cannot_predict(eagerly):
+    class Two(Model):
+        def call(self, inputs):
+            return {"same": inputs, "double": 2 * inputs}
+
+    model = Two(name="two")
+    model.run_eagerly = eagerly
+    with pytest.raises(TypeError, match="'two' gives a dict: call the model on the data instead"):
+        model.predict(X)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,6 @@ from fastnn.data import (
     are_batches,
     split,
     unpack_x_y_sample_weight,
-    weighted,
 )
 from fastnn.layers.base import layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
@@ -82,7 +81,8 @@ class Trainer(Steps):
         shuffle : bool, default True
             Draw the samples in a new order in each epoch.
         class_weight : dict from int to float, optional
-            What a sample of each class counts in the loss; 1 for a class that is missing.
+            What a sample of each class counts in the loss of the training; 1 for a class that is
+            missing.
         sample_weight : array of shape (n,), optional
             What each sample counts in the loss.
         initial_epoch : int, default 0
@@ -119,9 +119,8 @@ class Trainer(Steps):
         the products, which gives the same bits in less time.
         """
         size, epochs = _count("batch_size", batch_size, 32), _count("epochs", epochs)
-        train = self._source(
-            x, y, sample_weight, size, steps_per_epoch, shuffle, class_weight=class_weight
-        )
+        due = _epochs_due(validation_freq)
+        train = self._source(x, y, sample_weight, size, steps_per_epoch, shuffle)
         validation: Source | None = None
         validation_size = _count("validation_batch_size", validation_batch_size, size)
         if validation_data is not None:
@@ -131,6 +130,7 @@ class Trainer(Steps):
             )
         elif validation_split:
             train, validation = split(train, validation_split, validation_size, validation_steps)
+        train.weigh(class_weight)
         self._begin(train, self.train_step, passes=2 * epochs)
         if validation is not None:
             self._begin(validation, self.test_step, passes=epochs)
@@ -141,8 +141,11 @@ class Trainer(Steps):
             listeners.on_train_begin()
             for epoch in range(self._initial_epoch, epochs):
                 listeners.on_epoch_begin(epoch)
-                logs = self._pass(self._training, train, listeners)
-                if validation is not None and _is_due(epoch + 1, validation_freq):
+                measured = self._pass(self._training, train, listeners)
+                if not measured:  # the data had ended before
+                    break
+                logs = measured
+                if validation is not None and due(epoch + 1):
                     measured = self._evaluated(validation, listeners)
                     logs |= {f"val_{name}": value for name, value in measured.items()}
                 listeners.on_epoch_end(epoch, logs)
@@ -248,9 +251,9 @@ class Trainer(Steps):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | Logs:
-        """Train on one batch; its loss and metrics, as of `evaluate`, before the update."""
-        weight = weighted(y, sample_weight, class_weight)
-        return self._on_batch(self._training, self.train_step, x, y, weight, return_dict)
+        """Train on one batch; its loss and metrics before, as of `evaluate`."""
+        arrays = Arrays(x, y, sample_weight, self._float_type()).weighted(class_weight)
+        return self._on_batch(self._training, self.train_step, arrays, return_dict)
 
     def test_on_batch(
         self,
@@ -260,7 +263,8 @@ class Trainer(Steps):
         return_dict: bool = False,
     ) -> float | list[float] | Logs:
         """The loss and the metrics of one batch."""
-        return self._on_batch(self._testing, self.test_step, x, y, sample_weight, return_dict)
+        arrays = Arrays(x, y, sample_weight, self._float_type())
+        return self._on_batch(self._testing, self.test_step, arrays, return_dict)
 
     def predict_on_batch(self, x: Any) -> Array:
         """The model's output for one batch."""
@@ -320,14 +324,12 @@ class Trainer(Steps):
         size: int,
         steps: int | None,
         shuffle: bool = False,
-        class_weight: Mapping[int, float] | None = None,
         prefix: str = "",
     ) -> Source:
         """Data as they were given, as batches."""
 
         def arrays(x: Any, y: Any = None, sample_weight: TensorLike = None) -> Arrays:
-            weight = weighted(y, sample_weight, class_weight)
-            return Arrays(x, y, weight, self._float_type(), prefix)
+            return Arrays(x, y, sample_weight, self._float_type(), prefix)
 
         if x is None:
             raise ValueError("there are no data: pass x")
@@ -350,10 +352,10 @@ class Trainer(Steps):
                 "first"
             )
         if isinstance(source, ArraysInBatches):
-            self._try(source.arrays, step, also_metrics=True)
+            self._try(source.arrays, step)
             self._without_zeros(source, passes)
 
-    def _try(self, arrays: Arrays, step: Callable[..., Any], also_metrics: bool) -> None:
+    def _try(self, arrays: Arrays, step: Callable[..., Any]) -> None:
         if self._is_own(step):
             return
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first())
@@ -367,11 +369,10 @@ class Trainer(Steps):
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred.shape[1:])
             self._loss(x, y, y_pred, sample_weight, training=False)
-            if also_metrics:
-                try:
-                    self._measure(y, y_pred, sample_weight)
-                finally:
-                    self.reset_metrics()
+            try:
+                self._measure(y, y_pred, sample_weight)
+            finally:
+                self.reset_metrics()
 
     def _without_zeros(self, source: Source, passes: int) -> Source:
         if isinstance(source, ArraysInBatches):
@@ -391,7 +392,7 @@ class Trainer(Steps):
     def _pass(
         self, kind: Callable[[Structure], Outcome], source: Source, listeners: CallbackList
     ) -> Logs:
-        """One epoch of training or testing: its averages."""
+        """One epoch of training or testing: its averages; nothing if there was no batch."""
         self.reset_metrics()
         if kind == self._training:
             hooks = listeners.on_train_batch_begin, listeners.on_train_batch_end
@@ -399,10 +400,10 @@ class Trainer(Steps):
         else:
             hooks = listeners.on_test_batch_begin, listeners.on_test_batch_end
             watch = self._watch(kind, listeners, *hooks, listeners.wants_test_batches)
-        logs: Logs = {}
-        for results in self._results(kind, source, watch):
-            logs = results.logs
-        return logs or self._measured()
+        results = None
+        for results in self._results(kind, source, watch):  # noqa: B007  # the last one counts
+            pass
+        return {} if results is None else results.logs or self._measured()
 
     def _results(
         self, kind: Callable[[Structure], Outcome], source: Source, watch: Watch
@@ -442,15 +443,12 @@ class Trainer(Steps):
         self,
         kind: Callable[[Structure], Outcome],
         step: Callable[..., Any],
-        x: Any,
-        y: Any,
-        sample_weight: TensorLike,
+        arrays: Arrays,
         return_dict: bool,
     ) -> float | list[float] | Logs:
-        arrays = Arrays(x, y, sample_weight, self._float_type())
-        self._try(arrays, step, also_metrics=False)
-        self.reset_metrics()
+        self._try(arrays, step)
         order = np.arange(len(arrays))
+        self.reset_metrics()
         loop = self._loop(kind, arrays, len(arrays))
         logs = loop.run(arrays.columns, order, Watch()).logs
         return _returned(logs or self._measured(), return_dict)
@@ -482,8 +480,12 @@ def _count(name: str, value: int | None, default: int = 1) -> int:
     return int(value)
 
 
-def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
-    return epoch % frequency == 0 if isinstance(frequency, int) else epoch in frequency
+def _epochs_due(frequency: int | Sequence[int]) -> Callable[[int], bool]:
+    """Whether to validate after an epoch, counted from 1."""
+    if isinstance(frequency, Collection) and not isinstance(frequency, str):
+        return lambda epoch: epoch in frequency
+    every = _count("validation_freq", frequency)
+    return lambda epoch: epoch % every == 0
 
 
 def _triple(data: Any) -> tuple[Any, Any, Any]:
