@@ -66,7 +66,8 @@ class Steps(Layer):
         loss : str, Loss or callable(y_true, y_pred)
         metrics, weighted_metrics : list of str, Metric or callable(y_true, y_pred), optional
             Each is reported under the name given here, a Metric under its own. The latter take
-            `sample_weight` and `class_weight` into account.
+            `sample_weight` and `class_weight` into account, and have "weighted_" before their name
+            where one of the former has it too.
         run_eagerly : bool, default False
             Run every step op by op in Python, with the same bits: to look at values on the way.
         jit_compile, steps_per_execution
@@ -80,6 +81,9 @@ class Steps(Layer):
         chosen = optimizers.get(optimizer)
         objective = None if loss is None else _objective(loss)
         measures, weighted = _measures(metrics), _measures(weighted_metrics)
+        for metric in weighted:
+            if any(metric.name == other.name for other in measures):
+                metric.name = f"weighted_{metric.name}"
         names = ["loss", *(m.name for m in measures + weighted)]
         if len(set(names)) < len(names):
             raise ValueError(
@@ -225,7 +229,13 @@ class Steps(Layer):
         return Outcome(_named(self.test_step(data) if own else self._test(data)))
 
     def _predicting(self, data: Structure) -> Outcome:
-        return Outcome({}, self.predict_step(data))
+        output = self.predict_step(data)
+        if not isinstance(output, Tensor):
+            raise TypeError(
+                f"predict needs a model that gives one tensor, and {self.name!r} gives a "
+                f"{type(output).__name__}: call the model on the data instead"
+            )
+        return Outcome({}, output)
 
     def _is_own(self, method: Callable[..., Any]) -> bool:
         """Whether a subclass defines this method."""
