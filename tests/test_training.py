@@ -278,6 +278,27 @@ def test_a_training_that_was_ended_ends_nothing_else(eagerly):
     assert len(model.predict(X, 5)) == len(X)
 
 
+class Enough(callbacks.Callback):
+    """Ends what would not end by itself."""
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.model.stop_evaluating = batch == 1
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.model.stop_predicting = batch == 2
+
+
+def test_callbacks_may_end_evaluations_and_predictions(eagerly):
+    def endless():
+        while True:
+            yield X[:8], Y[:8]
+
+    model = linear(eagerly)
+    found = model.evaluate(endless(), callbacks=[Enough()], verbose=0)
+    assert found == pytest.approx([(Y[:8] ** 2).mean(), abs(Y[:8]).mean()], rel=1e-5)
+    assert len(model.predict((x for x, _ in endless()), callbacks=[Enough()])) == 24
+
+
 def test_a_batch_at_a_time(eagerly):
     model, expected = linear(eagerly), linear(eagerly)
     first = model.train_on_batch(X[:8], Y[:8])

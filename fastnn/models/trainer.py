@@ -34,7 +34,7 @@ class Trainer(Steps):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.history: History | None = None
         self._initial_epoch = 0  # where a backup lets `fit` go on
 
@@ -229,6 +229,7 @@ class Trainer(Steps):
         outputs: list[Array] = []
         params = {"steps": source.steps, "verbose": verbose}
         with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
+            self.stop_predicting = False
             listeners.on_predict_begin()
             watch = self._watch(
                 self._predicting,
@@ -384,6 +385,7 @@ class Trainer(Steps):
         return x
 
     def _evaluated(self, source: Source, listeners: CallbackList) -> Logs:
+        self.stop_evaluating = False
         listeners.on_test_begin()
         logs = self._pass(self._testing, source, listeners)
         listeners.on_test_end(logs)
@@ -415,8 +417,10 @@ class Trainer(Steps):
                 break
 
     def _ends(self, kind: Callable[[Structure], Outcome]) -> bool:
-        """Whether somebody has ended the training; tests and predictions run to their end."""
-        return self.stop_training and kind == self._training
+        """Whether somebody has put an end to such a pass."""
+        if kind == self._training:
+            return self.stop_training
+        return self.stop_evaluating if kind == self._testing else self.stop_predicting
 
     def _watch(
         self,
