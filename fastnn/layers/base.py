@@ -25,8 +25,8 @@ from fastnn.structure import filled, leaves
 from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array, zeros
 from fastnn.trace import paused
 
-# Attributes are looked through at every call of `predict`: those of Layer's own hold no layer and no
-# variable, nor do these types of others; containers may.
+# Attributes are looked through at every call of `predict`: these of Layer's own hold no layer and
+# no variable, nor do others of these types; containers may.
 _BARE = frozenset(
     ["_build_shape", "_call", "_losses", "_trainable", "built", "name", "output_shapes"]
 )
