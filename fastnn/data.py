@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from numbers import Number
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -103,7 +102,7 @@ class Arrays:
             for part in (self.x, self.y, self.sample_weight)
         )
         if y is None:
-            return (x,) if isinstance(x, tuple) else x
+            return (x,) if isinstance(x, list | tuple) else x
         return (x, y) if weight is None else (x, y, weight)
 
     def weighted(self, class_weight: Mapping[int, float] | None) -> Self:
@@ -306,12 +305,13 @@ def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> Array:
 
 
 def _each(structure: Any, to_column: Callable[[Any], Column]) -> Structure:
-    """Columns in a dict or tuple of arrays; lists are arrays themselves."""
+    """Columns in a dict, list or tuple of arrays; a list of numbers or of lists is an array."""
     if isinstance(structure, dict):
         return {name: _each(part, to_column) for name, part in structure.items()}
-    arrays = isinstance(structure, tuple) and structure and not isinstance(structure[0], Number)
-    if arrays and all(hasattr(part, "__array__") for part in structure):
-        return tuple(_each(part, to_column) for part in structure)
+    if isinstance(structure, list | tuple) and structure:
+        arrays = (hasattr(part, "__array__") and np.ndim(part) for part in structure)
+        if all(arrays):
+            return type(structure)(_each(part, to_column) for part in structure)
     return to_column(structure)
 
 
