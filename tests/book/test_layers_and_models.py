@@ -256,6 +256,31 @@ def test_a_subclass_of_model(keras):
     assert len(model.trainable_weights) == 4
 
 
+@pytest.mark.parametrize("kind", [dict, list, tuple])
+def test_several_inputs(keras, kind):
+    class Sum(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first = keras.layers.Dense(1)
+            self.second = keras.layers.Dense(1)
+
+        def call(self, inputs):
+            return self.first(inputs[0]) + self.second(inputs[1])
+
+    rng = np.random.default_rng(0)
+    parts = rng.normal(size=(60, 3)).astype("float32"), rng.normal(size=(60, 2)).astype("float32")
+    x = {0: parts[0], 1: parts[1]} if kind is dict else kind(parts)
+    y = parts[0].sum(axis=1, keepdims=True) - parts[1].sum(axis=1, keepdims=True)
+    model = Sum()
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    history = model.fit(x, y, batch_size=20, epochs=20, validation_split=0.1, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0] / 10
+    p = model.predict(x, verbose=0)
+    assert p.shape == (60, 1)
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(np.mean((p - y) ** 2), rel=1e-4)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(x)), p, rtol=1e-5, atol=1e-6)
+
+
 def test_models_within_models(keras):
     inner = keras.Sequential([keras.layers.Dense(8, "relu"), keras.layers.Dense(4)])
     model = keras.Sequential([inner, keras.layers.Dense(1, "sigmoid")])
