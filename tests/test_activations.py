@@ -140,6 +140,13 @@ def test_logsumexp_of_infinities():
     np.testing.assert_allclose(ops.logsumexp(x, axis=1), [-np.inf, np.inf, 1000 + np.log(2)])
 
 
+def test_sparsemax_of_large_numbers(dtype):
+    x = np.array([[1, 2, 3e30], [5e9, 5e9, 0], [1, -np.inf, 0.5], [np.inf, 0, 1]], dtype)
+    expected = [[0, 0, 1], [0.5, 0.5, 0], [0.75, 0, 0.25], [np.nan] * 3]
+    np.testing.assert_array_equal(ops.sparsemax(x), expected)
+    assert ops.sparsemax(x[:, :0]).shape == (4, 0)
+
+
 def test_products_over_nothing_and_with_zeros():
     np.testing.assert_array_equal(ops.prod(fastnn.ones((0, 2)), axis=0), [1, 1])
     x = Variable([2.0, 0.0, 5.0])

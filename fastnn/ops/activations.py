@@ -180,12 +180,17 @@ def log_softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
 
 @primitive
 def _sparsemax(x: Array) -> Array:
-    ordered = -np.sort(-x, axis=-1)
-    counts = np.arange(1, x.shape[-1] + 1, dtype=x.dtype)
-    excess = np.cumsum(ordered, axis=-1) - 1
-    kept = np.count_nonzero(ordered * counts > excess, axis=-1, keepdims=True)
-    threshold = np.take_along_axis(excess, np.maximum(kept - 1, 0), axis=-1) / kept.astype(x.dtype)
-    return np.asarray(np.maximum(x - threshold, 0))
+    if not x.size:
+        return x
+    with np.errstate(invalid="ignore"):
+        x = x - x.max(axis=-1, keepdims=True)  # of large numbers 1 would be rounded away
+        ordered = -np.sort(-x, axis=-1)
+        counts = np.arange(1, x.shape[-1] + 1, dtype=x.dtype)
+        excess = np.cumsum(ordered, axis=-1) - 1
+        # None are kept of a row with NaN or infinity, which becomes NaN.
+        kept = np.maximum(np.count_nonzero(ordered * counts > excess, axis=-1, keepdims=True), 1)
+        threshold = np.take_along_axis(excess, kept - 1, axis=-1) / kept.astype(x.dtype)
+        return np.asarray(np.maximum(x - threshold, 0))
 
 
 @_sparsemax.gradient
