@@ -86,6 +86,14 @@ def test_formulas(name):
         np.testing.assert_allclose(rate, formula(step), rtol=1e-12, err_msg=f"at step {step}")
 
 
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 10])
+def test_restarts_come_at_their_step(factor):
+    schedule = schedules.CosineDecayRestarts(1.0, 10, t_mul=factor)
+    for k in range(6):
+        step = sum(10 * factor**i for i in range(k))
+        np.testing.assert_allclose(schedule(step), 1.0, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_configurations(name):
     schedule, _ = SCHEDULES[name]

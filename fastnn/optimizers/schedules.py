@@ -342,7 +342,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         else:
             # The restarts before are a geometric series.
             grown = ops.log(1 + passed * (self.t_mul - 1)) / math.log(self.t_mul)
-            restarts = ops.floor(grown)
+            restarts = ops.floor(grown + 1e-9)  # a logarithm may fall just short of a whole number
             longer = _double(self.t_mul) ** restarts
             share = (passed - (longer - 1) / (self.t_mul - 1)) / longer
         height = _double(self.m_mul) ** restarts
