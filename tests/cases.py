@@ -242,6 +242,18 @@ CASES = [
         ((5, 3),),
     ),
     Case(
+        "reduce_sum, rows, kept",
+        lambda x: fastnn.reduce_sum(x, axis=(0, 1), keepdims=True),
+        lambda x: x.sum((0, 1), keepdims=True),
+        ((5, 2, 3),),
+    ),
+    Case(
+        "reduce_sum, matrices",
+        lambda x: fastnn.reduce_sum(x, axis=0),
+        lambda x: x.sum(0),
+        ((5, 2, 3),),
+    ),
+    Case(
         "reduce_sum, kept",
         lambda x: fastnn.reduce_sum(x, axis=(0, -1), keepdims=True),
         lambda x: x.sum((0, 2), keepdims=True),

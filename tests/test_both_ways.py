@@ -376,13 +376,21 @@ def test_reductions(name, reduction):
     assert_both_ways_agree(make_layers, OPTIMIZERS["adam"], loss, [], x, y, sample_weight=weights)
 
 
-@pytest.mark.parametrize("name", [name for name in OF_SAMPLES if "focal" not in name])
+@pytest.mark.parametrize("name", [name for name in OF_SAMPLES if name != "focal, balanced"])
 def test_losses_in_c(name):
-    """No step of these waits for Python; the focal ones do, for a power."""
+    """No step of these waits for Python; the focal one does, for a power that is not 2."""
     make_layers, loss, x, y = for_loss(name)
     model = Sequential(make_layers())
     model.compile("sgd", loss)
     assert "Python" not in model.describe(x, y)
+
+
+@pytest.mark.parametrize("name", ["regularized", "constrained"])
+def test_weights_in_c(name):
+    """No step of these waits for Python."""
+    model = Sequential(LAYERS[name]())
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    assert "Python" not in model.describe(*data("labels"))
 
 
 def measures_of(kind):

@@ -402,7 +402,9 @@ def divide(a: TensorLike, b: TensorLike) -> Tensor:
 @operator
 def pow(a: TensorLike, b: TensorLike) -> Tensor:  # the field's word, and no built-in is used here
     """a to the power b, elementwise, with broadcasting."""
-    return _pow(*_broadcast("pow", a, b))
+    x, y = _broadcast("pow", a, b)
+    # As NumPy's operator does; the square has a kernel.
+    return square(x) if isinstance(b, int | float) and b == 2 else _pow(x, y)
 
 
 def maximum(a: TensorLike, b: TensorLike) -> Tensor:

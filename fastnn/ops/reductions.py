@@ -62,8 +62,11 @@ def _reduce(
 
 @primitive(kernel=True)
 def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool, out: Array | None = None) -> Array:
-    if axes and axes == tuple(range(x.ndim - 1)) and not keepdims and x.dtype in COMPUTED_IN:
-        return _kernels.add_grad(x, out)
+    first = len(axes)
+    if 0 < first < x.ndim and axes == tuple(range(first)) and x.dtype in COMPUTED_IN:
+        rows = x.reshape(math.prod(x.shape[:first]), math.prod(x.shape[first:]))
+        columns = _kernels.add_grad(rows, None if out is None else out.reshape(rows.shape[1:]))
+        return columns.reshape(kept_shape(x.shape, axes) if keepdims else x.shape[first:])
     return _reduce(_kernels.sum_rows, np.sum, x, axes, keepdims, out)
 
 
