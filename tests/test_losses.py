@@ -367,14 +367,25 @@ def test_no_axis(name):
         losses.get(name)(1.0, 1.0)
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
+@pytest.mark.parametrize(
+    "loss",
+    [losses.BinaryCrossentropy, losses.CategoricalCrossentropy, losses.BinaryFocalCrossentropy],
+)
+def test_smoothing_by_what_is_no_share(loss, share):
+    with pytest.raises(ValueError, match=r"label_smoothing must be a number in \[0, 1\]"):
+        loss(label_smoothing=share)([[1.0, 0.0]], [[0.5, 0.5]])
+
+
 def test_accuracies():
     np.testing.assert_array_equal(metrics.accuracy([0, 1], P), [1, 0])
     np.testing.assert_array_equal(metrics.accuracy([[0], [1]], P), [1, 0])
     np.testing.assert_array_equal(metrics.accuracy(np.eye(3)[[0, 2]], P), [1, 1])
-    np.testing.assert_array_equal(metrics.accuracy([1, 0, 1], [[0.6], [0.6], [0.5]]), [1, 0, 0])
-    np.testing.assert_array_equal(metrics.accuracy([[1], [0]], [[0.6], [0.4]]), [1, 1])
-    halves = metrics.binary_accuracy([[1, 0], [1, 1]], [[0.9, 0.9], [0.9, 0.9]])
-    np.testing.assert_array_equal(halves, [0.5, 1])
+    of_columns = metrics.accuracy([1, 0, 1], [[0.6], [0.6], [0.5]])
+    np.testing.assert_array_equal(of_columns, [[1], [0], [0]])
+    np.testing.assert_array_equal(metrics.accuracy([[1], [0]], [[0.6], [0.4]]), [[1], [1]])
+    of_outputs = metrics.binary_accuracy([[1, 0], [1, 1]], [[0.9, 0.9], [0.9, 0.9]])
+    np.testing.assert_array_equal(of_outputs, [[1, 0], [1, 1]])
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def categorical_crossentropy(
         )
     logits = y_pred if from_logits else logits_of(y_pred, SoftmaxOf)
     scores = _classes_last(y_pred if logits is None else logits, axis)
-    target = _smoothed(_classes_last(y_true, axis), label_smoothing, scores.shape[-1])
+    target = smoothed(_classes_last(y_true, axis), label_smoothing, scores.shape[-1])
     if scores.shape[-1] == 1:
         warnings.warn(
             f"categorical_crossentropy of a single class (y_pred has shape {y_pred.shape}) is "
@@ -223,8 +223,10 @@ def categorical_crossentropy(
     return ops.reduce_sum(target * (normaliser - shifted), axis=-1)
 
 
-def _smoothed(target: Tensor, label_smoothing: float, classes: int) -> Tensor:
-    """Targets of which a share is divided among all classes."""
+def smoothed(target: Tensor, label_smoothing: float, classes: int) -> Tensor:
+    """Targets of which a share is divided among all classes; ValueError if it is no share."""
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be a number in [0, 1], got {label_smoothing!r}")
     if not label_smoothing:
         return target
     return target * (1 - label_smoothing) + label_smoothing / classes
@@ -281,7 +283,7 @@ def binary_crossentropies(
     y_pred = floating(y_pred)
     logits = y_pred if from_logits else logits_of(y_pred, SigmoidOf)
     target, scores = pair(y_true, y_pred if logits is None else logits)
-    target = _smoothed(target, label_smoothing, 2)
+    target = smoothed(target, label_smoothing, 2)
     if logits is None:
         p = clipped(scores)
         return -(target * ops.log(p) + (1 - target) * ops.log(1 - p))

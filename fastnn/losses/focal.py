@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastnn import ops
 from fastnn.arrays import DType
 from fastnn.losses.base import LossFunctionWrapper, pair
-from fastnn.losses.crossentropies import binary_crossentropies
+from fastnn.losses.crossentropies import binary_crossentropies, smoothed
 from fastnn.ops.core import floating
 from fastnn.tensor import Tensor, TensorLike
 
@@ -44,8 +44,7 @@ def binary_focal_crossentropy(
     """
     values = binary_crossentropies(y_true, y_pred, from_logits, label_smoothing)
     target, p = pair(y_true, ops.sigmoid(y_pred) if from_logits else floating(y_pred))
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
+    target = smoothed(target, label_smoothing, 2)
     values = (1 - (target * p + (1 - target) * (1 - p))) ** gamma * values
     if apply_class_balancing:
         values = (target * alpha + (1 - target) * (1 - alpha)) * values
