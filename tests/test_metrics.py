@@ -294,7 +294,9 @@ class TestDecisions:
         ]
 
     @pytest.mark.parametrize("weighted", [False, True])
-    @pytest.mark.parametrize("thresholds", [None, 0.3, [0.0, 0.5, 1.0], [0.2, 0.9]], ids=str)
+    @pytest.mark.parametrize(
+        "thresholds", [None, 0.3, np.float32(0.5), [0.0, 0.5, 1.0], [0.2, 0.9]], ids=str
+    )
     def test_counts(self, thresholds, weighted, batches):
         y, p, w = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         p = p.astype(np.float32)
@@ -429,6 +431,7 @@ class TestDecisions:
         (lambda: metrics.BinaryAccuracy(threshold=1.0), "threshold must be a number in (0, 1)"),
         (lambda: metrics.TopKCategoricalAccuracy(k=0), "k must be a positive integer, got 0"),
         (lambda: metrics.Precision(1.5), "thresholds must be numbers in [0, 1], got 1.5"),
+        (lambda: metrics.BinaryAccuracy(threshold=None), "threshold must be a number in (0, 1)"),
         (lambda: metrics.TruePositives([]), "thresholds must be numbers in [0, 1], got []"),
         (lambda: metrics.Precision(top_k=4)(np.ones((2, 3)), np.ones((2, 3))), "top_k=4 of 3"),
         (lambda: metrics.Recall(class_id=3)(np.ones((2, 3)), np.ones((2, 3))), "class_id=3 of"),

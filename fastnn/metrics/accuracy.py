@@ -39,20 +39,20 @@ def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
 
 
 def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0.5) -> Tensor:
-    """The share of a sample's outputs that are above `threshold` exactly where the target is 1.
+    """1 where an output is above `threshold` as the target, 1 or 0, says it should be.
 
     Examples
     --------
     >>> import fastnn
-    >>> fastnn.metrics.binary_accuracy([1, 0], [[0.6], [0.7]])
-    Tensor([1. 0.], shape=(2,), dtype=float32)
+    >>> fastnn.metrics.binary_accuracy([[1, 0], [1, 1]], [[0.6, 0.2], [0.7, 0.4]]).numpy()
+    array([[1., 1.],
+           [1., 0.]], dtype=float32)
     """
     predicted = floating(y_pred)
     target, predicted = same_rank(convert(y_true, predicted.dtype), predicted)
     _check("binary_accuracy", target.shape, predicted.shape)
     above = ops.cast(ops.greater(predicted, threshold), predicted.dtype)
-    right = ops.cast(ops.equal(above, target), predicted.dtype)
-    return ops.reduce_mean(right, axis=-1) if right.ndim > 1 else right
+    return ops.cast(ops.equal(above, target), predicted.dtype)
 
 
 def top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 5) -> Tensor:
@@ -204,7 +204,7 @@ class BinaryAccuracy(MeanMetricWrapper):
     def __init__(
         self, name: str | None = "binary_accuracy", dtype: DType = None, threshold: float = 0.5
     ) -> None:
-        if threshold is not None and not 0 < threshold < 1:
+        if threshold is None or not 0 < threshold < 1:
             raise ValueError(f"threshold must be a number in (0, 1), got {threshold!r}")
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 

@@ -124,7 +124,7 @@ def as_thresholds(given: Thresholds, default: float = 0.5) -> list[float]:
     """The thresholds as a list; ValueError if one is not in [0, 1]."""
     if given is None:
         return [default]
-    thresholds = [given] if isinstance(given, int | float) else list(given)
+    thresholds = np.asarray(given).reshape(-1).tolist()
     if not thresholds or any(t is None or not 0 <= t <= 1 for t in thresholds):
         raise ValueError(f"thresholds must be numbers in [0, 1], got {given!r}")
     return thresholds
