@@ -130,6 +130,8 @@ def test_ops_without_gradient(found, expected, data, dtype, rng):
     if data == "whole":
         x = x.astype(np.int64)
     np.testing.assert_array_equal(found(x), expected(x))
+    if found in (ops.ceil, ops.floor):
+        assert found(x).dtype == (np.float32 if data == "whole" else dtype)
     compiled = fastnn.function(found)
     for _ in range(2):
         np.testing.assert_array_equal(compiled(x), expected(x))
@@ -148,6 +150,10 @@ def test_sparsemax_of_large_numbers(dtype):
 
 
 def test_products_over_nothing_and_with_zeros():
+    for kind in (np.uint8, np.int32, np.bool_, np.uint64):
+        for x in (np.array([200, 200], kind), np.zeros(0, kind)):
+            product, expected = ops.prod(x), np.prod(x)
+            assert (int(product), product.dtype) == (expected, expected.dtype)
     np.testing.assert_array_equal(ops.prod(fastnn.ones((0, 2)), axis=0), [1, 1])
     x = Variable([2.0, 0.0, 5.0])
     with GradientTape() as tape:

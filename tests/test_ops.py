@@ -224,6 +224,11 @@ INVALID = {
     "softmax number": (lambda: fastnn.softmax(1.0), r"shape \(\)"),
     "take axis": (lambda: fastnn.take(fastnn.ones((2,)), 0, axis=1), "take: axis 1"),
     "split axis": (lambda: fastnn.split(fastnn.ones((2,)), 2, axis=1), "split: axis 1"),
+    "split places": (
+        lambda: fastnn.split(fastnn.ones((4, 2)), [2, 2]),
+        r"are \[2, 2\]; they must rise and be between 0 and 4",
+    ),
+    "norm of a matrix": (lambda: fastnn.norm(fastnn.ones((3, 2)), ord=2), "ord 2 over axis None"),
     "split": (lambda: fastnn.split(fastnn.ones((3, 2)), 2), r"shape \(3, 2\) cannot be cut into 2"),
     "norm": (lambda: fastnn.norm(fastnn.ones((3, 2)), ord=1), "ord 1 over axis None"),
     "glu": (lambda: fastnn.glu(fastnn.ones((2, 3))), r"axis -1 of shape \(2, 3\)"),

@@ -47,6 +47,7 @@ from fastnn.ops.crossentropies import (
 )
 from fastnn.ops.discrete import (
     ceil,
+    floor,
     isfinite,
     isinf,
     isnan,
@@ -64,7 +65,6 @@ from fastnn.ops.elementwise import (
     divide,
     equal,
     exp,
-    floor,
     greater,
     greater_equal,
     less,

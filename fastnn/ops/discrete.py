@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.arrays import Array
-from fastnn.ops.core import computable, primitive
+from fastnn.ops.core import computable, floating, primitive
 from fastnn.ops.elementwise import check_broadcast
 from fastnn.tensor import Tensor, TensorLike, convert
+
+
+@primitive
+def _floor(x: Array) -> Array:
+    return np.floor(x)
 
 
 @primitive
@@ -50,9 +55,14 @@ def _logical_not(x: Array) -> Array:
     return np.logical_not(x)
 
 
+def floor(x: TensorLike) -> Tensor:
+    """The largest whole number that is not above x, as a float."""
+    return _floor(floating(x))
+
+
 def ceil(x: TensorLike) -> Tensor:
-    """The smallest whole number that is not below x."""
-    return _ceil(computable(x))
+    """The smallest whole number that is not below x, as a float."""
+    return _ceil(floating(x))
 
 
 def round(x: TensorLike, decimals: int = 0) -> Tensor:

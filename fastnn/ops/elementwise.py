@@ -185,11 +185,6 @@ def _sign(x: Array) -> Array:
     return np.sign(x)
 
 
-@primitive
-def _floor(x: Array) -> Array:
-    return np.floor(x)
-
-
 @primitive(chain="square")
 def _square(x: Array) -> Array:
     return np.multiply(x, x)
@@ -446,11 +441,6 @@ def abs(x: TensorLike) -> Tensor:
 def sign(x: TensorLike) -> Tensor:
     """-1, 0 or 1; NaN for NaN; no gradient."""
     return _sign(convert(x))
-
-
-def floor(x: TensorLike) -> Tensor:
-    """The largest integer not above x, in floats; no gradient."""
-    return _floor(floating(x))
 
 
 def square(x: TensorLike) -> Tensor:

@@ -237,12 +237,17 @@ def split(x: TensorLike, parts: int | Sequence[int], axis: int = 0) -> list[Tens
     tensor = convert(x)
     at = _existing("split", tensor, axis)
     length = tensor.shape[at]
-    if isinstance(parts, int):
+    if isinstance(parts, int | np.integer):
         if parts < 1 or length % parts:
             raise ValueError(
                 f"split: axis {axis} of shape {tensor.shape} cannot be cut into {parts} equal parts"
             )
         parts = range(length // parts, length, length // parts) if length else [0] * (parts - 1)
+    elif sorted({0, length, *parts}) != [0, *parts, length]:
+        raise ValueError(
+            f"split: the places where to cut axis {axis} of shape {tensor.shape} are {parts}; they "
+            f"must rise and be between 0 and {length}: give the sums of the parts' lengths so far"
+        )
     before = (slice(None),) * at
     return [
         tensor[(*before, slice(start, stop))]

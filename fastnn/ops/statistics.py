@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastnn.ops.core import floating
+import numpy as np
+
+from fastnn.ops.core import computable, floating
 from fastnn.ops.elementwise import abs, exp, log, sqrt, square, stop_gradient, where
 from fastnn.ops.reductions import (
     Axis,
@@ -45,7 +47,9 @@ def reduce_prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Ten
     >>> fastnn.reduce_prod([[1.0, 2.0], [3.0, 4.0]], axis=0)
     Tensor([3. 8.], shape=(2,), dtype=float32)
     """
-    tensor = convert(x)
+    tensor = computable(x)
+    if tensor.dtype.kind != "f":  # as NumPy: bytes would overflow
+        tensor = convert(tensor, np.prod(np.ones(0, tensor.dtype)).dtype)
     axes = checked_axes("reduce_prod", tensor, axis)
     others = tuple(a for a in range(tensor.ndim) if a not in axes)
     lengths = tuple(tensor.shape[a] for a in others)
@@ -54,7 +58,7 @@ def reduce_prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Ten
         count *= tensor.shape[a]
     factors = reshape(transpose(tensor, (*axes, *others)), (count, *lengths))
     if not count:
-        factors = reduce_sum(factors, axis=0, keepdims=True) + 1
+        factors = reduce_sum(factors, axis=0, keepdims=True) + np.ones((), tensor.dtype)
     while len(factors) > 1:  # by halves: as few ops as can be, and zeros need no care
         half = len(factors) // 2
         products = factors[:half] * factors[half : 2 * half]
@@ -91,8 +95,9 @@ def norm(
     Parameters
     ----------
     x : tensor
-    ord : None, 2, "euclidean" or "fro"; 1; inf; -inf
-        The root of the sum of squares (default), the sum of magnitudes, their maximum or minimum.
+    ord : None, "euclidean" or "fro"; 2; 1; inf; -inf
+        The root of the sum of squares (default), for vectors also called 2; for vectors too the sum
+        of magnitudes, their maximum or minimum.
     axis : int or tuple of int, optional
         Where a vector lies; by default along all axes.
     keepdims : bool, default False
@@ -109,9 +114,10 @@ def norm(
     Tensor([5. 2.], shape=(2,), dtype=float32)
     """
     tensor = floating(x)
-    if ord in (None, 2, "euclidean", "fro"):
+    of_vectors = len(checked_axes("norm", tensor, axis)) == 1
+    if ord in (None, "euclidean", "fro") or (ord == 2 and of_vectors):
         return sqrt(reduce_sum(square(tensor), axis, keepdims))
-    if isinstance(axis, int) or tensor.ndim == 1:
+    if of_vectors:
         for known, reduction in (
             (1, reduce_sum),
             (float("inf"), reduce_max),
@@ -120,6 +126,6 @@ def norm(
             if ord == known:
                 return reduction(abs(tensor), axis, keepdims)
     raise ValueError(
-        f"norm: ord {ord!r} over axis {axis} of shape {tensor.shape}; ord is None, 2, 'euclidean' "
-        "or 'fro', or for vectors (one axis) 1, inf or -inf"
+        f"norm: ord {ord!r} over axis {axis} of shape {tensor.shape}; ord is None, "
+        "'euclidean' or 'fro', or for vectors (one axis) 2, 1, inf or -inf"
     )
