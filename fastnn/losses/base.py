@@ -142,7 +142,7 @@ def reduce_weighted(
     """
     losses = floating(values)
     if sample_weight is not None:
-        weights = _fitted(convert(sample_weight, losses.dtype), losses)
+        weights = fitted(sample_weight, losses)
         losses = losses * weights
     if reduction in ("none", None) or losses.ndim == 0:
         return losses
@@ -153,20 +153,22 @@ def reduce_weighted(
     return ops.reduce_mean(losses)
 
 
-def _fitted(weights: Tensor, values: Tensor) -> Tensor:
+def fitted(sample_weight: TensorLike, values: Tensor) -> Tensor:
     """Weights in a shape that multiplies the values sample by sample."""
-    shape = weights.shape
-    if weights.ndim == values.ndim + 1 and shape[-1] == 1:
-        weights = ops.squeeze(weights, -1)
-    elif weights.ndim < values.ndim and shape == values.shape[: weights.ndim]:
-        weights = ops.reshape(weights, (*shape, *[1] * (values.ndim - weights.ndim)))
-    axes = zip(weights.shape[::-1], values.shape[::-1], strict=False)
-    if values.ndim and (weights.ndim > values.ndim or any(w not in (1, v) for w, v in axes)):
+    given = convert(sample_weight, values.dtype)
+    shape = given.shape
+    if len(shape) == values.ndim + 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    elif shape == values.shape[: len(shape)]:
+        shape = (*shape, *[1] * (values.ndim - len(shape)))
+    lengths = zip(shape[::-1], values.shape[::-1], strict=False)
+    # A value without axes is one for all samples.
+    if values.ndim and (len(shape) > values.ndim or any(n not in (1, m) for n, m in lengths)):
         raise ValueError(
-            f"sample_weight has shape {shape} and the losses have {values.shape}; give one weight "
-            f"for each sample, shape {values.shape[:1]}, or one for each loss"
+            f"sample_weight has shape {given.shape} and the values to be weighted {values.shape}; "
+            f"give one weight for each sample, shape {values.shape[:1]}, or one for each value"
         )
-    return weights
+    return ops.reshape(given, shape)
 
 
 def quotient(a: Tensor, b: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.arrays import DType, Shape
 from fastnn.configuration import serialize
-from fastnn.losses.base import quotient
+from fastnn.losses.base import fitted, quotient
 from fastnn.metrics.base import Metric
 from fastnn.ops.core import floating
 from fastnn.ops.updates import accumulate
@@ -111,19 +111,8 @@ class Mean(Metric):
 
 def weights_for(x: Tensor, sample_weight: TensorLike) -> Tensor:
     """The weights stretched to the shape of x; those of samples count for all their values."""
-    given = convert(sample_weight, x.dtype)
-    shape = given.shape
-    if x.ndim == len(shape) - 1 and shape[-1] == 1:
-        shape = shape[:-1]
-    if not x.ndim:
-        return ops.reshape(given, shape)  # one value for all samples
-    shape = (*shape, *(1 for _ in x.shape[len(shape) :]))
-    if len(shape) != x.ndim or any(n not in (1, m) for n, m in zip(shape, x.shape, strict=True)):
-        raise ValueError(
-            f"sample_weight has shape {given.shape} and the values to be weighted {x.shape}; give "
-            f"one weight for each sample: shape {x.shape[:1]}"
-        )
-    return ops.broadcast_to(ops.reshape(given, shape), x.shape)
+    weights = fitted(sample_weight, x)
+    return ops.broadcast_to(weights, x.shape) if x.ndim else weights
 
 
 class MeanMetricWrapper(Mean):
