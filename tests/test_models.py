@@ -217,6 +217,24 @@ def test_add_and_pop():
             model.add(wrong)
     with pytest.raises(ValueError, match="no layers to remove"):
         Sequential().pop()
+    with pytest.raises(ValueError, match="an Input comes first"):
+        model.add(layers.Input((3,)))
+    with pytest.raises(TypeError, match="write Dense"):
+        Sequential(dtype="float64")
+
+
+def test_what_is_added_to_a_model_with_weights_has_some_too():
+    model = Sequential([layers.Dense(3)])
+    model(fastnn.ones((2, 4)))
+    model.add(layers.Dense(2))
+    assert [w.shape for w in model.weights] == [(4, 3), (3,), (3, 2), (2,)]
+    with pytest.raises(ValueError, match="does not fill the target_shape"):
+        model.add(layers.Reshape((5,)))
+    assert len(model.layers) == 2
+    model.pop()
+    model.pop()
+    model.add(layers.Dense(5))  # there is nothing left that was for 4 inputs
+    assert model(fastnn.ones((2, 7))).shape == (2, 5)
 
 
 def test_verbose(capsys, rng):

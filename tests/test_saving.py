@@ -299,6 +299,19 @@ def test_a_layer_that_was_taken_out_takes_the_state_of_the_optimizer_with_it(tmp
 # Weights alone.
 
 
+def test_a_layer_that_was_added_and_inputs_that_are_several(tmp_path):
+    x, y = fastnn.ones((4, 3)), fastnn.ones((4, 2))
+    grown = fastnn.Sequential([layers.Dense(3)])
+    grown(x)
+    grown.add(layers.Dense(2))
+    joined = fastnn.Sequential([layers.Concatenate(), layers.Dense(2)])
+    joined([x, y])
+    for model, inputs in ((grown, x), (joined, [x, y])):
+        model.save(tmp_path / "model.safetensors")
+        again = models.load_model(tmp_path / "model.safetensors")
+        np.testing.assert_array_equal(again(inputs), model(inputs))
+
+
 def test_weights(tmp_path):
     model, other = classifier(), classifier("adam")
     train(model, 0, 1)
@@ -382,8 +395,10 @@ def test_clone_model():
     def wider(layer):
         return layers.Dense(9) if isinstance(layer, layers.Dense) else layer
 
-    wide = models.clone_model(fastnn.Sequential([layers.Dense(4)]), clone_function=wider)
+    narrow = fastnn.Sequential([layers.Input((X.shape[1],)), layers.Dense(4)])
+    wide = models.clone_model(narrow, clone_function=wider)
     assert wide(X).shape == (60, 9)
+    assert wide._layers[0] is not narrow._layers[0]
     with pytest.raises(ValueError, match="is no Sequential"), fastnn.utils.custom_object_scope(OWN):
         models.clone_model(own(), clone_function=wider)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastnn.configuration import deserialize
 from fastnn.layers.base import Layer, layers_in
+from fastnn.layers.input import InputLayer
 from fastnn.models.model import Model
 from fastnn.models.sequential import Sequential
 
@@ -25,7 +26,8 @@ def clone_model(
     input_tensors : None
         Here for Keras's order of arguments.
     clone_function : callable, optional
-        Makes the copy of each layer of a `Sequential`; by default from its configuration.
+        Makes the copy of each layer of a `Sequential` (but of its `Input`); by default from its
+        configuration.
 
     Raises
     ------
@@ -44,8 +46,10 @@ def clone_model(
     config = model.get_config()
     config.pop("build_input_shape", None)
     if isinstance(model, Sequential) and "layers" in config:
-        make = _copy if clone_function is None else clone_function
-        layers = [make(layer) for layer in model._layers]
+        make = clone_function or _copy
+        layers = [
+            (_copy if isinstance(layer, InputLayer) else make)(layer) for layer in model._layers
+        ]
         copy: Model = type(model).from_config({**config, "layers": []})
         for layer in layers:
             copy.add(layer)

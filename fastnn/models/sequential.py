@@ -26,12 +26,14 @@ class Sequential(Model):
     ----------
     layers : list of Layer, optional
     **options
-        `name`, `trainable` and `dtype`, as for every `Layer`.
+        `name` and `trainable`, as for every `Layer`.
 
     Raises
     ------
     TypeError
-        If something in the list is not a layer.
+        If something in the list is not a layer, or there is another option.
+    ValueError
+        If a layer is there twice, or an `Input` is not the first.
 
     Examples
     --------
@@ -47,6 +49,11 @@ class Sequential(Model):
     def __init__(self, layers: Sequence[Layer] = (), **options: Any) -> None:
         super().__init__(**options)
         self._layers: list[Layer] = []
+        if self.dtype is not None:
+            raise TypeError(
+                f"model {self.name!r} has no dtype of its own, its layers have: write "
+                f"Dense(10, dtype={self.dtype!r})"
+            )
         if isinstance(layers, Layer):
             raise TypeError("the layers of a model come in a list: write Sequential([layer])")
         for layer in layers or ():
@@ -58,7 +65,7 @@ class Sequential(Model):
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
 
     def add(self, layer: Layer) -> None:
-        """Append a layer."""
+        """Append a layer; it gets its weights at once if the model has some."""
         if any(layer is present for present in self._layers):
             raise ValueError(f"layer {layer.name!r} is in the model already; make a new one")
         if not isinstance(layer, Layer):
@@ -71,12 +78,15 @@ class Sequential(Model):
                 f"model {self.name!r} has a layer called {layer.name!r} already; the layers of a "
                 "Sequential should have unique names: pass another name"
             )
+        if isinstance(layer, InputLayer) and self._layers:
+            raise ValueError(f"model {self.name!r} has layers already; an Input comes first")
         self._layers.append(layer)
-        shape = self._layers[0].input_shape
+        first = self._layers[0].input_shape
+        shape = self._built_for() if first is None else (None, *first)
         if shape is not None:
             try:
                 with unbuilt_again_on_failure(self):
-                    self.build((None, *shape))
+                    self.build(shape)
             except BaseException:
                 self._layers.pop()
                 raise
@@ -85,7 +95,16 @@ class Sequential(Model):
         """Remove the last layer and return it."""
         if not self.layers:
             raise ValueError(f"model {self.name!r} has no layers to remove")
-        return self._layers.pop()
+        removed = self._layers.pop()
+        self.built = self.built and bool(self._layers)
+        return removed
+
+    def _built_for(self) -> tuple[int | None, ...] | None:
+        """The shape of the input that the weights are for; None without any, or for several."""
+        shape = self._build_shape if self.built else None
+        if isinstance(shape, tuple) and all(n is None or isinstance(n, int) for n in shape):
+            return (None, *shape[1:])
+        return None
 
     def call(self, inputs: Tensor) -> Tensor:
         """The output of the last layer."""
@@ -99,9 +118,8 @@ class Sequential(Model):
         config = super().get_config()
         if "layers" in config:
             config["layers"] = serialize(self._layers)
-        if self.built and self._build_shape is not None:
-            config["build_input_shape"] = [None, *self._build_shape[1:]]
-        return config
+        shape = self._built_for()
+        return config if shape is None else {**config, "build_input_shape": list(shape)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
