@@ -240,7 +240,12 @@ class Batches:
                 self.ran_out = self._given_steps is not None or not done
                 break
             done += 1
-            arrays = self._to_arrays(*(batch if isinstance(batch, tuple | list) else (batch,)))
+            parts = batch if isinstance(batch, tuple | list) else (batch,)
+            if not 1 <= len(parts) <= len(PARTS):
+                raise ValueError(
+                    f"a batch must be x, (x, y) or (x, y, sample_weight), got {len(parts)} parts"
+                )
+            arrays = self._to_arrays(*parts)
             self._had_batches = True
             yield Part(arrays.weighted(self._class_weight), np.arange(len(arrays)), len(arrays))
         if self._given_steps is None:
@@ -267,6 +272,8 @@ Source: TypeAlias = ArraysInBatches | Batches
 
 def are_batches(x: Any, y: Any) -> bool:
     """Whether x gives batches, and is not itself an array or a structure of arrays."""
+    if isinstance(x, Iterator):
+        return True
     if y is not None or isinstance(x, Tensor | dict | list | tuple | str | CompressedRows):
         return False
     if any(hasattr(x, name) for name in ("__array__", "__dlpack__", "tocsr")):

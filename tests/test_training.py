@@ -206,6 +206,22 @@ def test_no_batches(use):
         getattr(model, use)(iter([]), verbose=0)
 
 
+@pytest.mark.parametrize(
+    ("batch", "options", "message"),
+    [
+        (X, {}, "needs targets: pass y beside x"),
+        ((X, Y, None, None), {}, "a batch must be x, .* got 4 parts"),
+        ((X, Y), {"y": Y}, r"let each batch be \(x, y\)"),
+        ((X, Y), {"sample_weight": Y}, r"let each batch be \(x, y\)"),
+    ],
+)
+def test_batches_that_are_wrong(batch, options, message, eagerly):
+    model = linear(eagerly)
+    with pytest.raises(ValueError, match=message):
+        model.fit(iter([batch]), verbose=0, **options)
+    assert int(model.optimizer.iterations) == 0
+
+
 def test_steps_of_arrays_go_on_in_the_next_epoch(eagerly):
     model, expected = linear(eagerly), linear(eagerly)
     model.fit(X, Y, 6, epochs=4, steps_per_epoch=2, shuffle=False, verbose=0)

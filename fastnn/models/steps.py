@@ -142,6 +142,11 @@ class Steps(Layer):
         """What is minimised: the loss of a batch, and what layers and regularizers add to it."""
         terms = list(self.losses)
         if self._objective is not None:
+            if y is None:
+                raise ValueError(
+                    f"model {self.name!r} has a loss that needs targets: pass y beside x, also in "
+                    "validation_data=(x, y) and in batches"
+                )
             terms.insert(0, self._objective(y, y_pred, sample_weight))
         if not terms:
             raise ValueError(

@@ -103,7 +103,7 @@ class Trainer(Steps):
         ------
         ValueError
             If the model is not compiled, or the data do not fit the model, the loss or each other.
-            The weights are unchanged then.
+            The weights are unchanged then, but for batches that came before one that is wrong.
         TypeError
             If the data are not real numbers.
 
@@ -336,6 +336,11 @@ class Trainer(Steps):
             raise ValueError("there are no data: pass x")
         steps = None if steps is None else _count("steps", steps)
         if are_batches(x, y):
+            if y is not None or sample_weight is not None:
+                raise ValueError(
+                    "y and sample_weight go with arrays: let each batch be (x, y) or "
+                    "(x, y, sample_weight)"
+                )
             return Batches(x, steps, arrays)
         return ArraysInBatches(arrays(x, y, sample_weight), size, steps, bool(shuffle))
 
@@ -360,11 +365,6 @@ class Trainer(Steps):
         if self._is_own(step):
             return
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first())
-        if y is None and self._objective is not None and not self._is_own(self.compute_loss):
-            raise ValueError(
-                f"model {self.name!r} has a loss that needs targets: pass y beside x, also in "
-                "validation_data=(x, y)"
-            )
         with unbuilt_again_on_failure(self), _kept(self.non_trainable_weights):
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
