@@ -9,6 +9,17 @@ import fastnn
 from fastnn import _kernels
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("fastnn").addoption(
+        "--stress", action="store_true", help="run tests/stress alone, in its long form: an hour"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("stress"):
+        items[:] = [item for item in items if "stress" in item.path.parts]
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20)

@@ -1,0 +1,50 @@
+"""What is done thousands of times, and a record of it.
+
+The usual run does each thing a few times; ``pytest --stress`` does it as often as the record in the
+README says, and ends on that record as a table in Markdown.
+"""
+
+import platform
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+RECORD = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture
+def times(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """The first number in the usual run, the second in that of ``--stress``."""
+    return lambda usual, stress: stress if request.config.getoption("stress") else usual
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
+    """Enters a figure under the name of what was done."""
+    figures = request.config.stash.setdefault(RECORD, {})
+
+    def enter(what: str, figure: object) -> None:
+        figures[what] = str(figure)
+
+    return enter
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
+    figures = config.stash.get(RECORD, {})
+    if not config.getoption("stress") or not figures:
+        return
+    terminalreporter.section(f"{date.today()}, {processor()}, Python {platform.python_version()}")
+    rows = [("what was done", "figure"), ("---", "---"), *sorted(figures.items())]
+    for what, figure in rows:
+        terminalreporter.line(f"| {what} | {figure} |")
+
+
+def processor() -> str:
+    """The processor's name as Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
