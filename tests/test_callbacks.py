@@ -154,7 +154,7 @@ def test_who_listens_to_batches():
         assert wants(callbacks.LambdaCallback(**{hook: print})) == (True, False, False)
     assert wants(listener("on_test_batch_end")) == (False, True, False)
     assert wants(callbacks.LambdaCallback(on_predict_batch_begin=print)) == (False, False, True)
-    assert wants(callbacks.TerminateOnNaN())[0]
+    assert not any(wants(callbacks.TerminateOnNaN()))
     assert wants(callbacks.ModelCheckpoint("x", save_freq=2))[0]
     own = type("Own", (callbacks.ModelCheckpoint,), {"on_train_batch_end": _noting("x")})
     assert wants(own("x"))[0]
@@ -439,19 +439,17 @@ def test_a_schedule_of_the_optimizer_stays():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_terminate_on_nan(value, capsys):
+def test_terminate_on_nan(value):
     y = Y.copy()
     y[7] = value
     model = regression()
     options = {"batch_size": 3, "epochs": 4, "shuffle": False, "verbose": 0}
-    history = model.fit(X, y, **options, callbacks=[callbacks.TerminateOnNaN()])
+    with pytest.warns(UserWarning, match=r"step 2 .*the targets .* of sample 7"):
+        history = model.fit(X, y, **options, callbacks=[callbacks.TerminateOnNaN()])
     assert history.epoch == [0]
-    assert int(model.optimizer.iterations) == 3
-    assert "after batch 2: the training ends" in capsys.readouterr().out
-    recorder = Recorder()
-    with pytest.raises(RuntimeError, match="after batch 2; lower the learning rate"):
-        regression().fit(X, y, **options, callbacks=[recorder, callbacks.TerminateOnNaN(True)])
-    assert recorder.calls[-1][0] == "on_train_batch_end"
+    assert int(model.optimizer.iterations) == 2
+    with pytest.raises(RuntimeError, match=r"step 2 .*lower the learning rate"):
+        regression().fit(X, y, **options, callbacks=[callbacks.TerminateOnNaN(True)])
     good = regression(optimizers.SGD(0.0))
     assert (
         len(good.fit(X, Y, epochs=2, verbose=0, callbacks=[callbacks.TerminateOnNaN()]).epoch) == 2

@@ -7,6 +7,7 @@ from typing import Any, Self
 from fastnn.callbacks.callback import Callback, Logs
 from fastnn.callbacks.history import History
 from fastnn.callbacks.progbar_logger import ProgbarLogger
+from fastnn.callbacks.terminate_on_nan import TerminateOnNaN
 from fastnn.structure import leaves
 
 
@@ -107,6 +108,12 @@ class CallbackList(Callback):
     def wants_predict_batches(self) -> bool:
         """Whether anybody listens to the batches of a prediction."""
         return self._anybody("on_predict_batch_begin", "on_predict_batch_end")
+
+    @property
+    def check_numerics(self) -> str | None:
+        """What `fit` is to do about numbers that are not finite, if a callback says so."""
+        found = next((c for c in self.callbacks if isinstance(c, TerminateOnNaN)), None)
+        return None if found is None else found.check_numerics
 
     def _anybody(self, *hooks: str) -> bool:
         return any(callback.listens(hook) for callback in self.callbacks for hook in hooks)

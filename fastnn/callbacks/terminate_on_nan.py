@@ -1,14 +1,17 @@
-"""TerminateOnNaN: no training goes on from a loss that is no number."""
+"""TerminateOnNaN: no training goes on from a number that is none."""
 
 from __future__ import annotations
 
-import math
+from typing import Literal
 
-from fastnn.callbacks.callback import Callback, Logs
+from fastnn.callbacks.callback import Callback
 
 
 class TerminateOnNaN(Callback):
-    """End the training when the loss is NaN or infinite after a batch.
+    """End the training where the loss or a weight becomes NaN or infinite, with a warning that
+    names the step, the layer and the number; the weights are those before that step.
+
+    It is what ``compile(check_numerics=...)`` does, for one call of `fit`.
 
     Parameters
     ----------
@@ -19,11 +22,7 @@ class TerminateOnNaN(Callback):
     def __init__(self, raise_error: bool = False) -> None:
         self.raise_error = raise_error
 
-    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        loss = (logs or {}).get("loss")
-        if loss is None or math.isfinite(loss):
-            return
-        if self.raise_error:
-            raise RuntimeError(f"the loss is {loss} after batch {batch}; lower the learning rate")
-        print(f"The loss is {loss} after batch {batch}: the training ends")
-        self.model.stop_training = True
+    @property
+    def check_numerics(self) -> Literal["raise", "warn"]:
+        """What `fit` does for it."""
+        return "raise" if self.raise_error else "warn"

@@ -39,6 +39,7 @@ class _Phase(threading.local):
 
     training = False
     call: object = None  # stands for the outermost call
+    layer: str | None = None  # the innermost one that is being called
     initializer: Start | None = None  # of all weights, while a model is read from a file
 
 
@@ -157,7 +158,8 @@ class Layer(Configurable):
         self, inputs: TensorLike, *args: Any, training: bool | None = None, **kwargs: Any
     ) -> Any:
         x = self._converted(inputs)
-        before = phase.training, phase.call
+        before = phase.training, phase.call, phase.layer
+        phase.layer = self.name
         if training is not None:
             phase.training = bool(training)
         if before[1] is None:
@@ -165,7 +167,7 @@ class Layer(Configurable):
         try:
             return self._called(x, *args, **kwargs)
         finally:
-            phase.training, phase.call = before
+            phase.training, phase.call, phase.layer = before
 
     def _converted(self, inputs: Any) -> Any:
         """The inputs as tensors, in the layer's dtype where it was given one."""

@@ -6,7 +6,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, Literal
 
 from fastnn import _kernels, losses, metrics, optimizers
 from fastnn._kernels import CompressedRows
@@ -33,6 +33,7 @@ class Steps(Layer):
         self.optimizer: Optimizer | None = None
         self.loss: Any = None
         self.run_eagerly = False
+        self.check_numerics: str | None = None
         self.compiled = False
         self._objective: Loss | None = None
         self._loss_tracker: Mean | None = None
@@ -51,6 +52,7 @@ class Steps(Layer):
         metrics: Sequence[Any] | None = None,
         weighted_metrics: Sequence[Any] | None = None,
         run_eagerly: bool = False,
+        check_numerics: Literal["raise", "warn"] | None = None,
         jit_compile: object = None,
         steps_per_execution: object = None,
     ) -> None:
@@ -70,6 +72,10 @@ class Steps(Layer):
             where one of the former has it too.
         run_eagerly : bool, default False
             Run every step op by op in Python, with the same bits: to look at values on the way.
+        check_numerics : "raise" or "warn", optional
+            What `fit` does when the loss or a weight is NaN or infinite: raise `NotFiniteError`, or
+            warn and end the training. Either names the step, the layer, the op and the first such
+            number, and the weights are those before that step. The steps run as fast as without.
         jit_compile, steps_per_execution
             Without effect: steps are always compiled, and run as many at a time as may be.
 
@@ -78,6 +84,10 @@ class Steps(Layer):
         ValueError
             If a name is unknown, or two metrics have one.
         """
+        if check_numerics not in (None, "raise", "warn"):
+            raise ValueError(
+                f'check_numerics must be "raise", "warn" or None, not {check_numerics!r}'
+            )
         chosen = optimizers.get(optimizer)
         objective = None if loss is None else _objective(loss)
         measures, weighted = _measures(metrics), _measures(weighted_metrics)
@@ -92,9 +102,13 @@ class Steps(Layer):
         self.optimizer, self.loss, self._objective = chosen, loss, objective
         self._loss_tracker = Mean(name="loss")
         self._measures, self._weighted_measures = measures, weighted
-        self.run_eagerly, self.compiled = bool(run_eagerly), True
+        self.run_eagerly, self.check_numerics = bool(run_eagerly), check_numerics
+        self.compiled = True
         given = {"loss": loss, "metrics": metrics, "weighted_metrics": weighted_metrics}
-        self._compile_arguments = given | {"run_eagerly": self.run_eagerly}
+        self._compile_arguments = given | {
+            "run_eagerly": self.run_eagerly,
+            "check_numerics": check_numerics,
+        }
         self._loops.clear()
 
     def get_compile_config(self) -> dict[str, Any]:

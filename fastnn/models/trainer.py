@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from fastnn.data import (
 )
 from fastnn.layers.base import layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
+from fastnn.models.numerics import NotFiniteError, Snapshot, find
 from fastnn.models.steps import Steps
 from fastnn.progress import Verbose
 from fastnn.sparse import Samples
@@ -36,6 +38,7 @@ class Trainer(Steps):
         super().__init__(**options)
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.history: History | None = None
+        self._checking: str | None = None  # what `fit` does about numbers that are not finite
         self._initial_epoch = 0  # where a backup lets `fit` go on
 
     def fit(
@@ -138,6 +141,7 @@ class Trainer(Steps):
         self.stop_training, self._initial_epoch = False, initial_epoch
         logs: Logs = {}
         with CallbackList(callbacks, True, True, self, **params) as listeners:
+            self._checking = self.check_numerics or listeners.check_numerics
             listeners.on_train_begin()
             for epoch in range(self._initial_epoch, epochs):
                 listeners.on_epoch_begin(epoch)
@@ -412,9 +416,33 @@ class Trainer(Steps):
     ) -> Iterator[Results]:
         for arrays, order, size in source.epoch():
             loop = self._loop(kind, arrays, size)
-            yield loop.run(arrays.columns, order, watch)
+            checked = self._checking is not None and kind == self._training
+            before = Snapshot(self) if checked else None
+            results = loop.run(arrays.columns, order, watch)
+            if before is not None and not self._is_sound(results.logs):
+                results = Results(results.logs or self._measured(), None)
+                before.restore()
+                self._complain(find(kind, arrays, order, size, self))
+            yield results
             if self._ends(kind):
                 break
+
+    def _is_sound(self, logs: Logs) -> bool:
+        """Whether the loss and all weights are finite."""
+        tracker = [] if self._loss_tracker is None else [self._loss_tracker.total]
+        loss = logs.get("loss", 0.0)
+        return bool(np.isfinite(loss)) and all(v.is_finite() for v in [*self.weights, *tracker])
+
+    def _complain(self, cause: str) -> None:
+        message = (
+            f"the training of model {self.name!r} is not finite at {cause}. Its weights are those "
+            "before that step; lower the learning rate, clip gradients (clipnorm=1.0) or scale the "
+            "data"
+        )
+        if self._checking == "raise":
+            raise NotFiniteError(message)
+        warnings.warn(message, stacklevel=2)
+        self.stop_training = True
 
     def _ends(self, kind: Callable[[Structure], Outcome]) -> bool:
         """Whether somebody has put an end to such a pass."""

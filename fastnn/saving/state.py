@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastnn.arrays import Array
-from fastnn.layers.base import layers_in
+from fastnn.layers.base import Layer, layers_in
 from fastnn.random import SeedGenerator, Stream, is_state, set_state, state_of
 from fastnn.saving.files import SavedFile
 from fastnn.structure import leaves
@@ -130,21 +130,21 @@ def optimizer_from(saved: SavedFile, model: Model) -> Changes:
     return _changes(saved, keys, optimizer.variables)
 
 
-def _sources_in(model: Model) -> list[Source]:
+def sources_in(model: Layer) -> list[Source]:
     """All sources of random numbers in the layers of a model."""
     parts = [part for layer in layers_in(model) for part in leaves(list(vars(layer).values()))]
     found = [part for part in parts if isinstance(part, Source)]
     return list({id(source): source for source in found}.values())
 
 
-def random_state(model: Model) -> list[list[int]]:
+def random_state(model: Layer) -> list[list[int]]:
     """Where the sources of random numbers in the layers are."""
-    return [_state(source) for source in _sources_in(model)]
+    return [_state(source) for source in sources_in(model)]
 
 
 def random_from(saved: SavedFile, model: Model) -> list[tuple[Source, list[int]]]:
     """Where the sources of random numbers in the layers are to go on."""
-    states, sources = saved.field("random", list), _sources_in(model)
+    states, sources = saved.field("random", list), sources_in(model)
     if len(states) != len(sources):
         saved.refuse(
             f"has {len(states)} sources of random numbers and model {model.name!r} "

@@ -1,0 +1,129 @@
+"""The first number that is not finite: where a training goes wrong, found by doing it once more.
+
+Nothing is checked while a training runs. When it turns out that its loss or a weight is not finite,
+the part of it that ran at a stretch is repeated from the state before it, op by op, and every
+result is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastnn.arrays import Array
+from fastnn.data import Arrays
+from fastnn.layers.base import phase
+from fastnn.models.steps import Steps
+from fastnn.ops.core import Call
+from fastnn.recorders import recorders
+from fastnn.saving.state import go_on, random_state, sources_in
+from fastnn.structure import Structure
+from fastnn.tensor import Tensor, Variable
+
+
+class NotFiniteError(RuntimeError):
+    """A number became NaN or infinite; the message says which, where and when."""
+
+
+class Snapshot:
+    """All that a step of training changes, but for what is measured."""
+
+    def __init__(self, model: Steps) -> None:
+        assert model.optimizer is not None
+        model.optimizer.build(model.trainable_weights)
+        self.variables = [*model.weights, *model.optimizer.variables]
+        self._values = [variable.numpy() for variable in self.variables]
+        self._random = list(zip(sources_in(model), random_state(model), strict=True))
+
+    def restore(self) -> None:
+        """Make all as it was."""
+        for variable, value in zip(self.variables, self._values, strict=True):
+            variable.assign(value)
+        go_on(self._random)
+
+
+class _Checker:
+    """A recorder that looks at the result of every op."""
+
+    def record(self, call: Call) -> None:
+        """Refuse a result that is not finite, though everything that it is made of is."""
+        if all(is_finite(x._array) for x in call.inputs) and not is_finite(call.output._array):
+            layer = "" if phase.layer is None else f"layer {phase.layer!r}, "
+            inputs = ", ".join(str(x.shape) for x in call.inputs)
+            where = _first(call.output._array)
+            raise NotFiniteError(f"{layer}op {call.primitive.name} of {inputs}: its result {where}")
+
+    def watches(self, x: Tensor) -> bool:
+        """Never: no gradient is asked for."""
+        return False
+
+    def follows(self, x: Tensor) -> bool:
+        """Never, for the same reason."""
+        return False
+
+
+def find(
+    step: Callable[[Structure], object],
+    arrays: Arrays,
+    order: Array,
+    size: int,
+    model: Steps,
+) -> str:
+    """Repeat the steps of a pass up to the first number that is not finite; what it is.
+
+    The model is then as it was before the step with that number.
+    """
+    for number, start in enumerate(range(0, len(order), size)):
+        rows = order[start : start + size]
+        before = Snapshot(model)
+        batch = [column.batch(rows) for column in arrays.columns]
+        try:
+            _check_batch(batch, rows)
+            _checked(step, arrays.structured(batch))
+            _check_variables(before.variables)
+        except NotFiniteError as error:
+            before.restore()
+            return f"step {number} (of {-(-len(order) // size)} that ran at a stretch): {error}"
+    return "it is finite when it is computed op by op"
+
+
+def is_finite(array: Array) -> bool:
+    """Whether there is neither NaN nor infinity."""
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _checked(step: Callable[[Structure], object], batch: Structure) -> None:
+    checker = _Checker()
+    recorders.stack.append(checker)
+    try:
+        with np.errstate(all="ignore"):  # the first of them is told of
+            step(batch)
+    finally:
+        recorders.stack.remove(checker)
+
+
+def _check_batch(batch: list[Tensor], rows: Array) -> None:
+    for at, tensor in enumerate(batch):
+        if not is_finite(tensor._array):
+            name = "the inputs" if at == 0 else "the targets or their weights"
+            bad = np.argwhere(~np.isfinite(tensor._array))[0]
+            raise NotFiniteError(
+                f"{name} of sample {rows[bad[0]]}: an array of shape {tensor.shape[1:]} for each "
+                f"sample, which has {tensor._array[tuple(bad)]} at index {_index(bad[1:])}"
+            )
+
+
+def _check_variables(variables: list[Variable]) -> None:
+    for variable in variables:
+        if not is_finite(variable._array):
+            raise NotFiniteError(f"the update of {variable.path!r}: it {_first(variable._array)}")
+
+
+def _first(array: Array) -> str:
+    bad = np.argwhere(~np.isfinite(array))[0]
+    return f"has shape {array.shape} and {array[tuple(bad)]} at index {_index(bad)}"
+
+
+def _index(place: Array) -> tuple[int, ...]:
+    return tuple(int(i) for i in place)

@@ -1,0 +1,119 @@
+"""Training that meets NaN or infinity: it is found, named, and undone."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Sequential, callbacks, layers
+from fastnn.models.numerics import NotFiniteError
+
+X = np.random.default_rng(3).standard_normal((40, 3)).astype(np.float32)
+Y = X.sum(axis=1)
+
+
+def model(check_numerics="raise", rate=0.05, optimizer=fastnn.optimizers.SGD, **options):
+    fastnn.utils.set_random_seed(1)
+    made = Sequential([layers.Dense(8, name="hidden"), layers.Dense(1, name="head")])
+    made.compile(optimizer(rate), "mse", ["mae"], check_numerics=check_numerics, **options)
+    return made
+
+
+def weights_after(steps, x, y, **options):
+    """Of a training of so many steps that nothing stops."""
+    expected = model(None, **options)
+    expected.build((None, 3))
+    if steps:
+        expected.fit(x[: 8 * steps], y[: 8 * steps], 8, shuffle=False, verbose=0)
+    return expected.get_weights()
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_bad_sample_is_named(bad, eagerly):
+    x = X.copy()
+    x[21, 2] = bad
+    trained = model(run_eagerly=eagerly)
+    message = rf"step 2 \(of 5.*the inputs of sample 21.*has {bad} at index \(2,\)"
+    with pytest.raises(NotFiniteError, match=message):
+        trained.fit(x, Y, 8, shuffle=False, verbose=0)
+    for a, b in zip(trained.get_weights(), weights_after(2, X, Y), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert int(trained.optimizer.iterations) == 2
+
+
+def test_a_bad_target_is_named():
+    y = Y.copy()
+    y[3] = -np.inf
+    with pytest.raises(
+        NotFiniteError, match=r"the targets .*of sample 3: .*has -inf at index \(\)"
+    ):
+        model().fit(X, y, 8, shuffle=False, verbose=0)
+
+
+def test_a_training_that_diverges_names_the_op():
+    trained = model(rate=1e12)
+    with pytest.raises(NotFiniteError, match=r"step 1 .*op square .*has shape \(8, 1\) and inf"):
+        trained.fit(X, Y, 8, epochs=3, shuffle=False, verbose=0)
+    steps = int(trained.optimizer.iterations)
+    assert all(np.isfinite(w).all() for w in trained.get_weights())
+    with np.errstate(all="ignore"):
+        expected = weights_after(steps, X, Y, rate=1e12)
+    for a, b in zip(trained.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_layer_is_named():
+    class Root(layers.Layer):
+        def call(self, inputs):
+            return fastnn.sqrt(inputs)
+
+    made = Sequential([layers.Dense(4, name="hidden"), Root(name="root"), layers.Dense(1)])
+    made.compile("sgd", "mse", check_numerics="raise")
+    message = r"step 0.*layer 'root', op sqrt of \(8, 4\): its result has shape \(8, 4\) and nan"
+    with pytest.raises(NotFiniteError, match=message), np.errstate(all="ignore"):
+        made.fit(X, Y, 8, verbose=0)
+
+
+def test_a_warning_ends_the_training():
+    x = X.copy()
+    x[30, 0] = np.nan
+    trained = model("warn")
+    with pytest.warns(UserWarning, match="step 3 .*the inputs of sample 30"):
+        history = trained.fit(x, Y, 8, epochs=4, shuffle=False, verbose=0)
+    assert history.epoch == [0]
+    assert np.isnan(history.history["loss"][0])
+    for a, b in zip(trained.get_weights(), weights_after(3, X, Y), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("optimizer", [fastnn.optimizers.Adam, fastnn.optimizers.RMSprop])
+def test_a_sound_training_keeps_its_bits(optimizer):
+    checked, plain = (model(check, 0.01, optimizer) for check in ("raise", None))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = checked.fit(X, Y, 8, epochs=3, verbose=0).history
+    fastnn.utils.set_random_seed(1)
+    plain = model(None, 0.01, optimizer)
+    assert plain.fit(X, Y, 8, epochs=3, verbose=0).history == history
+
+
+def test_terminate_on_nan_keeps_the_last_good_weights():
+    x = X.copy()
+    x[17, 1] = np.nan
+    trained = model(None)
+    with pytest.warns(UserWarning, match="the inputs of sample 17"):
+        history = trained.fit(
+            x, Y, 8, 5, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()]
+        )
+    assert history.epoch == [0]
+    for a, b in zip(trained.get_weights(), weights_after(2, X, Y), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(NotFiniteError, match="the inputs of sample 17"):
+        model(None).fit(x, Y, callbacks=[callbacks.TerminateOnNaN(raise_error=True)], verbose=0)
+
+
+def test_the_choice_is_checked():
+    with pytest.raises(ValueError, match=r'check_numerics must be "raise", "warn" or None'):
+        model("maybe")
