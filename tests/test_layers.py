@@ -170,6 +170,13 @@ def test_tracking():
     assert layer.trainable_weights == []
 
 
+def test_weights_begin_as_their_dtype_allows():
+    layer = Layer()
+    count = layer.add_weight((2,), dtype="int64", trainable=False)
+    np.testing.assert_array_equal(count, [0, 0])
+    assert abs(layer.add_weight((2,)).numpy()).max() > 0
+
+
 def test_a_layer_without_call():
     with pytest.raises(NotImplementedError, match="must define call"):
         Layer()(fastnn.ones((1,)))

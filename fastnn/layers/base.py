@@ -227,7 +227,8 @@ class Layer(Configurable):
         Parameters
         ----------
         shape : tuple of int, default ()
-        initializer : str or callable, default "glorot_uniform"
+        initializer : str or callable, optional
+            By default "glorot_uniform" for floats, and zeros for others.
         dtype : dtype, optional
             By default the layer's.
         trainable : bool, default True
@@ -242,9 +243,10 @@ class Layer(Configurable):
         ValueError
             If a name is unknown.
         """
-        start = initializers.get("glorot_uniform" if initializer is None else initializer)
-        start = phase.initializer or start
         kind = to_dtype(dtype or self.compute_dtype)
+        default = "glorot_uniform" if kind.kind == "f" else "zeros"
+        start = initializers.get(default if initializer is None else initializer)
+        start = phase.initializer or start
         value = start(to_shape(shape), kind)
         weight = Variable(value, trainable=trainable, dtype=kind, name=name or "weight")
         weight.path = f"{self.name}/{weight.name}"
