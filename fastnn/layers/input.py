@@ -107,13 +107,4 @@ class InputLayer(Layer):
         }
 
 
-def Input(  # noqa: N802  # Keras's name for it
-    shape: Announced = None,
-    batch_size: int | None = None,
-    dtype: DType = None,
-    sparse: bool = False,
-    batch_shape: Announced = None,
-    name: str | None = None,
-) -> InputLayer:
-    """An `InputLayer`, to stand first in a `Sequential`."""
-    return InputLayer(shape, batch_size, dtype, sparse, batch_shape, name)
+Input = InputLayer  # Keras has a function of this name beside the class
