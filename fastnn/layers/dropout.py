@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,8 @@ class Dropout(ShapePreserving):
     [0.0, 2.0]
     """
 
+    _below_1: ClassVar[bool] = False  # whether a rate of 1 makes no sense
+
     def __init__(
         self,
         rate: float,
@@ -56,7 +58,7 @@ class Dropout(ShapePreserving):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.rate = checked_share(self, "rate", rate)
+        self.rate = checked_share(self, "rate", rate, self._below_1)
         self.noise_shape = checked_noise_shape(self, noise_shape)
         self.seed = seed
         self._stream = random.Stream(seed)
@@ -66,23 +68,22 @@ class Dropout(ShapePreserving):
         if not training or not self.rate:
             return inputs
         if self.noise_shape is not None:
-            return inputs * mask(self, floating(inputs), self._stream)
+            return inputs * self._mask(floating(inputs))
         return ops.dropout(inputs, self.rate, self._stream.key, self._stream.next())
 
-
-def mask(layer: Layer, x: Tensor, stream: random.Stream) -> Tensor:
-    """0 or 1 / (1 - rate), chosen for each element of the layer's `noise_shape`."""
-    given = layer.noise_shape or (None,) * x.ndim
-    fits = len(given) == x.ndim and all(
-        n in (None, 1, m) for n, m in zip(given, x.shape, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"layer {layer.name!r}: an input of shape {x.shape} and noise_shape {given}; the "
-            "lengths of noise_shape must be those of the input, 1 or None"
+    def _mask(self, x: Tensor) -> Tensor:
+        """0 or 1 / (1 - rate), chosen for each element of `noise_shape`."""
+        given = self.noise_shape or (None,) * x.ndim
+        fits = len(given) == x.ndim and all(
+            n in (None, 1, m) for n, m in zip(given, x.shape, strict=True)
         )
-    shape = tuple(m if n is None else n for n, m in zip(given, x.shape, strict=True))
-    return ops.dropout(ones(shape, x.dtype), layer.rate, stream.key, stream.next())
+        if not fits:
+            raise ValueError(
+                f"layer {self.name!r}: an input of shape {x.shape} and noise_shape {given}; the "
+                "lengths of noise_shape must be those of the input, 1 or None"
+            )
+        shape = tuple(m if n is None else n for n, m in zip(given, x.shape, strict=True))
+        return ops.dropout(ones(shape, x.dtype), self.rate, self._stream.key, self._stream.next())
 
 
 def checked_share(layer: Layer, name: str, value: Any, below_1: bool = False) -> float:

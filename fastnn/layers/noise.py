@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from fastnn import ops, random
-from fastnn.layers.dropout import checked_noise_shape, checked_share, mask
+from fastnn.layers.dropout import Dropout, checked_share
 from fastnn.layers.shapes import ShapePreserving
 from fastnn.ops.core import floating
 from fastnn.ops.noise import normal
@@ -92,7 +91,7 @@ class GaussianDropout(ShapePreserving):
         return x * (1 + math.sqrt(self.rate / (1 - self.rate)) * drawn)
 
 
-class AlphaDropout(ShapePreserving):
+class AlphaDropout(Dropout):
     """While training, SELU's saturation for a share `rate` of the inputs; mean and variance stay.
 
     Otherwise the inputs as they are. Klambauer et al., "Self-normalizing neural networks", 2017.
@@ -113,18 +112,7 @@ class AlphaDropout(ShapePreserving):
         If `rate` is not in [0, 1).
     """
 
-    def __init__(
-        self,
-        rate: float,
-        noise_shape: Sequence[int | None] | None = None,
-        seed: int | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.rate = checked_share(self, "rate", rate, below_1=True)
-        self.noise_shape = checked_noise_shape(self, noise_shape)
-        self.seed = seed
-        self._stream = random.Stream(seed)
+    _below_1 = True
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The inputs, some replaced if `training`."""
@@ -134,5 +122,5 @@ class AlphaDropout(ShapePreserving):
         saturated = -SELU_ALPHA * SELU_SCALE
         slope = math.pow((1 - self.rate) * (1 + self.rate * saturated**2), -0.5)
         offset = -slope * saturated * self.rate
-        kept = mask(self, x, self._stream) > 0
+        kept = self._mask(x) > 0
         return slope * ops.where(kept, x, saturated) + offset
