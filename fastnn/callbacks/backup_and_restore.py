@@ -47,7 +47,6 @@ class BackupAndRestore(Saver):
         self.backup_dir = os.fspath(backup_dir)
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
-
         self._paths = [os.path.join(self.backup_dir, "latest.safetensors")]
         if double_checkpoint:
             self._paths.append(os.path.join(self.backup_dir, "previous.safetensors"))

@@ -305,9 +305,8 @@ class Trainer(Steps):
             If the step cannot be compiled: the message names the line that is in the way.
         """
         size = _count("batch_size", batch_size, 32)
-        source = self._source(x, y, None, size, None)
+        source = ArraysInBatches(Arrays(x, y, None, self._float_type()), size)
         self._begin(source, self.train_step, passes=2)
-        assert isinstance(source, ArraysInBatches)
         arrays, samples = source.arrays, len(source.arrays)
         loop = CompiledLoop(self._step(self._training, arrays), arrays.columns, min(size, samples))
         program = loop.batch_program()
