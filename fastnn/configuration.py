@@ -148,24 +148,31 @@ def _place(thing: Any) -> dict[str, Any]:
 
 
 def _found(config: Mapping[str, Any]) -> Any:
-    name, registered = config["class_name"], config.get("registered_name")
+    """The class or function of a configuration: fastnn's own names stay its own."""
+    name = config["class_name"]
     if name == "function":
         name = config["config"]
-    for candidate in (registered, name):
-        known = custom_object(candidate)
-        if known is not None:
-            return known
-    family = str(config.get("module")).removeprefix("fastnn.").removeprefix("keras.")
-    if family in FAMILIES:
-        module = sys.modules.get(f"fastnn.{family}")
-        if isinstance(name, str) and name in getattr(module, "__all__", ()):
-            found = getattr(module, name)
-            if not isinstance(found, type) or issubclass(found, Configurable):
-                return found
-    raise ValueError(
-        f"{name!r} is neither fastnn's nor registered: pass custom_objects={{{name!r}: ...}}, or "
-        "decorate its definition with @fastnn.saving.register_keras_serializable()"
-    )
+    found = custom_object(config.get("registered_name"))
+    if found is None:
+        found = _public(config.get("module"), name)
+    if found is None:
+        found = custom_object(name)
+    if found is None:
+        raise ValueError(
+            f"{name!r} is neither fastnn's nor registered: pass custom_objects={{{name!r}: ...}}, "
+            "or decorate its definition with @fastnn.saving.register_keras_serializable()"
+        )
+    return found
+
+
+def _public(module: Any, name: Any) -> Any:
+    """What a family calls so; None if there is nothing."""
+    family = str(module).removeprefix("fastnn.").removeprefix("keras.")
+    home = sys.modules.get(f"fastnn.{family}") if family in FAMILIES else None
+    if name not in getattr(home, "__all__", ()):
+        return None
+    found = getattr(home, name)
+    return None if isinstance(found, type) and not issubclass(found, Configurable) else found
 
 
 def custom_object(name: Any) -> Any:

@@ -256,6 +256,16 @@ def test_classes_and_functions_of_ones_own(tmp_path):
     assert [w.name for w in again.weights] == [w.name for w in part.weights]
 
 
+def test_a_layer_of_ones_own_called_as_one_of_fastnns(tmp_path):
+    class Dense(layers.Dense):
+        pass
+
+    model = fastnn.Sequential([Dense(2, input_shape=(3,)), layers.Dense(2)])
+    model.save(tmp_path / "model")
+    again = models.load_model(tmp_path / "model", custom_objects={"Dense": Dense})
+    assert [type(layer) for layer in again.layers] == [Dense, layers.Dense]
+
+
 def test_unknown_names_are_refused(tmp_path):
     model = own()
     train(model, 0, 1)
