@@ -125,6 +125,11 @@ def test_a_weighted_metric_beside_the_same_without_weights(eagerly):
     assert found["mae"] == pytest.approx(abs(Y).mean(), rel=1e-5)
     expected = (weights * abs(Y)).sum() / weights.sum()
     assert found["weighted_mae"] == pytest.approx(expected, rel=1e-5)
+    metric = metrics.MeanAbsoluteError(name="mae")
+    for both in (["mae", metric], [metric]):
+        with pytest.raises(ValueError, match="two metrics have one name"):
+            model.compile("sgd", "mse", both, weighted_metrics=[metric])
+    assert metric.name == "mae"
 
 
 def test_weighted_metrics(eagerly):

@@ -91,15 +91,16 @@ class Steps(Layer):
         chosen = optimizers.get(optimizer)
         objective = None if loss is None else _objective(loss)
         measures, weighted = _measures(metrics), _measures(weighted_metrics)
-        for metric in weighted:
-            if any(metric.name == other.name for other in measures):
-                metric.name = f"weighted_{metric.name}"
-        names = ["loss", *(m.name for m in measures + weighted)]
-        if len(set(names)) < len(names):
+        names = ["loss", *(m.name for m in measures)]
+        new = [f"weighted_{m.name}" if m.name in names else m.name for m in weighted]
+        names += new
+        if len(set(names)) < len(names) or set(measures) & set(weighted):
             raise ValueError(
                 f"two metrics have one name in {names[1:]}; give each function or object its own"
             )
         self.optimizer, self.loss, self._objective = chosen, loss, objective
+        for metric, name in zip(weighted, new, strict=True):
+            metric.name = name
         self._loss_tracker = Mean(name="loss")
         self._measures, self._weighted_measures = measures, weighted
         self.run_eagerly, self.check_numerics = bool(run_eagerly), check_numerics
