@@ -175,6 +175,10 @@ class ArraysInBatches:
         """Let samples count as their classes do."""
         self.arrays = self.arrays.weighted(class_weight)
 
+    def restart(self) -> None:
+        """Let the next epoch begin with the first sample."""
+        self._rest = np.arange(0)
+
     def epoch(self) -> Iterator[Part]:
         """The parts of one epoch: one."""
         if not len(self._rest):
@@ -227,6 +231,10 @@ class Batches:
     def weigh(self, class_weight: Mapping[int, float] | None) -> None:
         """Let samples count as their classes do."""
         self._class_weight = class_weight
+
+    def restart(self) -> None:
+        """Let the next epoch begin with the first batch; a generator only goes on."""
+        self._iterator = None
 
     def epoch(self) -> Iterator[Part]:
         """The parts of one epoch: its batches."""

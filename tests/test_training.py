@@ -259,6 +259,18 @@ def test_validation_with_weights(eagerly):
     assert history["val_loss"] == [found["loss"]]
 
 
+@pytest.mark.parametrize("kind", ["arrays", "batches", "generator"])
+def test_steps_of_validation_begin_anew_each_time(kind):
+    batches = [(X[rows], Y[rows]) for rows in in_batches(24, 4)]
+    data = {"arrays": (X, Y), "batches": Again(batches), "generator": iter(batches)}[kind]
+    model = linear()
+    model.compile(fastnn.optimizers.SGD(0.0), "mse")
+    options = {"validation_data": data, "validation_steps": 2, "validation_batch_size": 4}
+    found = model.fit(X, Y, epochs=2, verbose=0, **options).history["val_loss"]
+    second = slice(8, 16) if kind == "generator" else slice(8)
+    assert found == pytest.approx([(Y[:8] ** 2).mean(), (Y[second] ** 2).mean()], rel=1e-5)
+
+
 def test_epochs_are_counted_from_the_first():
     history = linear().fit(X, Y, epochs=5, initial_epoch=3, verbose=0)
     assert history.epoch == [3, 4]

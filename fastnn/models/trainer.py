@@ -90,7 +90,8 @@ class Trainer(Steps):
             What each sample counts in the loss.
         initial_epoch : int, default 0
         steps_per_epoch, validation_steps : int, optional
-            Batches in an epoch, by default all.
+            Batches in an epoch, by default all. The next epoch of training goes on where the last
+            one ended; each validation begins anew, unless with a generator.
         validation_batch_size : int, optional
             By default `batch_size`.
         validation_freq : int or list of int, default 1
@@ -389,6 +390,7 @@ class Trainer(Steps):
 
     def _evaluated(self, source: Source, listeners: CallbackList) -> Logs:
         self.stop_evaluating = False
+        source.restart()
         listeners.on_test_begin()
         logs = self._pass(self._testing, source, listeners)
         listeners.on_test_end(logs)
