@@ -348,6 +348,13 @@ def test_a_batch_at_a_time(eagerly):
     np.testing.assert_array_equal(model.predict_on_batch(X), expected.predict(X))
 
 
+def test_a_batch_of_compressed_rows(eagerly):
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    model, rows = linear(eagerly), scipy_sparse.csr_matrix(X)
+    np.testing.assert_allclose(model.predict_on_batch(rows), model.predict(X), rtol=1e-6)
+    assert model.train_on_batch(rows, Y)[0] == pytest.approx((Y**2).mean(), rel=1e-5)
+
+
 def test_what_layers_add_to_the_loss(eagerly):
     class Adds(layers.Layer):
         def call(self, inputs):

@@ -27,7 +27,7 @@ from fastnn.models.numerics import NotFiniteError, Snapshot, find
 from fastnn.models.steps import Steps
 from fastnn.progress import Verbose
 from fastnn.sparse import Samples
-from fastnn.structure import Structure, leaves
+from fastnn.structure import Structure
 from fastnn.tensor import Tensor, TensorLike, Variable
 
 
@@ -274,7 +274,10 @@ class Trainer(Steps):
 
     def predict_on_batch(self, x: Any) -> Array:
         """The model's output for one batch."""
-        return self.predict(x, batch_size=len(leaves(x)[0] if isinstance(x, dict) else x))
+        arrays = Arrays(x, dtype=self._float_type())
+        output = self._in_one(self._predicting, arrays).output
+        assert output is not None
+        return output
 
     def describe(
         self,
@@ -480,11 +483,15 @@ class Trainer(Steps):
         return_dict: bool,
     ) -> float | list[float] | Logs:
         self._try(arrays, step)
-        order = np.arange(len(arrays))
         self.reset_metrics()
-        loop = self._loop(kind, arrays, len(arrays))
-        logs = loop.run(arrays.columns, order, Watch()).logs
+        logs = self._in_one(kind, arrays).logs
         return _returned(logs or self._measured(), return_dict)
+
+    def _in_one(self, kind: Callable[[Structure], Outcome], arrays: Arrays) -> Results:
+        """A step with all samples in one batch."""
+        samples = len(arrays)
+        loop = self._loop(kind, arrays, samples)
+        return loop.run(arrays.columns, np.arange(samples), Watch())
 
 
 @contextmanager
