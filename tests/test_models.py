@@ -237,6 +237,22 @@ def test_what_is_added_to_a_model_with_weights_has_some_too():
     assert model(fastnn.ones((2, 7))).shape == (2, 5)
 
 
+@pytest.mark.parametrize(
+    "first",
+    [[layers.Dense(1, input_shape=[1])], [layers.Input((1,)), layers.Dense(1)]],
+    ids=["input_shape", "Input"],
+)
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_one_number_for_each_sample(first, eagerly):
+    model = Sequential([type(layer).from_config(layer.get_config()) for layer in first])
+    model.compile("sgd", "mse", run_eagerly=eagerly)
+    x = np.zeros(50)
+    x[7] = 2.0
+    model.fit(x, 3 * x, epochs=2, verbose=0)
+    assert model.predict(x).shape == (50, 1)
+    np.testing.assert_array_equal(model.predict(x), model.predict(x[:, None]))
+
+
 def test_verbose(capsys, rng):
     x, y = blobs(rng)
     model = classifier()

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fastnn import ops
 from fastnn.configuration import serialize
 from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
@@ -20,7 +21,7 @@ class Sequential(Model):
     """Layers, one after another.
 
     The weights are made on the first call, or at once where the first layer knows its
-    `input_shape`.
+    `input_shape`. A last axis of length 1 that it tells of may be left out of the input.
 
     Parameters
     ----------
@@ -109,6 +110,9 @@ class Sequential(Model):
     def call(self, inputs: Tensor) -> Tensor:
         """The output of the last layer."""
         x = inputs
+        announced = self._layers[0].input_shape if self._layers else None
+        if announced is not None and announced[-1:] == (1,) and x.ndim == len(announced):
+            x = ops.reshape(x, (*x.shape, 1))
         for layer in self._layers:
             x = layer(x)
         return x
