@@ -385,8 +385,8 @@ def test_losses_in_c(name):
     assert "Python" not in model.describe(x, y)
 
 
-@pytest.mark.parametrize("name", ["regularized", "constrained"])
-def test_weights_in_c(name):
+@pytest.mark.parametrize("name", ["regularized", "constrained", "other activations"])
+def test_layers_in_c(name):
     """No step of these waits for Python."""
     model = Sequential(LAYERS[name]())
     model.compile("sgd", "sparse_categorical_crossentropy")

@@ -1,4 +1,4 @@
-"""Functions of several steps: those the kernel of chains does in one pass, and erf."""
+"""Functions of several steps, which the kernel of chains does in one pass or, for erf, in some."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array
 from fastnn.ops.core import Call, Gradients, floating, primitive
-from fastnn.ops.elementwise import exp, sigmoid, square
+from fastnn.ops.elementwise import abs, exp, minimum, sigmoid, square, stop_gradient
 from fastnn.tensor import Tensor, TensorLike
 
 
@@ -23,13 +23,13 @@ def _constant(value: float, dtype: np.dtype[Any]) -> Array:
 
 
 def _in_one_pass(
-    steps: list[Any], x: Array, constants: Sequence[float], out: Array | None
+    steps: list[Any], arrays: Sequence[Array], constants: Sequence[float], out: Array | None
 ) -> Array:
-    """The steps over x, which is number 0 in them, and the constants, numbers 1, 2, ..."""
+    """The steps over arrays of one shape, which are numbers 0, 1, ... in them, and constants."""
     if out is None:
-        x = np.asarray(x, order="C")
-        out = np.empty(x.shape, x.dtype)
-    return _kernels.chain(steps, [x, *(_constant(c, x.dtype) for c in constants)], out)
+        arrays = [np.asarray(x, order="C") for x in arrays]
+        out = np.empty(arrays[0].shape, arrays[0].dtype)
+    return _kernels.chain(steps, [*arrays, *(_constant(c, out.dtype) for c in constants)], out)
 
 
 # relu(x) + log(1 + e), e being exp(-|x|). What u = 1 + e rounds away of a small e is added to first
@@ -51,7 +51,7 @@ _SOFTPLUS = [
 
 @primitive(kernel=True)
 def _softplus(x: Array, out: Array | None = None) -> Array:
-    return _in_one_pass(_SOFTPLUS, x, [1.0], out)
+    return _in_one_pass(_SOFTPLUS, [x], [1.0], out)
 
 
 @_softplus.gradient
@@ -78,7 +78,7 @@ _EXPM1 = [("multiply", 0, 1), ("tanh", 3), ("exp", 0), ("add", 5, 2), ("multiply
 
 @primitive(kernel=True)
 def _expm1(x: Array, out: Array | None = None) -> Array:
-    return _in_one_pass(_EXPM1, x, [0.5, 1.0], out)
+    return _in_one_pass(_EXPM1, [x], [0.5, 1.0], out)
 
 
 @_expm1.gradient
@@ -110,7 +110,7 @@ _LOG1P = [
 
 @primitive(kernel=True)
 def _log1p(x: Array, out: Array | None = None) -> Array:
-    return _in_one_pass(_LOG1P, x, [1.0, 0.5], out)
+    return _in_one_pass(_LOG1P, [x], [1.0, 0.5], out)
 
 
 @_log1p.gradient
@@ -141,30 +141,56 @@ _FAR = (
 )
 
 
-def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:
-    above, below = (np.polyval(part, x) for part in coefficients)
-    return np.asarray(above / below)
+@primitive(kernel=True)
+def _polynomial(x: Array, coefficients: Sequence[float], out: Array | None = None) -> Array:
+    """By Horner's rule, as many powers in one pass as a chain has inputs for."""
+    if out is None:
+        x = np.asarray(x, order="C")
+        out = np.empty(x.shape, x.dtype)
+    so_far, *rest = [_constant(c, x.dtype) for c in coefficients]
+    most = _kernels.CHAIN_INPUTS - 2
+    for part in (rest[at : at + most] for at in range(0, len(rest), most)):
+        steps: list[tuple[str, int, int]] = []
+        last = 1
+        for n in range(2, 2 + len(part)):
+            product = len(part) + len(steps) + 2
+            steps += [("multiply", last, 0), ("add", product, n)]
+            last = product + 1
+        so_far = _kernels.chain(steps, [x, so_far, *part], out)
+    return out
 
 
-@primitive
-def _erf(x: Array) -> Array:
-    wide = x.astype(np.float64)
-    size = np.minimum(np.abs(wide), 6.0)  # from where on it is 1
-    near = wide * _ratio(_NEAR, np.minimum(size, 0.5) ** 2)
-    far = np.copysign(1 - _kernels.exp(-size * size) * _ratio(_FAR, size), wide)
-    return np.where(size <= 0.46875, near, far).astype(x.dtype)
+def _ratio(coefficients: tuple[Sequence[float], Sequence[float]], x: Tensor) -> Tensor:
+    above, below = (_polynomial(x, coefficients=part) for part in coefficients)
+    return above / below
+
+
+# |x| < 0.46875: near, else far with the sign of x.
+_CHOICE = [
+    ("less", 0, 4),
+    ("negative", 2),
+    ("where", 5, 6, 2),
+    ("abs", 0),
+    ("less", 8, 3),
+    ("where", 9, 1, 7),
+]
+
+
+@primitive(kernel=True)
+def _erf(x: Array, near: Array, far: Array, out: Array | None = None) -> Array:
+    return _in_one_pass(_CHOICE, [x, near, far], [0.46875, 0.0], out)
 
 
 @_erf.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
-    (x,) = call.inputs
-    return (dy * (2 / math.sqrt(math.pi) * exp(-square(x))),)
+    x = call.inputs[0]
+    return dy * (2 / math.sqrt(math.pi) * exp(-square(x))), None, None
 
 
 def erf(x: TensorLike) -> Tensor:
     """The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
 
-    Within 4 units in the last place of float64, and rounded from that to float32.
+    Within 5 units in the last place.
 
     Examples
     --------
@@ -172,4 +198,8 @@ def erf(x: TensorLike) -> Tensor:
     >>> fastnn.erf([0.0, 0.5, 10.0]).numpy().round(4)
     array([0.    , 0.5205, 1.    ], dtype=float32)
     """
-    return _erf(floating(x))
+    tensor = floating(x)
+    size = minimum(abs(stop_gradient(tensor)), 6)  # from where on it is 1
+    near = stop_gradient(tensor) * _ratio(_NEAR, square(minimum(size, 0.5)))
+    far = 1 - exp(-square(size)) * _ratio(_FAR, size)
+    return _erf(tensor, near, far)
