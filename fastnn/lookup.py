@@ -30,7 +30,11 @@ def resolve(
     TypeError
         If `identifier` is something else.
     """
-    found = deserialize(identifier, table) if isinstance(identifier, Mapping) else identifier
+    found = identifier
+    if isinstance(identifier, Mapping):
+        # What is registered, or in an open scope, comes before fastnn's own of the same name.
+        own = {name: thing for name, thing in table.items() if custom_object(name) is None}
+        found = deserialize(identifier, own)
     if isinstance(found, str):
         custom = custom_object(found)
         found = by_name(family, found, table) if custom is None else custom

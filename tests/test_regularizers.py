@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import GradientTape, Variable, constraints, layers, regularizers
+from fastnn import (
+    GradientTape,
+    Variable,
+    activations,
+    constraints,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
 
 
 def cosines(w):
@@ -199,3 +210,29 @@ def test_a_layer_takes_them():
     np.testing.assert_allclose([float(x) for x in layer.losses], expected, rtol=1e-6)
     assert layer.kernel.constraint.max_value == 2
     assert isinstance(layer.bias.constraint, constraints.NonNeg)
+
+
+@pytest.mark.parametrize(
+    ("family", "base"),
+    [
+        (activations, activations.softplus),
+        (constraints, constraints.UnitNorm),
+        (initializers, initializers.Zeros),
+        (losses, losses.Huber),
+        (metrics, metrics.Mean),
+        (optimizers, optimizers.SGD),
+        (regularizers, regularizers.L2),
+    ],
+    ids=lambda thing: getattr(thing, "__name__", None),
+)
+def test_ones_own_of_the_same_name(family, base):
+    """What the caller hands in comes before fastnn's own."""
+    if isinstance(base, type):
+        own = type(base.__name__, (base,), {})
+        config = family.serialize(own())
+        assert type(family.deserialize(config, {base.__name__: own})) is own
+    else:
+        own = lambda x: x  # noqa: E731  # to be given the other's name
+        own.__name__ = base.__name__
+        assert family.deserialize(family.serialize(own), {base.__name__: own}) is own
+    assert isinstance(family.get(base.__name__), base if isinstance(base, type) else type(base))

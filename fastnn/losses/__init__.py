@@ -103,8 +103,6 @@ def get(identifier: Any) -> Any:
     >>> fastnn.losses.get("Huber").delta
     1.0
     """
-    if isinstance(identifier, Mapping):
-        return deserialize(identifier)
     return None if identifier is None else resolve("loss", identifier, _NAMES)
 
 
@@ -136,9 +134,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> L
         Losses of your own by name.
     """
     with configuration.custom_object_scope(custom_objects or {}):
-        if isinstance(name, Mapping):
-            name = configuration.deserialize({"module": "fastnn.losses", **name})
-        found: LossFunction = resolve("loss", name, _NAMES)
+        found: LossFunction = get(name)
         return found
 
 

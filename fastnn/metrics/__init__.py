@@ -195,8 +195,6 @@ def get(identifier: Any) -> Any:
     >>> fastnn.metrics.get("auc").num_thresholds
     200
     """
-    if isinstance(identifier, Mapping):
-        return deserialize(identifier)
     return None if identifier is None else resolve("metric", identifier, _NAMES)
 
 
@@ -236,9 +234,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         Metrics of your own by name.
     """
     with configuration.custom_object_scope(custom_objects or {}):
-        if isinstance(config, Mapping):
-            config = configuration.deserialize({"module": "fastnn.metrics", **config})
-        return resolve("metric", config, _NAMES)
+        return get(config)
 
 
 __all__ = [
