@@ -345,6 +345,13 @@ class Layer(Configurable):
             random.generator().bit_generator.state = state
         return (input_shape[0], *shape[1:])
 
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, None for the batch axis; a list of them if there are several."""
+        if not self.output_shapes:
+            raise AttributeError(f"layer {self.name!r} has not been called yet: call it on data")
+        return self.output_shapes[0] if len(self.output_shapes) == 1 else self.output_shapes
+
     def settings(self) -> tuple[object, ...]:
         """What a compiled step depends on, apart from weights."""
         return tuple(x for part in layers_in(self) for x in (part, part._trainable, part.dtype))
