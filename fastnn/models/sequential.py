@@ -82,6 +82,7 @@ class Sequential(Model):
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError(f"model {self.name!r} has layers already; an Input comes first")
         self._layers.append(layer)
+        self.output_shapes = []
         first = self._layers[0].input_shape
         shape = self._built_for() if first is None else (None, *first)
         if shape is not None:
