@@ -519,7 +519,7 @@ def test_an_input_shape_makes_the_weights_at_once():
     again = Sequential([layers.Input((3,)), layers.Dense(4)])
     assert (len(again.layers), again.count_params()) == (1, 16)
     assert (again.output_shape, again.layers[0].output_shape) == ((None, 4), (None, 4))
-    with pytest.raises(AttributeError, match="has not been called yet"):
+    with pytest.raises(ValueError, match="has not been called yet"):
         layers.Dense(3).output_shape  # noqa: B018
 
 

@@ -349,7 +349,7 @@ class Layer(Configurable):
     def output_shape(self) -> Any:
         """The shape of the output, None for the batch axis; a list of them if there are several."""
         if not self.output_shapes:
-            raise AttributeError(f"layer {self.name!r} has not been called yet: call it on data")
+            raise ValueError(f"layer {self.name!r} has not been called yet: call it on data")
         return self.output_shapes[0] if len(self.output_shapes) == 1 else self.output_shapes
 
     def settings(self) -> tuple[object, ...]:

@@ -98,6 +98,7 @@ class Sequential(Model):
         if not self.layers:
             raise ValueError(f"model {self.name!r} has no layers to remove")
         removed = self._layers.pop()
+        self.output_shapes = self._layers[-1].output_shapes if self._layers else []
         self.built = self.built and bool(self._layers)
         return removed
 
