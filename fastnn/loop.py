@@ -69,8 +69,8 @@ class Results(NamedTuple):
 class Watch(NamedTuple):
     """Who looks on while a loop runs.
 
-    `done` is told how many batches are done, with their logs where `begin` is given; if it returns
-    something true the pass ends. `begin` is called before every batch.
+    `done` is told how many batches are done, with their logs or "outputs" where `begin` is given;
+    if it returns something true the pass ends. `begin` is called before every batch.
     """
 
     done: Callable[[int, Logs], object] = lambda batches, logs: None
@@ -111,10 +111,11 @@ class EagerLoop:
             if watch.begin is not None:
                 watch.begin()
             outcome = self._step(*[column.batch(rows) for column in columns])
-            logs = {name: plain(value) for name, value in outcome.logs.items()}
+            told = logs = {name: plain(value) for name, value in outcome.logs.items()}
             if outcome.output is not None:
                 outputs.append(outcome.output.numpy())
-            if watch.done(1, logs):
+                told = {"outputs": outputs[-1]}
+            if watch.done(1, told):
                 break
         return Results(logs, np.concatenate(outputs) if outputs else None)
 
@@ -186,6 +187,11 @@ class _Batch:
             name: plain(value)
             for name, value in zip(self._names, self.program.results, strict=False)
         }
+
+    @property
+    def told(self) -> Logs:
+        """What is told of the last run to who looks on."""
+        return {"outputs": np.array(self.program.results[-1])} if self.has_output else self.logs
 
     def _gather(
         self,
@@ -278,7 +284,7 @@ class CompiledLoop:
                 done, logs = batch.program.run(times, SLICE), {}
             else:
                 watch.begin()
-                done, logs = batch.program.run(1, SLICE), batch.logs
+                done, logs = batch.program.run(1, SLICE), batch.told
             stop = watch.done(done, logs)
             times -= done
         return stop

@@ -596,3 +596,14 @@ def test_no_bar_is_left_after_an_error(capsys, monkeypatch):
         regression().fit(X, Y, callbacks=[failing, bar])
     assert bar._progress._bar is None
     assert "Epoch 1/1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_the_outputs_of_each_batch_of_a_prediction(eagerly):
+    model = regression(metrics=["mae"])
+    model.run_eagerly = eagerly
+    heard = []
+    hook = callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: heard.append(logs))
+    found = model.predict(X, batch_size=5, callbacks=[hook])
+    assert [list(logs) for logs in heard] == [["outputs"]] * 3
+    np.testing.assert_array_equal(np.concatenate([logs["outputs"] for logs in heard]), found)
