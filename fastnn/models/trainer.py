@@ -410,10 +410,10 @@ class Trainer(Steps):
         else:
             hooks = listeners.on_test_batch_begin, listeners.on_test_batch_end
             watch = self._watch(kind, listeners, *hooks, listeners.wants_test_batches)
-        results = None
-        for results in self._results(kind, source, watch):  # noqa: B007  # the last one counts
-            pass
-        return {} if results is None else results.logs or self._measured()
+        logs: Logs | None = None
+        for results in self._results(kind, source, watch):
+            logs = results.logs
+        return {} if logs is None else logs or self._measured()
 
     def _results(
         self, kind: Callable[[Structure], Outcome], source: Source, watch: Watch
