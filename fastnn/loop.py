@@ -254,15 +254,20 @@ class CompiledLoop:
         self._step, self._size = step, size
         self._streams = _Streams(len(columns))
         self._batches: dict[int, _Batch] = {}
-        self._lock = threading.Lock()  # programs serve one thread at a time
+        self._lock = threading.RLock()  # programs serve one thread at a time
+        self._runs = False
         self._batch(columns, size)
 
     def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         """One pass."""
         with self._lock:
+            if self._runs:  # and who looks on has come back here
+                return CompiledLoop(self._step, columns, self._size).run(columns, order, watch)
+            self._runs = True
             try:
                 return self._run(columns, order, watch)
             finally:
+                self._runs = False
                 self._streams.let_go()
 
     def _run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:

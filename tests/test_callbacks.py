@@ -607,3 +607,16 @@ def test_the_outputs_of_each_batch_of_a_prediction(eagerly):
     found = model.predict(X, batch_size=5, callbacks=[hook])
     assert [list(logs) for logs in heard] == [["outputs"]] * 3
     np.testing.assert_array_equal(np.concatenate([logs["outputs"] for logs in heard]), found)
+
+
+def test_an_evaluation_inside_an_evaluation():
+    model = regression()
+    expected = model.evaluate(X, Y, batch_size=12, verbose=0)
+    heard = []
+
+    class Again(callbacks.Callback):
+        def on_test_batch_end(self, batch, logs=None):
+            heard.append(model.evaluate(X, Y, batch_size=12, verbose=0))
+
+    model.evaluate(X, Y, batch_size=12, verbose=0, callbacks=[Again()])
+    assert heard == [expected]

@@ -1,6 +1,5 @@
 """The same bits: whole trainings, whatever the number of threads and the way they run."""
 
-
 import numpy as np
 import pytest
 
