@@ -393,6 +393,24 @@ def test_layers_in_c(name):
     assert "Python" not in model.describe(*data("labels"))
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        schedules.ExponentialDecay(0.1, 5, 0.9),
+        schedules.InverseTimeDecay(0.1, 5, 0.9),
+        schedules.PiecewiseConstantDecay([3, 8], [0.1, 0.05, 0.01]),
+        schedules.PolynomialDecay(0.1, 10),
+        schedules.PolynomialDecay(0.1, 10, power=2),
+    ],
+    ids=lambda schedule: schedule.name,
+)
+def test_schedules_in_c(schedule):
+    """No step of these waits for Python; stairs and cosines do."""
+    model = Sequential(classifier())
+    model.compile(optimizers.SGD(schedule), "sparse_categorical_crossentropy")
+    assert "Python" not in model.describe(*data("labels"))
+
+
 def measures_of(kind):
     measures = [make() for make in MEASURES[kind]]
     for number, measure in enumerate(measures):

@@ -58,6 +58,10 @@ SCHEDULES = {
         lambda s: 0.4 if s <= 1 else 0.3 if s <= 10 else 0.2 if s <= 20 else 0.1,
     ),
     "one piece": (schedules.PiecewiseConstantDecay([], [0.4]), lambda s: 0.4),
+    "straight line": (
+        schedules.PolynomialDecay(0.5, 10, 0.01),
+        lambda step: 0.5 - 0.49 * min(step, 10) / 10,
+    ),
     "polynomial": (schedules.PolynomialDecay(0.5, 10, 0.01, power=2.0), polynomial(False)),
     "polynomial, cycles": (
         schedules.PolynomialDecay(0.5, 10, 0.01, power=2.0, cycle=True),

@@ -233,8 +233,11 @@ class PolynomialDecay(LearningRateSchedule):
             share = passed / ops.maximum(-ops.floor(-passed), 1.0)
         else:
             share = ops.minimum(passed, 1.0)
+        left = 1 - share
+        if self.power != 1:  # powers but 2 have no kernel
+            left = left**self.power
         end = _double(self.end_learning_rate)
-        return (_double(self.initial_learning_rate) - end) * (1 - share) ** self.power + end
+        return (_double(self.initial_learning_rate) - end) * left + end
 
 
 class CosineDecay(LearningRateSchedule):
