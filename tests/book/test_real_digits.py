@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn import Sequential, layers
+from fastnn import Sequential, isa, layers
 from fastnn.datasets import mnist
 from fastnn.utils import set_random_seed
 
-pytestmark = pytest.mark.skipif(
-    not (Path(os.environ.get("FASTNN_DATA", "")) / "mnist").is_dir(),
-    reason="FASTNN_DATA names no folder that has mnist",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not (Path(os.environ.get("FASTNN_DATA", "")) / "mnist").is_dir(),
+        reason="FASTNN_DATA names no folder that has mnist",
+    ),
+    pytest.mark.skipif(isa() == "base", reason="it takes a minute without vector instructions"),
+]
 
 
 def test_accuracy():
