@@ -90,7 +90,7 @@ class Function:
         given = leaves((args, kwargs)) if kwargs else leaves(args)
         entry = self._entry(given, args, kwargs)
         program = entry.program
-        with program.lock:
+        with program.lock.here():
             for array, at in zip(program.inputs, entry.inputs, strict=True):
                 x = given[at]
                 np.copyto(array, x._array if isinstance(x, Tensor) else x)

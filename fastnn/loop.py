@@ -16,6 +16,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows, Cursor
 from fastnn.arrays import Array
+from fastnn.forks import Lock
 from fastnn.function import KEPT, trace
 from fastnn.program import Program
 from fastnn.sparse import Samples, SparseTensor
@@ -254,20 +255,20 @@ class CompiledLoop:
         self._step, self._size = step, size
         self._streams = _Streams(len(columns))
         self._batches: dict[int, _Batch] = {}
-        self._lock = threading.RLock()  # programs serve one thread at a time
-        self._runs = False
+        self._lock = Lock()  # programs serve one thread at a time
+        self._thread = 0  # which that is
         self._batch(columns, size)
 
     def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         """One pass."""
-        with self._lock:
-            if self._runs:  # and who looks on has come back here
-                return CompiledLoop(self._step, columns, self._size).run(columns, order, watch)
-            self._runs = True
+        if self._thread == threading.get_ident():  # a callback asks in the midst of such a pass
+            return CompiledLoop(self._step, columns, self._size).run(columns, order, watch)
+        with self._lock.here():
             try:
+                self._thread = threading.get_ident()
                 return self._run(columns, order, watch)
             finally:
-                self._runs = False
+                self._thread = 0
                 self._streams.let_go()
 
     def _run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:

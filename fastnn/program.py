@@ -7,7 +7,6 @@ and records its kernels; what has no kernel runs in Python between those.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +17,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array
 from fastnn.description import description
+from fastnn.forks import Lock
 from fastnn.graph import VIEWS
 from fastnn.memory import LINE, laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
@@ -49,7 +49,7 @@ class Program:
     ) -> None:
         self.recorded = instructions
         self.instructions = optimized(instructions, results)
-        self.lock = threading.Lock()  # the arena serves one thread at a time
+        self.lock = Lock()  # the arena serves one thread at a time
         self._segments: list[_kernels.Program | Step] = []
         self._spans: list[tuple[int, int, int]] = []  # segment and kernels of each instruction
         self._python_seconds: dict[int, float] = {}

@@ -1,5 +1,7 @@
 """Layer and Dense: weights on first use, names, tracking, errors; activations."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -248,3 +250,12 @@ def test_training_reaches_the_layers_inside():
 def test_a_wrong_rate_is_refused(rate):
     with pytest.raises(ValueError, match=r"layer 'drop': rate must be from 0 to 1, got"):
         layers.Dropout(rate, name="drop")
+
+
+def test_what_a_call_adds_to_the_loss_is_of_its_thread():
+    layer = layers.ActivityRegularization(l1=1.0)
+    layer(np.ones((1, 3)))
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(lambda: layer.losses).result() == []
+        thread.submit(layer, np.ones((1, 2))).result()
+    assert [float(loss) for loss in layer.losses] == [3.0]

@@ -247,3 +247,44 @@ def test_the_programs_of_last_batches_are_forgotten_one_day():
         np.testing.assert_array_equal(model.predict(x[:n], batch_size=50), expected[:n])
     (loop,) = model._loops.values()
     assert len(loop._batches) == KEPT
+
+
+@pytest.mark.parametrize("kind", ["predict", "test", "train"])
+def test_a_pass_within_such_a_pass(kind):
+    """A callback asks for it: what it gives, and what the pass around it gives, is as ever."""
+    model, (x, y) = compiled(), data()
+    asked = {
+        "predict": lambda model, **options: model.predict(x, 16, **options),
+        "test": lambda model, **options: model.test_on_batch(x[:16], y[:16]),
+        "train": lambda model, **options: model.train_on_batch(x[:16], y[:16]),
+    }[kind]
+    around = {
+        "predict": asked,
+        "test": lambda model, **options: model.evaluate(x, y, 16, 0, **options),
+        "train": lambda model, **options: model.fit(x, y, 16, verbose=0, **options),
+    }[kind]
+    model.predict(x)
+    other, results = copy.deepcopy(model), []
+    hook = f"on_{kind}_batch_end"
+    ask = type("Ask", (fastnn.callbacks.Callback,), {hook: lambda *_: results.append(asked(model))})
+    around(model, callbacks=[ask()])
+    assert len(results) == 3
+    if kind != "train":
+        np.testing.assert_array_equal(results, [asked(other)] * 3)
+
+
+def test_threads_may_be_the_first_to_call_a_model():
+    x, _ = data()
+    for _ in range(20):
+        model, begin, outputs = compiled(), threading.Barrier(8), []
+
+        def ask(model=model, begin=begin, outputs=outputs):
+            begin.wait()
+            outputs.append(model.predict(x))
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        np.testing.assert_array_equal(outputs, [model.predict(x)] * 8)

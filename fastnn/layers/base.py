@@ -17,6 +17,7 @@ from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.constraints import Projection
+from fastnn.forks import Lock
 from fastnn.initializers import Start
 from fastnn.naming import unique_name
 from fastnn.regularizers import Penalty
@@ -27,9 +28,7 @@ from fastnn.trace import paused
 
 # Attributes are looked through at every call of `predict`: these of Layer's own hold no layer and
 # no variable, nor do others of these types; containers may.
-_BARE = frozenset(
-    ["_build_shape", "_call", "_losses", "_trainable", "built", "name", "output_shapes"]
-)
+_BARE = frozenset(["_added", "_build_shape", "_trainable", "built", "name", "output_shapes"])
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
 _CONTAINERS = (dict, list, tuple)
 
@@ -44,6 +43,21 @@ class _Phase(threading.local):
 
 
 phase = _Phase()
+
+# One thread at a time builds: whoever comes second finds the layer built.
+_building = Lock(threading.RLock)
+
+
+class _Added(threading.local):
+    """What the last call of a layer in this thread added to the loss."""
+
+    call: object = None  # the outermost call, of which that one was a part
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+
+    def __reduce__(self) -> tuple[type[_Added], tuple[()]]:
+        return _Added, ()  # a copy of the layer has not been called
 
 
 class Layer(Configurable):
@@ -111,9 +125,8 @@ class Layer(Configurable):
         if old:
             raise TypeError(f"layer {self.name!r}: there is no option {', '.join(map(repr, old))}")
         self.trainable = trainable
-        self._losses: list[Tensor] = []
+        self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []
-        self._call: object = None  # the outermost call that this layer was part of last
 
     def __getattr__(self, name: str) -> Any:
         hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"
@@ -193,16 +206,15 @@ class Layer(Configurable):
     def _called(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         if self._takes_training:
             kwargs["training"] = phase.training
-        if self._call is not phase.call:
-            self._call, self._losses = phase.call, []
+        added = self._added
+        if added.call is not phase.call:
+            added.call, added.losses = phase.call, []
         if self.built:
             y = self.call(x, *args, **kwargs)
         else:
-            with unbuilt_again_on_failure(self):
-                shapes = filled(x, iter([part.shape for part in leaves(x)]))
-                with paused():
-                    self._build_for_call(shapes)
-                self.built, self._build_shape = True, shapes
+            with _building.here(), unbuilt_again_on_failure(self):
+                if not self.built:
+                    self._build_for_shapes_of(x)
                 y = self.call(x, *args, **kwargs)
         if not self.output_shapes:
             self.output_shapes = [(None, *part.shape[1:]) for part in leaves(y)]
@@ -211,6 +223,12 @@ class Layer(Configurable):
                 penalty = self.activity_regularizer(part)
                 self.add_loss(penalty / max(1, len(part)) if part.ndim else penalty)
         return y
+
+    def _build_for_shapes_of(self, x: Any) -> None:
+        shapes = filled(x, iter([part.shape for part in leaves(x)]))
+        with paused():
+            self._build_for_call(shapes)
+        self.built, self._build_shape = True, shapes
 
     def add_weight(
         self,
@@ -258,12 +276,13 @@ class Layer(Configurable):
 
     def add_loss(self, loss: TensorLike) -> None:
         """Add a number to the loss that is trained, from inside `call`."""
-        self._losses.append(convert(loss))
+        self._added.losses.append(convert(loss))
 
     @property
     def losses(self) -> list[Tensor]:
         """What the last call and the regularizers of the weights add to the loss."""
-        added = [x for part in layers_in(self) if part._call is self._call for x in part._losses]
+        parts, call = [part._added for part in layers_in(self)], self._added.call
+        added = [x for part in parts if part.call is call for x in part.losses]
         penalties = [w.regularizer(w) for w in self.trainable_weights if w.regularizer is not None]
         return added + penalties
 

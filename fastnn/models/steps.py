@@ -274,11 +274,12 @@ class Steps(Layer):
             return self._new_loop(kind, arrays, size)  # it is for these data alone
         rate = () if self.optimizer is None else self.optimizer.settings()
         key = (kind.__name__, arrays.kind, size, _kernels.settings(), *rate, *self.settings())
-        if key not in self._loops:
-            self._loops[key] = self._new_loop(kind, arrays, size)
+        loop = self._loops.get(key)
+        if loop is None:
+            loop = self._loops[key] = self._new_loop(kind, arrays, size)
             if len(self._loops) > KEPT:
                 self._loops.popitem(last=False)
-        return self._loops[key]
+        return loop
 
     def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)

@@ -25,6 +25,7 @@ from fastnn.layers.base import layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
 from fastnn.models.numerics import NotFiniteError, Snapshot, find
 from fastnn.models.steps import Steps
+from fastnn.models.turns import Caller, in_turn
 from fastnn.progress import Verbose
 from fastnn.sparse import Samples
 from fastnn.structure import Structure
@@ -40,7 +41,12 @@ class Trainer(Steps):
         self.history: History | None = None
         self._checking: str | None = None  # what `fit` does about numbers that are not finite
         self._initial_epoch = 0  # where a backup lets `fit` go on
+        self._callers: list[Caller] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_callers": []}  # nobody is at work with the copy
+
+    @in_turn
     def fit(
         self,
         x: Any = None,
@@ -110,6 +116,9 @@ class Trainer(Steps):
             The weights are unchanged then, but for batches that came before one that is wrong.
         TypeError
             If the data are not real numbers.
+        RuntimeError
+            If another thread trains or evaluates the model, or this `fit` is called by a callback
+            of one. Callbacks and data may call everything else.
 
         Notes
         -----
@@ -162,6 +171,7 @@ class Trainer(Steps):
         assert self.history is not None
         return self.history
 
+    @in_turn
     def evaluate(
         self,
         x: Any = None,
@@ -193,6 +203,9 @@ class Trainer(Steps):
         ------
         ValueError, TypeError
             As for `fit`.
+        RuntimeError
+            If another thread trains or evaluates the model: the metrics are the model's, and serve
+            one at a time. A callback of `fit` may call it.
         """
         size = _count("batch_size", batch_size, 32)
         source = self._source(x, y, sample_weight, size, steps)
@@ -228,6 +241,12 @@ class Trainer(Steps):
             If x does not fit the model.
         TypeError
             If x are not real numbers.
+
+        Notes
+        -----
+        Any number of threads may call it at once. While one of them trains the model, the outputs
+        are those of weights on the way from one step to the next; a callback of `fit`, or a copy
+        made before, ``copy.deepcopy(model)``, gives those of one step.
         """
         size = _count("batch_size", batch_size, 128)
         source = self._without_zeros(self._source(x, None, None, size, steps), passes=1)
@@ -249,6 +268,7 @@ class Trainer(Steps):
             listeners.on_predict_end()
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
+    @in_turn
     def train_on_batch(
         self,
         x: Any,
@@ -257,10 +277,14 @@ class Trainer(Steps):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | Logs:
-        """Train on one batch; its loss and metrics before, as of `evaluate`."""
+        """Train on one batch; its loss and metrics before, as of `evaluate`.
+
+        RuntimeError if another thread trains or evaluates the model.
+        """
         arrays = Arrays(x, y, sample_weight, self._float_type()).weighted(class_weight)
         return self._on_batch(self._training, self.train_step, arrays, return_dict)
 
+    @in_turn
     def test_on_batch(
         self,
         x: Any,
@@ -268,7 +292,10 @@ class Trainer(Steps):
         sample_weight: TensorLike = None,
         return_dict: bool = False,
     ) -> float | list[float] | Logs:
-        """The loss and the metrics of one batch."""
+        """The loss and the metrics of one batch.
+
+        RuntimeError if another thread trains or evaluates the model.
+        """
         arrays = Arrays(x, y, sample_weight, self._float_type())
         return self._on_batch(self._testing, self.test_step, arrays, return_dict)
 

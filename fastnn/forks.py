@@ -1,0 +1,44 @@
+"""What a forked child must not take over: what threads held that it does not have."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+_forks = 0
+
+
+def forks() -> int:
+    """How many forks lie between the first process and this one."""
+    return _forks
+
+
+class Lock:
+    """A lock that a forked child finds open, even if its parent was at work under it.
+
+    ``with lock.here():`` takes the lock of this process; every process has one of its own.
+
+    Parameters
+    ----------
+    kind : callable, default threading.Lock
+        Makes it; threading.RLock one that its thread may take again.
+    """
+
+    def __init__(self, kind: Callable[[], AbstractContextManager[bool]] = threading.Lock) -> None:
+        self._kind = kind
+        self._of: dict[int, AbstractContextManager[bool]] = {}
+
+    def here(self) -> AbstractContextManager[bool]:
+        """The lock of this process."""
+        return self._of.get(_forks) or self._of.setdefault(_forks, self._kind())
+
+
+def _forked() -> None:
+    global _forks  # noqa: PLW0603  # one number of the process
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
