@@ -10,6 +10,19 @@ from contextlib import AbstractContextManager
 _forks = 0
 
 
+def in_child(function: Callable[[], None]) -> Callable[[], None]:
+    """Decorator: call it in every child, at once after the fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=function)
+    return function
+
+
+@in_child
+def _count() -> None:
+    global _forks  # noqa: PLW0603  # one number of the process
+    _forks += 1
+
+
 def forks() -> int:
     """How many forks lie between the first process and this one."""
     return _forks
@@ -33,12 +46,3 @@ class Lock:
     def here(self) -> AbstractContextManager[bool]:
         """The lock of this process."""
         return self._of.get(_forks) or self._of.setdefault(_forks, self._kind())
-
-
-def _forked() -> None:
-    global _forks  # noqa: PLW0603  # one number of the process
-    _forks += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)

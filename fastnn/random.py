@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn.arrays import DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
+from fastnn.forks import in_child
 from fastnn.ops import updates
 from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, Variable, convert, wrap
@@ -24,6 +25,15 @@ def seed(value: int) -> None:
 def generator() -> np.random.Generator:
     """The generator in use."""
     return _generator
+
+
+@in_child
+def _forked() -> None:
+    """Go on where the generator is, which a thread that the child lacks may have locked."""
+    global _generator  # noqa: PLW0603  # the same stream
+    state = state_of(_generator)
+    _generator = np.random.Generator(np.random.Philox())
+    set_state(_generator, state)
 
 
 def state_of(generator: np.random.Generator) -> list[int]:
