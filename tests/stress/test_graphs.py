@@ -14,7 +14,7 @@ LONGEST = 30
 ROOM = {normal: 1.0, positive: 0.25, distinct: 0.04}
 SHARE = 0.03
 # The errors of slope and curvature, over 1 + the sizes of the value and of themselves. The step of
-# the differences is such that rounding (eps / H, eps / H^2) and what they leave out (H^4) stay below.
+# the differences is such that rounding (eps / H, eps / H^2) and what is left out (H^4) stay below.
 TOLERANCE = np.array([1e-9, 2e-6])
 H = 3e-4
 
