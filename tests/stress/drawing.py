@@ -73,11 +73,8 @@ class Draw:
         """Rows and columns; least of the latter."""
         return self.length(40), self.length(longest, least)
 
-    def numbers(self, shape: Shape, exponent: float = np.inf, special: bool = True) -> Array:
-        """Ordinary ones, or of all magnitudes up to 2^exponent, or with edge values among them.
-
-        These are zeros, the smallest and largest numbers and, where `special`, infinities and NaN.
-        """
+    def numbers(self, shape: Shape, exponent: float = np.inf) -> Array:
+        """Ordinary ones, or of all magnitudes up to 2^exponent, or with edge values among them."""
         exponent = min(exponent, self.info.maxexp)
         kind = self.rng.integers(4)
         x = np.asarray(self.rng.standard_normal(shape))
@@ -87,11 +84,12 @@ class Draw:
         x = x.astype(self.dtype)
         if kind >= 2:
             share = 1 / max((1, *shape[-1:]))  # so that many rows have none
-            edges = self.edges(exponent, special and kind == 3)
+            edges = self.edges(exponent, kind == 3)
             x = np.where(self.rng.random(shape) < share, self.rng.choice(edges, shape), x)
         return np.asarray(x, self.dtype)
 
     def edges(self, exponent: float, special: bool) -> Array:
+        """Zeros, the smallest and largest numbers and, where `special`, infinities and NaN."""
         info = self.info
         largest = float(info.max) if exponent >= info.maxexp else 2.0**exponent
         sizes = [0, info.smallest_subnormal, info.tiny * 0.75, info.tiny, info.eps, 1, largest]
