@@ -16,8 +16,14 @@
  * artanh, in powers of s^2 <= 0.0295, cut in the same way.
  * ln 2 is the sum of two numbers, the first with zeros at its end, so that n times it is exact.
  *
- * Bounds that tests/test_kernels.py holds them to, in units in the last place of results that are normal
- * numbers: exp and log 1, tanh and sigmoid 3 (exp 2 on the base level, which does not fuse).
+ * The worst errors over all 2^32 numbers of float32, in units in the last place (of subnormal results the
+ * smallest number), as tests/stress/test_every_float.py finds them:
+ *
+ *                                    exp     log    tanh  sigmoid
+ *     with a fused multiply-add     0.91    0.90    2.43     2.41
+ *     base level                    1.18    0.96    2.45     2.41
+ *
+ * Bounds that tests hold both float types to: exp and log 1, tanh and sigmoid 3; exp 2 on the base level.
  */
 
 #undef MANTISSA_BITS
