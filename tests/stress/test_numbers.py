@@ -292,15 +292,16 @@ def softmax(draw):
 def softmax_cross_entropy(draw):
     x = draw.numbers(draw.matrix(2000, 1))
     m, n = x.shape
-    label, dloss = draw.rng.integers(0, n, m), summands(draw, (m,), 1)
+    label, dloss = draw.rng.integers(0, n, m), draw.numbers((m,), draw.info.maxexp - 4)
+    # Infinity times a share so small that it vanishes is NaN, but infinity with more digits.
+    dloss[np.isinf(dloss)] = 1
     dlogits = draw.dense(np.empty_like(x))
     loss = _kernels.softmax_cross_entropy(draw.laid(x), label, dlogits, draw.laid(dloss))
     exact = powers(x)
-    rows, scale = np.arange(m), wide(dloss)[:, None]
-    chosen = np.eye(n)[label]
-    yield Result(
-        dlogits, scale * (exact.shares - chosen), abs(scale) * (exact.shares * exact.off + chosen)
-    )
+    rows, scale, chosen = np.arange(m), wide(dloss)[:, None], np.eye(n)[label]
+    # A share is off by the smallest number at least, before it is scaled.
+    off = exact.shares * exact.off + chosen + draw.info.tiny
+    yield Result(dlogits, scale * (exact.shares - chosen), abs(scale) * off)
     at_label = exact.below[rows, label]
     size = exact.log_sums + abs(at_label) + exact.off[rows, exact.shares.argmax(1)]
     yield Result(loss, exact.log_sums - at_label, size)
