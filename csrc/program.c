@@ -8,7 +8,6 @@
  * A kernel that finds fault with its data (a label that is no class) says so in `failed`, and the program
  * stops there. An instruction may depend on a flag that an earlier one has set. */
 #define _GNU_SOURCE
-#include <math.h>
 #include <string.h>
 
 #include "fastnn.h"

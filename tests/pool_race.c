@@ -1,5 +1,5 @@
-/* Jobs from several threads at once, for a build with the thread sanitizer: every unit must be computed
- * exactly once, by a worker that the job asked for, and every product must be right. Pauses let workers fall
+/* Jobs and programs from several threads at once, for a build with the thread sanitizer: every unit must be
+ * computed exactly once, by a worker that the job asked for, and every product must be right. Pauses let workers fall
  * asleep. An error aborts the program; so does a hang, after a minute. */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -32,6 +32,23 @@ static void check_units(unsigned *random)
         if (seen.of[i] != (i < units)) abort();
 }
 
+/* Instructions in order, run after run, each over several threads or on one. */
+static void check_program(unsigned *random)
+{
+    counts seen = {.threads = 1 + rand_r(random) % THREADS};
+    const size_t units = (size_t)rand_r(random) % UNITS, times = 1 + (size_t)rand_r(random) % 5;
+    int64_t runs = 0, failed = 0;
+    const fn_count_args up = {&runs, 1};
+    const fn_instruction instructions[] = {
+        {.kernel = count, .args = &seen, .count = units, .grain = 10, .threads = seen.threads},
+        {.kernel = fn_count_up, .args = &up, .count = 1, .grain = 1, .threads = 1},
+    };
+    const fn_program program = {.instructions = instructions, .length = 2, .failed = &failed};
+    if (fn_run(&program, times, INT64_MAX) != times || runs != (int64_t)times) abort();
+    for (size_t i = 0; i < UNITS; i++)
+        if (seen.of[i] != (i < units ? times : 0)) abort();
+}
+
 static void check_product(unsigned *random, const fn_level *level)
 {
     const int threads = 1 + rand_r(random) % THREADS;
@@ -53,6 +70,7 @@ static void *call(void *seed)
     unsigned random = (unsigned)(uintptr_t)seed;
     for (int job = 0; job < JOBS; job++) {
         check_units(&random);
+        check_program(&random);
         if (job % 500) continue;
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         for (int i = 0; fn_levels[i]; i++)
