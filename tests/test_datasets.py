@@ -151,6 +151,8 @@ GOOD_IDX = to_idx(np.zeros((2, 3), np.uint8))
         (GOOD_IDX[:-1], r"expected 18 bytes .* shape \(2, 3\), found 17"),
         (GOOD_IDX + b"\x00", r"expected 18 bytes .* shape \(2, 3\), found 19"),
         (b"\x00\x00\x08\x02" + b"\xff" * 8, "expected 18446744065119617037 bytes"),
+        (b"\x00\x00\x08\xff" + bytes(4 * 255), "no array has the 255 dimensions"),
+        (b"\x00\x00\x08\x04" + b"\xff" * 12 + bytes(4), "no array has the 4 dimensions"),
     ],
 )
 def test_idx_refuses_a_bad_file(data: bytes, message: str) -> None:

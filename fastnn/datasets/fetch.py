@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,12 +43,15 @@ class File(NamedTuple):
         The checksum of a gzipped file as the mirrors publish it; none for a file that is not.
     published_name : str
         The name on mirrors, if it differs.
+    size : int
+        The bytes of the content of a gzipped file: a longer one is not read to its end.
     """
 
     name: str
     checksum: str
     gz_checksum: str = ""
     published_name: str = ""
+    size: int = sys.maxsize
 
 
 class Source(NamedTuple):
@@ -346,7 +350,7 @@ def _read_verified(folder: Path, file: File) -> Content:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {remedy}")
     try:
-        content = _decompressed(path) if file.gz_checksum else path.read_bytes()
+        content = _decompressed(path, file.size) if file.gz_checksum else path.read_bytes()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a whole gzip file ({error}); {remedy}") from error
     if not _matches(content, file.checksum):
@@ -354,12 +358,12 @@ def _read_verified(folder: Path, file: File) -> Content:
     return content
 
 
-def _decompressed(path: Path) -> bytearray:
+def _decompressed(path: Path, size: int) -> bytearray:
     import gzip
 
     content = bytearray()  # grows in place and is writable: arrays can use its memory
     with gzip.open(path) as file:
-        while chunk := file.read(_CHUNK):
+        while len(content) <= size and (chunk := file.read(_CHUNK)):
             content += chunk
     return content
 

@@ -47,4 +47,10 @@ def read_idx(data: bytes | bytearray, name: str) -> NDArray[np.uint8]:
             f"{name}: expected {header + math.prod(shape)} bytes for an array of shape {shape}, "
             f"found {len(data)}; get a good copy of the file"
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    try:
+        return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: no array has the {rank} dimensions {str(shape)[:100]} ({error}); get a good "
+            "copy of the file"
+        ) from error
