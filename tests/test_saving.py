@@ -478,6 +478,14 @@ def test_a_damaged_backup(tmp_path):
 # Writing.
 
 
+def test_a_configuration_that_could_not_be_read_again_is_not_written(tmp_path):
+    model = fastnn.Sequential([layers.Dense(2, input_shape=(3,))])
+    model.layers[0].units = [{}] * 100_000
+    with pytest.raises(ValueError, match="keep large arrays in weights, not in configurations"):
+        model.save(tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_file_that_is_there(tmp_path):
     model = fastnn.Sequential([layers.Dense(2, input_shape=(3,))])
     path = tmp_path / "model"
@@ -673,6 +681,17 @@ def retyped(name, dtype):
     return damage
 
 
+def placed(elsewhere):
+    """The last tensor said to lie elsewhere."""
+
+    def damage(header, data):
+        entry = max((e for e in header.values() if "shape" in e), key=lambda e: e["data_offsets"])
+        entry["data_offsets"] = elsewhere(*entry["data_offsets"])
+        return header, data
+
+    return damage
+
+
 LAYERS = ("architecture", "config", "layers")
 DAMAGE = {
     "cut": (lambda h, d: (h, d[:-5]), "no safetensors file, or is damaged"),
@@ -689,6 +708,20 @@ DAMAGE = {
     "no object": (described(lambda d: "[1]"), "its description is no object"),
     "NaN": (set_in(*LAYERS, 1, "config", "rate", value=np.nan), "NaN is no number of JSON"),
     "infinity": (described(lambda d: '{"a": 1e999}'), "1e999 is too large a number"),
+    "a name twice": (described(lambda d: '{"weights": [], "weights": []}'), "has a name twice"),
+    "much in little": (
+        described(lambda d: '{"a": [%s0]}' % ("{}," * 40_000)),
+        "has more parts than",
+    ),
+    "thresholds": (
+        set_in(
+            *("compile", "metrics"),
+            value=[{"module": None, "class_name": "AUC", "config": {"num_thresholds": 10**9}}],
+        ),
+        "its metrics count more than a metric can",
+    ),
+    "overlap": (placed(lambda start, stop: [start - 4, stop - 4]), "do not lie one after another"),
+    "outside": (placed(lambda start, stop: [start + 2**60, stop + 2**60]), "what cannot be"),
     "digits": (described(lambda d: '{"a": %s}' % ("9" * 5000)), "its description is not JSON"),
     "deep": (described(lambda d: "[" * 100000), "its description is not JSON"),
     "no weights": (described(lambda d: json.dumps({})), "has only weights"),

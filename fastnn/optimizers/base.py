@@ -194,11 +194,11 @@ class Optimizer(Configurable):
     def _make_slots(self, w: Variable) -> None:
         if self.use_ema:
             with paused():
-                average = self._tracked(w.numpy(), f"{w.path}/average")
+                average = self._tracked(w, f"{w.path}/average")
             self._model_variables_moving_average.append(average)
         self._slots.append(
             [
-                self._tracked(np.full(w.shape, start, w.dtype), f"{w.path}/{name}")
+                self._tracked(np.broadcast_to(w.dtype.type(start), w.shape), f"{w.path}/{name}")
                 for name, start in self.slots.items()
             ]
         )

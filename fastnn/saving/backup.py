@@ -8,7 +8,7 @@ from fastnn import random
 from fastnn.saving import files
 from fastnn.saving.files import Path
 from fastnn.saving.model import shuffles_from, state_of
-from fastnn.saving.state import assign, go_on, optimizer_from, random_from, weights_from
+from fastnn.saving.state import assign, go_on, optimizer_from, random_from, values_of, weights_from
 
 if TYPE_CHECKING:
     from fastnn.models.model import Model
@@ -30,9 +30,9 @@ def restore_backup(model: Model, filepath: Path) -> int:
     """
     with files.opened(filepath) as saved:
         epoch: int = saved.field("epoch", int)
-        changes = weights_from(saved, model) + optimizer_from(saved, model)
+        values = values_of(saved, weights_from(saved, model) + optimizer_from(saved, model))
         sources, state = random_from(saved, model), shuffles_from(saved)
-    assign(changes)
+    assign(values)
     go_on(sources)
     random.set_state(random.generator(), state)
     model._loops.clear()  # the keys of random numbers are in them

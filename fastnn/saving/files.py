@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
-from fastnn.arrays import Array
+from fastnn.arrays import Array, Shape
 from fastnn.configuration import serialize
 
 Path: TypeAlias = str | os.PathLike[str]
 
 VERSION = 1
-LARGEST_HEADER = 2**26  # bytes; reading one takes some ten times that
+SPARE = 12 * 2**20  # bytes that the objects a header describes may take beyond the file's size
+OURS = "fastnn reads only its own files, which model.save and model.save_weights write"
 
 _NAMES = {
     "bool": "BOOL",
@@ -38,6 +39,7 @@ _NAMES = {
     "uint64": "U64",
     "uint8": "U8",
 }
+_DTYPES = {short: np.dtype(name) for name, short in _NAMES.items()}
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive, as Keras and PyTorch write",
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes",
@@ -130,12 +132,21 @@ def _header(path: str, description: Mapping[str, Any], tensors: Mapping[str, Arr
         at += array.nbytes
     raw = json.dumps(header).encode()
     raw += b" " * (-len(raw) % 8)
-    if len(raw) > LARGEST_HEADER:
+    if max(_memory(text), _memory(raw)) > 8 + len(raw) + at + SPARE:
         raise ValueError(
             f"{path} cannot be written: the description of the model takes {len(raw):,} bytes, "
-            f"more than {LARGEST_HEADER:,}; keep large arrays in weights, not in configurations"
+            f"and its weights {at:,}; keep large arrays in weights, not in configurations"
         )
     return memoryview(len(raw).to_bytes(8, "little") + raw)
+
+
+class _Entry(NamedTuple):
+    """Where a tensor lies in a file, and what it is."""
+
+    shape: Shape
+    kind: str
+    start: int
+    stop: int
 
 
 class SavedFile:
@@ -144,17 +155,77 @@ class SavedFile:
     Attributes
     ----------
     path : str
+    size : int
+        Bytes of the whole file.
     description : dict
         As given to `write`.
     keys : set of str
         The names of the tensors.
     """
 
-    def __init__(self, path: str, file: Any) -> None:
+    def __init__(self, path: str, file: BinaryIO) -> None:
         self.path = path
         self._file = file
-        self.keys = set(file.keys())
-        self.description = self._described(file.metadata() or {})
+        self.size = os.fstat(file.fileno()).st_size
+        header = self._header()
+        metadata = header.pop("__metadata__", {})
+        if not _is_text(metadata):
+            self._damaged("__metadata__ should be a dict from text to text")
+        self._entries = {key: self._entry(key, entry) for key, entry in header.items()}
+        self.keys = set(self._entries)
+        self._check_places()
+        self.description = self._described(metadata)
+
+    def _header(self) -> dict[str, Any]:
+        head = self._file.read(8)
+        for start, what in _FOREIGN.items():
+            if head.startswith(start):
+                self.refuse(f"is {what}; {OURS}")
+        length = int.from_bytes(head, "little")
+        if len(head) < 8 or not 0 < length <= self.size - 8:
+            self.refuse(f"is no safetensors file, or is cut off; {OURS}")
+        self._start = 8 + length
+        raw = self._file.read(length)
+        self._check_memory(raw)
+        try:
+            header = self._parsed(raw.decode())
+        except (ValueError, RecursionError) as error:
+            self._damaged(f"its header is not JSON: {error}")
+        if not isinstance(header, dict):
+            self._damaged("its header is no object")
+        return header
+
+    def _parsed(self, text: str) -> Any:
+        self._check_memory(text)
+        return json.loads(
+            text, parse_constant=_not_finite, parse_float=_finite, object_pairs_hook=_each_once
+        )
+
+    def _check_memory(self, text: str | bytes) -> None:
+        """Refuse JSON that would take much more memory than the file."""
+        if _memory(text) > self.size + SPARE:
+            self._damaged("its header has more parts than a model of this size")
+
+    def _entry(self, key: str, entry: Any) -> _Entry:
+        try:
+            kind, shape, (start, stop) = (entry[n] for n in ("dtype", "shape", "data_offsets"))
+            numbers = [start, stop, *shape]
+            whole = all(type(n) is int and 0 <= n <= self.size for n in numbers)
+            if whole and stop - start == math.prod(shape) * _DTYPES[kind].itemsize:
+                return _Entry(tuple(shape), kind, start, stop)
+        except (KeyError, TypeError, ValueError):
+            pass
+        self._damaged(f"its header says of {_short(key)} what cannot be: {_short(entry)}")
+
+    def _check_places(self) -> None:
+        """Refuse tensors that overlap, or leave gaps, or do not end where the file ends."""
+        at = 0
+        for entry in sorted(self._entries.values(), key=lambda entry: (entry.start, entry.stop)):
+            if entry.start != at:
+                self._damaged(f"its tensors do not lie one after another: {entry} is not at {at}")
+            at = entry.stop
+        if self._start + at != self.size:
+            self._damaged(f"it has {self.size:,} bytes, and its header is of {self._start + at:,}")
 
     def _described(self, metadata: Mapping[str, str]) -> dict[str, Any]:
         if metadata.get("format") != "fastnn" or "fastnn" not in metadata:
@@ -168,9 +239,7 @@ class SavedFile:
                 "update fastnn"
             )
         try:
-            description = json.loads(
-                metadata["fastnn"], parse_constant=_not_finite, parse_float=_finite
-            )
+            description = self._parsed(metadata["fastnn"])
         except (ValueError, RecursionError) as error:
             self.refuse(f"is damaged: its description is not JSON ({error})")
         if not isinstance(description, dict):
@@ -194,56 +263,60 @@ class SavedFile:
             self.refuse(f"is damaged: the tensors {_short(missing)} are missing")
         return listed
 
-    def kind_of(self, key: str) -> tuple[tuple[int, ...], str]:
+    def kind_of(self, key: str) -> tuple[Shape, str]:
         """The shape of a tensor, and the name of its dtype."""
-        piece = self._file.get_slice(key)
-        named = {short: name for name, short in _NAMES.items()}
-        return tuple(piece.get_shape()), named.get(piece.get_dtype(), piece.get_dtype())
+        entry = self._entries[key]
+        return entry.shape, _DTYPES[entry.kind].name
 
-    def nbytes(self) -> int:
-        """The size of all tensors."""
-        return os.path.getsize(self.path)
+    def nbytes(self, keys: Iterable[str]) -> int:
+        """The size of some tensors."""
+        return sum(self._entries[key].stop - self._entries[key].start for key in keys)
 
     def array(self, key: str) -> Array:
         """A tensor, in memory of its own."""
-        array: Array = self._file.get_tensor(key)
+        shape, kind = self.kind_of(key)
+        array = np.empty(shape, kind)
+        self.read(key, array)
         return array
+
+    def read(self, key: str, array: Array) -> None:
+        """Fill an array of the shape and dtype of a tensor with it."""
+        self._file.seek(self._start + self._entries[key].start)
+        if self._file.readinto(_bytes(array)) != array.nbytes:  # type: ignore[attr-defined]
+            self.refuse("has become shorter while it was read")
 
     def refuse(self, why: str) -> NoReturn:
         """Raise ValueError, naming the file."""
         raise ValueError(f"{self.path} {why}")
 
+    def _damaged(self, why: str) -> NoReturn:
+        self.refuse(f"is no safetensors file, or is damaged ({why}); {OURS}")
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[SavedFile]:
     """A file that `write` wrote; ValueError if it is another or damaged."""
-    from safetensors import SafetensorError, safe_open
-
     name = os.fsdecode(path)
-    _refuse_foreign(name)
-    try:
-        file = safe_open(name, framework="numpy")
-    except SafetensorError as error:
-        raise ValueError(
-            f"{name} is no safetensors file, or is damaged ({error}); fastnn reads only its own "
-            "files, which model.save and model.save_weights write"
-        ) from error
-    with file:
+    with open(name, "rb") as file:
         yield SavedFile(name, file)
 
 
-def _refuse_foreign(path: str) -> None:
-    """Tell what a file is that fastnn cannot have written."""
-    with open(path, "rb") as file:
-        head = file.read(8)
-        size = os.fstat(file.fileno()).st_size
-    ours = "; fastnn reads only its own files, which model.save and model.save_weights write"
-    for start, what in _FOREIGN.items():
-        if head.startswith(start):
-            raise ValueError(f"{path} is {what}{ours}")
-    length = int.from_bytes(head, "little")
-    if len(head) < 8 or not 0 < length <= min(size - 8, LARGEST_HEADER):
-        raise ValueError(f"{path} is no safetensors file, or is cut off{ours}")
+def _memory(text: str | bytes) -> int:
+    """About the bytes, and rather more, that JSON takes while it is read and as objects."""
+    marks: Any = "{[,:" if isinstance(text, str) else b"{[,:"
+    dicts, lists, commas, colons = map(text.count, marks)
+    return 8 * len(text) + 256 * dicts + 96 * lists + 64 * (commas + colons)
+
+
+def _is_text(metadata: Any) -> bool:
+    return isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"it has a name twice among {_short([name for name, _ in pairs])}")
+    return found
 
 
 def _not_finite(constant: str) -> NoReturn:

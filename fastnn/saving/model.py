@@ -17,7 +17,7 @@ from fastnn.saving import files
 from fastnn.saving.files import Path, SavedFile
 from fastnn.saving.state import (
     Tensors,
-    assign,
+    fill,
     go_on,
     optimizer_from,
     optimizer_state,
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from fastnn.models.model import Model
 
 
-LARGEST_SAMPLE = 2**28  # elements
+LARGEST_SAMPLE = 2**20  # elements that a small file may ask for
+LARGEST_COUNTERS = 2**16  # numbers in all metrics, each of several arrays
 
 
 def save_model(model: Model, filepath: Path, overwrite: bool = True) -> None:
@@ -123,7 +124,7 @@ def load_model(
                 _compiled(saved, model)
             changes += optimizer_from(saved, model)
             state = shuffles_from(saved)
-    assign(changes)
+        fill(saved, changes)
     go_on(sources)
     if state is not None and model.optimizer is not None and int(model.optimizer.iterations) > 0:
         random.set_state(random.generator(), state)
@@ -168,11 +169,13 @@ def _made(saved: SavedFile) -> Model:
 
     architecture = saved.field("architecture", dict)
     try:
-        _check_shapes(architecture, max(saved.nbytes(), LARGEST_SAMPLE))
+        _check_shapes(architecture, max(saved.size // 4, LARGEST_SAMPLE))
         model = deserialize(architecture)
         if isinstance(model, Model):
             _build(saved, model)
-    except (Exception, MemoryError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise ValueError(f"{saved.path}: the model cannot be made: {error}") from error
     if not isinstance(model, Model):
         saved.refuse(f"is damaged: it describes {type(model).__name__}, which is no model")
@@ -193,6 +196,16 @@ def _check_shapes(config: Any, limit: int) -> None:
     elif isinstance(config, list):
         for part in config:
             _check_shapes(part, limit)
+
+
+def _counters(config: Any) -> int:
+    """How many numbers metrics count, such as num_thresholds times num_labels."""
+    if isinstance(config, list):
+        return sum(map(_counters, config))
+    if not isinstance(config, dict):
+        return 0
+    counts = [n for name, n in config.items() if name.startswith("num_") and type(n) is int]
+    return math.prod(counts) * bool(counts) + sum(map(_counters, config.values()))
 
 
 def _lengths(shape: list[Any]) -> list[int]:
@@ -227,8 +240,13 @@ def _with_shapes(config: Any) -> Any:
 
 
 def _compiled(saved: SavedFile, model: Model) -> None:
+    config = saved.field("compile", dict)
+    if _counters(config) > LARGEST_COUNTERS:
+        saved.refuse("is damaged: its metrics count more than a metric can")
     try:
-        model.compile_from_config(saved.field("compile", dict))
+        model.compile_from_config(config)
+    except MemoryError:
+        raise
     except Exception as error:
         raise ValueError(f"{saved.path}: the model cannot be compiled: {error}") from error
 
@@ -246,14 +264,14 @@ def _random_numbers_kept() -> Iterator[None]:
 @contextmanager
 def _weights_to_come(saved: SavedFile) -> Iterator[None]:
     """Weights made inside the block are zeros, and no more than the file has values for."""
-    left = saved.nbytes()
+    left = saved.size
 
     def zeros(shape: Shape, dtype: Any) -> Array:
         nonlocal left
         left -= math.prod(shape) * np.dtype(dtype).itemsize
         if left < 0:
             raise ValueError("its layers are larger than what is in the file")
-        return np.zeros(shape, dtype)
+        return np.broadcast_to(np.zeros((), dtype), shape)  # the variable's own copy is enough
 
     before, phase.initializer = phase.initializer, zeros
     try:

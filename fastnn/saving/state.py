@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = Stream | SeedGenerator
 Tensors: TypeAlias = dict[str, Array]
-Changes: TypeAlias = list[tuple[Variable, Array]]
+Changes: TypeAlias = list[tuple[Variable, str]]  # the tensor that each is to get
+Values: TypeAlias = list[tuple[Variable, Array]]
 
 
 def weights_by_key(model: Model) -> dict[str, Variable]:
@@ -59,7 +60,7 @@ def weights_from(saved: SavedFile, model: Model) -> Changes:
 
 
 def _changes(saved: SavedFile, keys: list[str], variables: list[Variable]) -> Changes:
-    """New values of variables; they are read when all fit."""
+    """Which variable gets which tensor, if all fit."""
     for key, variable in zip(keys, variables, strict=True):
         kind, own = saved.kind_of(key), (variable.shape, variable.dtype.name)
         if kind != own:
@@ -68,13 +69,24 @@ def _changes(saved: SavedFile, keys: list[str], variables: list[Variable]) -> Ch
                 f"{variable.path!r} is {own[1]} of shape {own[0]}: make the model with the same "
                 "layers, sizes and dtypes"
             )
-    return [(v, saved.array(key)) for key, v in zip(keys, variables, strict=True)]
+    return list(zip(variables, keys, strict=True))
 
 
-def assign(changes: Changes) -> None:
-    """Give the variables their new values."""
-    for variable, value in changes:
+def values_of(saved: SavedFile, changes: Changes) -> Values:
+    """The new values of variables, in memory of their own."""
+    return [(variable, saved.array(key)) for variable, key in changes]
+
+
+def assign(values: Values) -> None:
+    """Give variables new values."""
+    for variable, value in values:
         variable.assign(value)
+
+
+def fill(saved: SavedFile, changes: Changes) -> None:
+    """Read variables that nobody has used yet in place, which takes no more memory."""
+    for variable, key in changes:
+        saved.read(key, variable.mutable())
 
 
 def optimizer_state(model: Model) -> tuple[dict[str, Any], Tensors]:
@@ -119,6 +131,9 @@ def optimizer_from(saved: SavedFile, model: Model) -> Changes:
         spared = [own[key] for key in saved.names("not_decayed") if key in own]
         if spared:
             optimizer.exclude_from_weight_decay(var_list=spared)
+        slots = len(optimizer.slots) + optimizer.use_ema
+        if slots * saved.nbytes(saved.names("trained")) > saved.nbytes(keys):
+            saved.refuse("is damaged: the state of its optimizer is missing in part")
         optimizer.build(trained)
     known = optimizer._trainable_variables
     if len(keys) != len(optimizer.variables) or list(map(id, known)) != list(map(id, trained)):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastnn.saving import files
 from fastnn.saving.files import Path
-from fastnn.saving.state import assign, tensors_of, weights_by_key, weights_from
+from fastnn.saving.state import assign, tensors_of, values_of, weights_by_key, weights_from
 
 if TYPE_CHECKING:
     from fastnn.models.model import Model
@@ -56,5 +56,5 @@ def load_weights(model: Model, filepath: Path) -> None:
                 f"model {model.name!r} has no weights yet: call it on data, or give its first "
                 "layer an input_shape, before load_weights"
             )
-        changes = weights_from(saved, model)
-    assign(changes)
+        values = values_of(saved, weights_from(saved, model))
+    assign(values)
