@@ -26,9 +26,12 @@ from fastnn.structure import filled, leaves
 from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array, zeros
 from fastnn.trace import paused
 
-# Attributes are looked through at every call of `predict`: these of Layer's own hold no layer and
-# no variable, nor do others of these types; containers may.
-_BARE = frozenset(["_added", "_build_shape", "_trainable", "built", "name", "output_shapes"])
+# Attributes are looked through at every call of `predict`: these of layers and models hold no layer
+# and no variable, nor do others of these types; containers may. The loops of a model change while
+# other threads look.
+_BARE = frozenset(
+    ["_added", "_build_shape", "_callers", "_loops", "_trainable", "built", "name", "output_shapes"]
+)
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
 _CONTAINERS = (dict, list, tuple)
 
@@ -140,7 +143,7 @@ class Layer(Configurable):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        for part in _parts(self, Layer):
+        for part in parts_of(self, Layer):
             part.trainable = value
 
     @property
@@ -289,17 +292,19 @@ class Layer(Configurable):
     @property
     def weights(self) -> list[Variable]:
         """All variables: the layer's own, those that are trained first, then the inner layers'."""
-        own = _parts(self, Variable)
+        own = parts_of(self, Variable)
         own.sort(key=lambda w: not w.trainable)
-        return _unique(own + [w for layer in _parts(self, Layer) for w in layer.weights])
+        return _unique(own + [w for layer in parts_of(self, Layer) for w in layer.weights])
 
     @property
     def trainable_weights(self) -> list[Variable]:
         """Those that optimizers change."""
         if not self.trainable:
             return []
-        own = [w for w in _parts(self, Variable) if w.trainable]
-        return _unique(own + [w for layer in _parts(self, Layer) for w in layer.trainable_weights])
+        own = [w for w in parts_of(self, Variable) if w.trainable]
+        return _unique(
+            own + [w for layer in parts_of(self, Layer) for w in layer.trainable_weights]
+        )
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
@@ -408,14 +413,14 @@ def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
 def layers_in(layer: Layer) -> Iterator[Layer]:
     """The layer and all those inside it."""
     yield layer
-    for part in _parts(layer, Layer):
+    for part in parts_of(layer, Layer):
         yield from layers_in(part)
 
 
-def _parts(layer: Layer, kind: type) -> list[Any]:
+def parts_of(layer: Layer, kind: type) -> list[Any]:
     """The objects of a kind among a layer's attributes, also in lists and dicts of them."""
     found = []
-    for name, value in vars(layer).items():
+    for name, value in list(vars(layer).items()):  # another thread may be building
         if name in _BARE or type(value) in _PLAIN:
             continue
         if isinstance(value, kind):

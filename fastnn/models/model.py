@@ -8,11 +8,10 @@ from typing import Any
 
 from fastnn import saving
 from fastnn.configuration import serialize
-from fastnn.layers.base import Layer
+from fastnn.layers.base import Layer, parts_of
 from fastnn.models.summary import summary
 from fastnn.models.trainer import Trainer
 from fastnn.saving.files import Path
-from fastnn.structure import leaves
 from fastnn.tensor import zeros
 from fastnn.trace import paused
 
@@ -51,8 +50,7 @@ class Model(Trainer):
     @property
     def layers(self) -> list[Layer]:
         """The layers right inside this one."""
-        parts = [part for value in vars(self).values() for part in leaves(value)]
-        return list({id(part): part for part in parts if isinstance(part, Layer)}.values())
+        return parts_of(self, Layer)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of a name, or at a place; ValueError if there is none."""

@@ -13,7 +13,7 @@ from fastnn._kernels import CompressedRows
 from fastnn.configuration import deserialize, serialize
 from fastnn.data import Arrays, unpack_x_y_sample_weight
 from fastnn.function import KEPT
-from fastnn.layers.base import Layer
+from fastnn.layers.base import Layer, parts_of
 from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Step, plain
 from fastnn.losses import Loss
 from fastnn.losses.base import LossFunctionWrapper
@@ -124,8 +124,7 @@ class Steps(Layer):
     def metrics(self) -> list[Metric]:
         """What is reported: the loss, what `compile` was given, and metrics kept as attributes."""
         tracker = [] if self._loss_tracker is None else [self._loss_tracker]
-        parts = [part for value in vars(self).values() for part in leaves(value)]
-        found = [*tracker, *(part for part in parts if isinstance(part, Metric))]
+        found = [*tracker, *parts_of(self, Metric)]
         return list({id(metric): metric for metric in found}.values())
 
     @property
