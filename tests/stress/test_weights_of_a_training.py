@@ -1,5 +1,7 @@
 """The same bits: whole trainings, however they run, cut off or not, and what they predict."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
