@@ -20,7 +20,7 @@ from fastnn.forks import Lock
 from fastnn.function import KEPT, trace
 from fastnn.program import Program
 from fastnn.sparse import Samples, SparseTensor
-from fastnn.tensor import Tensor, wrap
+from fastnn.tensor import Tensor, all_or_nothing, wrap
 from fastnn.trace import TraceError
 
 Logs: TypeAlias = dict[str, Any]  # of numbers, or arrays of them
@@ -111,7 +111,8 @@ class EagerLoop:
             rows = order[start : start + self._size]
             if watch.begin is not None:
                 watch.begin()
-            outcome = self._step(*[column.batch(rows) for column in columns])
+            with all_or_nothing():
+                outcome = self._step(*[column.batch(rows) for column in columns])
             told = logs = {name: plain(value) for name, value in outcome.logs.items()}
             if outcome.output is not None:
                 outputs.append(outcome.output.numpy())

@@ -22,6 +22,7 @@ from fastnn.graph import VIEWS
 from fastnn.memory import LINE, laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
+from fastnn.tensor import all_or_nothing
 from fastnn.trace import Instruction, Value
 
 Step: TypeAlias = Callable[[], object]
@@ -137,7 +138,10 @@ class Program:
             return done
         until = time.perf_counter() + seconds
         for done in range(times):
-            self._run_segments()
+            with all_or_nothing():
+                for variable in self.variables:
+                    variable.about_to_change()
+                self._run_segments()
             if time.perf_counter() >= until:
                 return done + 1
         return times

@@ -42,6 +42,8 @@ class _Recorders(threading.local):
     def __init__(self) -> None:
         self.stack: list[Recorder] = []
         self.trace: Tracer | None = None
+        # By id, the variables that have changed in an `all_or_nothing`, with what they held before.
+        self.undo: dict[int, tuple[Variable, Tensor]] | None = None
 
 
 recorders = _Recorders()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -330,7 +331,7 @@ class Variable(Tensor):
     def value(self) -> Tensor:
         """The variable as it is now, as a tensor that later assignments do not change."""
         snapshot = self._snapshot() if self._snapshot is not None else None
-        if snapshot is None:
+        if snapshot is None or snapshot._array is not self._array:  # it may have its copy already
             snapshot = wrap(self._array, ReadFrom(self, None))
             self._snapshot = weakref.ref(snapshot)
         return snapshot
@@ -347,6 +348,8 @@ class Variable(Tensor):
     def about_to_change(self) -> None:
         """Give what was read a copy of the values, if somebody still has it."""
         self._finite = None
+        if recorders.undo is not None:
+            recorders.undo.setdefault(id(self), (self, self.value))
         if self._snapshot is not None:
             snapshot = self._snapshot()
             if snapshot is not None:
@@ -405,6 +408,30 @@ class Variable(Tensor):
                 f"{new.dtype}; round them, or make the variable with dtype='float32'"
             )
         return converted
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """Should the block fail, or be interrupted, variables are as they were before it.
+
+    What they held is copied as they change, which is why only what could stop half-way is in one.
+    """
+    stack = recorders.stack
+    if recorders.undo is not None or recorders.trace is not None:  # an outer one sees to it
+        yield
+        return
+    changed: dict[int, tuple[Variable, Tensor]] = {}
+    try:
+        recorders.undo, recorders.stack = changed, list(stack)
+        yield
+    except BaseException:
+        recorders.undo = None
+        for variable, value in changed.values():
+            variable.about_to_change()
+            np.copyto(variable._array, value._array)
+        raise
+    finally:
+        recorders.undo, recorders.stack = None, stack
 
 
 def _is_no_number(value: object) -> bool:

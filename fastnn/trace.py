@@ -91,13 +91,12 @@ class Trace:
         """Record, inside the block, what this thread computes."""
         if recorders.trace is not None:
             raise TraceError("a step is being traced already; traces do not nest")
-        recorders.trace = self
-        recorders.stack.insert(0, self)
+        stack = recorders.stack
         try:
+            recorders.trace, recorders.stack = self, [self, *stack]
             yield self
         finally:
-            recorders.stack.remove(self)
-            recorders.trace = None
+            recorders.trace, recorders.stack = None, stack
 
     def input(self, example: Tensor) -> Value:
         """A value that differs from run to run."""

@@ -417,3 +417,43 @@ def test_fit_follows_a_schedule_that_comes_later():
     np.testing.assert_array_equal(model.weights[0], [[0.5 * 0.75]])
     again()
     np.testing.assert_array_equal(model.weights[0], [[0.0]])
+
+
+def test_a_build_that_fails_leaves_nothing_behind(monkeypatch):
+    a, b = fastnn.Variable([1.0, 2.0]), fastnn.Variable([[3.0]])
+    adam, make = optimizers.Adam(0.1), optimizers.Adam._make_slots
+    made = []
+
+    def failing(self, w):
+        made.append(w)
+        make(self, w)
+        if len(made) == 2:
+            raise MemoryError
+
+    monkeypatch.setattr(optimizers.Adam, "_make_slots", failing)
+    with pytest.raises(MemoryError):
+        adam.build([a, b])
+    assert len(adam.variables) == 2
+    adam.apply([[[1.0]], [1.0, 1.0]], [b, a])
+    assert [v.shape for v in adam.slots_of(a)] == [(2,), (2,)]
+
+
+def test_a_step_that_fails_changes_nothing(monkeypatch):
+    a, b = fastnn.Variable([1.0, 2.0]), fastnn.Variable([[3.0]])
+    adam, update = optimizers.Adam(0.1), optimizers.Adam.update_step
+
+    def failing(self, gradient, variable, rate):
+        update(self, gradient, variable, rate)
+        if variable is b:
+            raise KeyboardInterrupt
+
+    adam.apply([[1.0, 1.0], [[1.0]]], [a, b])
+    before = [v.numpy() for v in (a, b, *adam.variables)]
+    read = a.value
+    monkeypatch.setattr(optimizers.Adam, "update_step", failing)
+    with pytest.raises(KeyboardInterrupt):
+        adam.apply([[1.0, 1.0], [[1.0]]], [a, b])
+    for v, value in zip((a, b, *adam.variables), before, strict=True):
+        np.testing.assert_array_equal(v, value)
+        np.testing.assert_array_equal(v.value, value)
+    np.testing.assert_array_equal(read, before[0])

@@ -175,12 +175,12 @@ class Layer(Configurable):
     ) -> Any:
         x = self._converted(inputs)
         before = phase.training, phase.call, phase.layer
-        phase.layer = self.name
-        if training is not None:
-            phase.training = bool(training)
-        if before[1] is None:
-            phase.call = object()
         try:
+            phase.layer = self.name
+            if training is not None:
+                phase.training = bool(training)
+            if before[1] is None:
+                phase.call = object()
             return self._called(x, *args, **kwargs)
         finally:
             phase.training, phase.call, phase.layer = before

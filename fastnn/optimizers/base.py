@@ -18,7 +18,7 @@ from fastnn.ops import updates
 from fastnn.optimizers import clipping
 from fastnn.optimizers.hyperparameters import count, fraction, not_negative, positive
 from fastnn.optimizers.schedules import LearningRateSchedule
-from fastnn.tensor import Tensor, TensorLike, Variable, convert
+from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert
 from fastnn.trace import paused
 
 Rate: TypeAlias = float | LearningRateSchedule | Callable[[], TensorLike]
@@ -184,11 +184,20 @@ class Optimizer(Configurable):
         The first step does this by itself. To go on where another optimizer stopped, build and
         assign its `variables` to these.
         """
-        for w in variables:
-            if id(w) not in self._places:
-                self._places[id(_updatable(w))] = len(self._trainable_variables)
-                self._trainable_variables.append(w)
-                self._make_slots(w)
+        parts: list[list[Any]] = [self._trainable_variables, self._variables, self._slots]
+        parts.append(self._model_variables_moving_average)
+        before = [len(part) for part in parts]
+        try:
+            for w in variables:
+                if id(w) not in self._places:
+                    self._places[id(_updatable(w))] = len(self._trainable_variables)
+                    self._trainable_variables.append(w)
+                    self._make_slots(w)
+        except BaseException:  # half of the state would be taken for that of other variables
+            for part, length in zip(parts, before, strict=True):
+                del part[length:]
+            self._places = {key: at for key, at in self._places.items() if at < before[0]}
+            raise
         self.built = True
 
     def _make_slots(self, w: Variable) -> None:
@@ -283,7 +292,8 @@ class Optimizer(Configurable):
             new = [w for w in everything if id(w) not in self._places]
             self.build([*self._trainable_variables, *new])
         gradients, variables = map(list, zip(*pairs, strict=True))
-        self._step(gradients, variables, self._current_rate())
+        with all_or_nothing():
+            self._step(gradients, variables, self._current_rate())
 
     def apply(
         self,
