@@ -81,7 +81,11 @@ def write(
         if isinstance(error, OSError):
             raise OSError(error.errno, f"not saved, {error.strerror}", name) from error
         raise
-    _sync(folder)
+    try:
+        _sync(folder)
+    except OSError as error:
+        why = f"saved, but a power failure may still undo that, {error.strerror}"
+        raise OSError(error.errno, why, name) from error
 
 
 def _write_through(path: str, parts: list[memoryview]) -> None:
