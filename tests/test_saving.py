@@ -1,7 +1,6 @@
 """Models as files: what comes back, how training goes on, and what happens when things break."""
 
 import contextlib
-import errno
 import json
 import os
 import pathlib
@@ -516,83 +515,6 @@ def test_configurations_that_are_no_data(tmp_path):
     with pytest.raises(TypeError, match="cannot be written into a configuration"):
         model.save(tmp_path / "model")
     assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
-@pytest.mark.parametrize("at", [1, 3])
-def test_failures_leave_the_old_file(call, code, at, tmp_path, monkeypatch):
-    model = classifier()
-    train(model, 0, 1)
-    path = tmp_path / "model"
-    model.save(path)
-    old = path.read_bytes()
-    train(model, 1, 2)
-    real, calls = getattr(os, call), []
-
-    def failing(*arguments):
-        calls.append(arguments)
-        if len(calls) >= at:
-            raise OSError(code, os.strerror(code))
-        return real(*arguments)
-
-    monkeypatch.setattr(os, call, failing)
-    if call == "write" or at == 1:
-        with pytest.raises(OSError, match=f"not saved, .*{os.strerror(code)}") as caught:
-            model.save(path)
-        assert caught.value.errno == code
-        assert caught.value.filename == os.fspath(path)
-        assert path.read_bytes() == old
-    assert os.listdir(tmp_path) == ["model"]
-
-
-def test_writes_come_in_pieces(tmp_path, monkeypatch):
-    model = classifier()
-    train(model, 0, 1)
-    real = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:7]))
-    model.save(tmp_path / "model")
-    monkeypatch.undo()
-    assert_same(model, models.load_model(tmp_path / "model"))
-
-
-SAVING_AND_KILLING = """
-import os, random, signal, sys, time
-import numpy as np, fastnn
-from fastnn import layers, models
-
-path = sys.argv[1]
-model = fastnn.Sequential([layers.Dense(200, input_shape=(300,)), layers.Dense(1)])
-
-def save(n):
-    model.set_weights([np.full(w.shape, n, np.float32) for w in model.weights])
-    model.save(path)
-
-save(0)
-start = time.perf_counter()
-save(0)
-seconds = time.perf_counter() - start
-last = 0
-for _ in range(25):
-    child = os.fork()
-    while not child:
-        last += 1
-        save(last)
-    time.sleep(random.uniform(0, 6 * seconds))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    values = {float(v) for w in models.load_model(path).get_weights() for v in set(w.flat)}
-    assert len(values) == 1 and max(values) >= last, values
-    last = int(max(values))
-print(last)
-"""
-
-
-def test_killed_while_saving(tmp_path):
-    process = python(SAVING_AND_KILLING, os.fspath(tmp_path / "model.keras"))
-    out, _ = process.communicate()
-    assert process.returncode == 0
-    assert int(out) > 0  # they did save
 
 
 # Reading files that are not right.
