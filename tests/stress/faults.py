@@ -7,6 +7,7 @@ NumPy's.
 """
 
 import _testcapi
+import array
 import ctypes
 import gc
 import itertools
@@ -335,7 +336,7 @@ def swept(make, memory, stride):
     example.restore()
     expected = example.run()
     found = {"failed": 0, "by_numpy": 0, "problems": [], "growth": 0.0}
-    blocks = []
+    blocks = array.array("q")
     spared = 0
     context = example
     for n in itertools.count(0, stride):
@@ -355,7 +356,7 @@ def swept(make, memory, stride):
         del what
         gc.collect()
         blocks.append(sys.getallocatedblocks())
-        if spared > DONE // stride:
+        if spared > max(2, DONE // stride):
             break
     half = blocks[len(blocks) // 2 :]
     found["growth"] = (half[-1] - half[0]) / len(half)

@@ -1,4 +1,4 @@
-"""Faults: no memory, no disk, a kill or Ctrl-C at any moment leave what was there, or a whole step."""
+"""Faults: no memory, no disk, a kill or Ctrl-C leave what was there, or a whole step."""
 
 import errno
 import json
@@ -22,7 +22,7 @@ CALLS = [
     *("load_weights", "layer", "layer, first", "optimizer, step", "optimizer, first step"),
     *("tape, gradient", "function", "function, first"),
 ]
-EVERY = {"Python": (4999, 13), "NumPy": (97, 1)}  # allocation: in the usual run, and with --stress
+EVERY = {"Python": (4999, 37), "NumPy": (97, 1)}  # allocation: in the usual run, and with --stress
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,10 @@ def test_no_memory(memory, sweep, times, record):
     assert not [(call, p) for call, each in found.items() for p in each["problems"]]
     assert failed > 0
     note = f"; {theirs} times NumPy hides it in a SystemError" if theirs else ""
-    record(
-        f"allocations of {memory} that failed, in {len(CALLS)} calls",
-        f"{failed:,}: MemoryError, state unchanged or after a whole step, the next call right{note}",
-    )
+    many = [each["growth"] for each in found.values() if each["failed"] >= 100]
+    assert max(many, default=0) < 10  # blocks of memory for each fault: no array, no frame is kept
+    result = "MemoryError, state as before or after a whole step, the next call right"
+    record(f"failed allocations of {memory}, in {len(CALLS)} calls", f"{failed:,}: {result}{note}")
 
 
 # Saving.
@@ -183,7 +183,7 @@ for line in sys.stdin:
     print(time.perf_counter(), flush=True)
     os.kill(os.getppid(), signal.SIGINT)
 """
-STEPS = 400
+STEPS = {True: 120, False: 1000}  # by whether they run op by op
 
 
 class Training:
@@ -192,7 +192,7 @@ class Training:
     def __init__(self, eagerly):
         fastnn.utils.set_random_seed(7)
         rng = np.random.default_rng(0)
-        self.x = rng.normal(size=(STEPS * 8, 20)).astype(np.float32)
+        self.x = rng.normal(size=(STEPS[eagerly] * 8, 20)).astype(np.float32)
         self.y = rng.integers(0, 3, len(self.x))
         dropout = layers.Dropout(0.2)
         self.model = Sequential(
@@ -230,7 +230,7 @@ class Training:
 def test_ctrl_c(eagerly, times, record):
     training = Training(eagerly)
     states = training.whole_steps()
-    assert len(set(states)) == STEPS + 1
+    assert len(set(states)) == STEPS[eagerly] + 1
     training.restore()
     start = time.perf_counter()
     training.run()
@@ -242,8 +242,8 @@ def test_ctrl_c(eagerly, times, record):
         while len(late) < times(5, 250):
             training.restore()
             ended = False
-            print(rng.uniform(0, seconds), file=sender.stdin, flush=True)
             try:
+                print(rng.uniform(0, seconds), file=sender.stdin, flush=True)
                 training.run()
                 ended = True
                 time.sleep(60)  # it was quicker this time

@@ -175,7 +175,7 @@ def repeated(name, count):
     return described(change)
 
 
-MANY = 200_000
+MANY = 100_000
 ATTACKS = {
     "overlapping": placed(1, lambda start, stop: 0, lambda start, stop: stop - start),
     "a gap": placed(-1, lambda start, stop: start + 4, lambda start, stop: stop + 4),
@@ -204,9 +204,9 @@ ATTACKS = {
         json.dumps(header | {f"x{n}": {} for n in range(MANY // 4)}).encode(),
         data,
     ),
-    "many layers": repeated("layers", 1000),
+    "many layers": repeated("layers", 200),
     "more layers": repeated("layers", 50),
-    "many metrics": metric(20_000, num_thresholds=200),
+    "many metrics": metric(4000, num_thresholds=200),
     "many thresholds": metric(1, num_thresholds=10**9),
     "many labels": metric(1, num_thresholds=1000, num_labels=10**6, multi_label=True),
     "wide input": set_in("architecture", "config", "build_input_shape", value=[2**14, 2**14]),
