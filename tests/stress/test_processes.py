@@ -125,7 +125,7 @@ def test_pools(method, times, record):
     """Of multiprocessing: each process gets a copy of the model and predicts as its parent does."""
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system cannot {method}")
-    n = times(1, 30)
+    n = times(1, 20)
     assert printed(POOLS, method, n, times(1, 2), timeout=60 * n) == "right"
     record(f"pools of processes that predict, by {method}", f"{n}, no hang")
 
@@ -170,7 +170,7 @@ def test_threads_fit(times, record):
         return model.fit(x, x[:, :1], 8, times(2, 5), verbose=0, shuffle=False, **options).history
 
     expected, refused = fit(made()), 0
-    for _ in range(times(3, 200)):
+    for _ in range(times(3, 100)):
         model, begun, done = made(), threading.Event(), []
         watch = fastnn.callbacks.LambdaCallback(
             on_train_begin=lambda logs, begun=begun: begun.set()
