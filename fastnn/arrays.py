@@ -31,13 +31,28 @@ def from_python(value: Any, dtype: DType = None) -> Array:
 
 
 def real(array: Array) -> Array:
-    """`array` in native byte order; TypeError if it does not hold real numbers."""
+    """`array` in native byte order; TypeError if it does not hold real numbers.
+
+    Objects that all are numbers, as from a table of columns of several types, become float64.
+    """
+    if array.dtype == object:
+        return _of_objects(array)
     if not _is_real(array.dtype):
         raise TypeError(
             f"a tensor holds real numbers, not {array.dtype}; convert the values to float32, "
             "float64, integers or bool first"
         )
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _of_objects(array: Array) -> Array:
+    for place, value in np.ndenumerate(array):
+        if not isinstance(value, int | float | np.number | np.bool_):
+            raise TypeError(
+                f"a tensor holds real numbers, and the element at index {place} is {value!r}; fill "
+                "or drop what is missing, and encode texts and categories as numbers first"
+            )
+    return array.astype(np.float64)
 
 
 def _is_real(dtype: np.dtype[Any]) -> bool:

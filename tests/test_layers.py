@@ -259,3 +259,13 @@ def test_what_a_call_adds_to_the_loss_is_of_its_thread():
         assert thread.submit(lambda: layer.losses).result() == []
         thread.submit(layer, np.ones((1, 2))).result()
     assert [float(loss) for loss in layer.losses] == [3.0]
+
+
+def test_several_inputs_are_too_many_for_dense():
+    layer = Dense(2, name="head")
+    x = np.ones((1, 3), np.float32)
+    for _ in range(2):
+        for inputs in ({"a": x, "b": x}, [x, x]):
+            with pytest.raises(TypeError, match=r"layer 'head' takes one array and got 2 in a"):
+                layer(inputs)
+        layer(x)

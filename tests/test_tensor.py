@@ -381,3 +381,12 @@ def test_random():
         fastnn.random.normal((1,), stddev=-1)
     with pytest.raises(ValueError, match="below minval"):
         fastnn.random.uniform((1,), 1, 0)
+
+
+def test_objects_that_are_numbers():
+    mixed = np.array([[1, 2.5], [True, np.float32(3)]], dtype=object)
+    found = fastnn.constant(mixed)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, [[1, 2.5], [1, 3]])
+    with pytest.raises(TypeError, match=r"the element at index \(1, 0\) is 'a'; fill or drop"):
+        fastnn.constant(np.array([[1, 2], ["a", 4]], dtype=object))

@@ -84,7 +84,7 @@ def find(
             _check_variables(before.variables)
         except NotFiniteError as error:
             before.restore()
-            return f"step {number} (of {-(-len(order) // size)} that ran at a stretch): {error}"
+            return f"step {number} of {-(-len(order) // size)}, counted from 0: {error}"
     return "it is finite when it is computed op by op"
 
 

@@ -19,12 +19,19 @@ def summary(model: Model) -> str:
     ]
     trained = sum(w.size for w in model.trainable_weights)
     size = sum(w.size * w.dtype.itemsize for w in model.weights)
+    built = all(layer.built for layer in model.layers)
+    totals = [
+        f"Total parameters: {model.count_params():,} ({size:,} bytes)",
+        f"Trainable: {trained:,}, not trainable: {model.count_params() - trained:,}",
+    ]
+    unknown = [
+        "Total parameters: not known before the model is called on data, or begins with Input"
+    ]
     return "\n".join(
         [
             f'Model: "{model.name}"',
             table(["layer (type)", "output shape", "parameters"], rows),
-            f"Total parameters: {model.count_params():,} ({size:,} bytes)",
-            f"Trainable: {trained:,}, not trainable: {model.count_params() - trained:,}",
+            *(totals if built else unknown),
         ]
     )
 

@@ -465,14 +465,15 @@ class Trainer(Steps):
         return bool(np.isfinite(loss)) and all(v.is_finite() for v in [*self.weights, *tracker])
 
     def _complain(self, cause: str) -> None:
+        largest = max((float(np.abs(w.numpy()).max(initial=0)) for w in self.weights), default=0.0)
         message = (
             f"the training of model {self.name!r} is not finite at {cause}. Its weights are those "
-            "before that step; lower the learning rate, clip gradients (clipnorm=1.0) or scale the "
-            "data"
+            f"before that step, the largest being {largest:.2g}: lower the learning rate, clip "
+            "gradients (clipnorm=1.0) or scale the data, and begin anew if they are too large"
         )
         if self._checking == "raise":
             raise NotFiniteError(message)
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(f"{message}. The training ends here", stacklevel=6)
         self.stop_training = True
 
     def _ends(self, kind: Callable[[Structure], Outcome]) -> bool:
