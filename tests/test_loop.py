@@ -288,3 +288,29 @@ def test_threads_may_be_the_first_to_call_a_model():
         for thread in threads:
             thread.join()
         np.testing.assert_array_equal(outputs, [model.predict(x)] * 8)
+
+
+class Interrupted(layers.Layer):
+    """Is interrupted in a step, after the layers before it have changed their state."""
+
+    begun = False
+
+    def call(self, inputs, training=False):
+        if self.begun and training:
+            raise KeyboardInterrupt
+        return inputs
+
+
+def test_a_step_op_by_op_that_is_interrupted_changes_nothing():
+    interrupted, (x, y) = Interrupted(), data()
+    model = Sequential([layers.BatchNormalization(), layers.Dropout(0.5), interrupted])
+    model.add(layers.Dense(3, activation="softmax"))
+    model.compile("adam", "categorical_crossentropy", run_eagerly=True)
+    model.fit(x, y, verbose=0)
+    before, uses = model.get_weights(), int(model.layers[1]._stream._uses)
+    interrupted.begun = True
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, verbose=0)
+    for value, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, old)
+    assert int(model.layers[1]._stream._uses) == uses
