@@ -101,10 +101,12 @@ class Layer(Configurable):
     """
 
     _takes_training = False
+    _is_ours = False  # one of fastnn's layers, which hold none but as activation
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._takes_training = "training" in signature(cls.call).parameters
+        cls._is_ours = cls.__module__.startswith("fastnn.layers.")
         if "build" in vars(cls):
             cls.build = _marking_as_built(cls.build)  # type: ignore[method-assign]
 
@@ -376,6 +378,13 @@ class Layer(Configurable):
             raise ValueError(f"layer {self.name!r} has not been called yet: call it on data")
         return self.output_shapes[0] if len(self.output_shapes) == 1 else self.output_shapes
 
+    def _inner(self) -> list[Layer]:
+        """The layers right inside this one."""
+        if not self._is_ours:
+            return parts_of(self, Layer)
+        activation = vars(self).get("activation")
+        return [activation] if isinstance(activation, Layer) else []
+
     def settings(self) -> tuple[object, ...]:
         """What a compiled step depends on, apart from weights."""
         return tuple(x for part in layers_in(self) for x in (part, part._trainable, part.dtype))
@@ -413,7 +422,7 @@ def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
 def layers_in(layer: Layer) -> Iterator[Layer]:
     """The layer and all those inside it."""
     yield layer
-    for part in parts_of(layer, Layer):
+    for part in layer._inner():
         yield from layers_in(part)
 
 

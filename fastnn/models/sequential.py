@@ -93,6 +93,9 @@ class Sequential(Model):
                 self._layers.pop()
                 raise
 
+    def _inner(self) -> list[Layer]:
+        return self._layers if type(self) is Sequential else super()._inner()
+
     def pop(self) -> Layer:
         """Remove the last layer and return it."""
         if not self.layers:
