@@ -1,6 +1,6 @@
 """The names of ``keras.backend``: the ops, and the defaults of numbers."""
 
-from fastnn.naming import forget_names as clear_session  # noqa: F401
+from fastnn.naming import forget_names as clear_session  # noqa: F401  # K.clear_session
 from fastnn.ops import *  # noqa: F403  # Keras's first programs call them K.mean, K.square, ...
 
 

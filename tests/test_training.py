@@ -520,7 +520,7 @@ def test_an_input_shape_makes_the_weights_at_once():
     assert (len(again.layers), again.count_params()) == (1, 16)
     assert (again.output_shape, again.layers[0].output_shape) == ((None, 4), (None, 4))
     with pytest.raises(ValueError, match="has not been called yet"):
-        layers.Dense(3).output_shape  # noqa: B018
+        layers.Dense(3).output_shape  # noqa: B018  # the question is what raises
 
 
 def test_a_model_of_several_outputs_cannot_predict(eagerly):

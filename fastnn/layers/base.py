@@ -108,7 +108,8 @@ class Layer(Configurable):
         cls._takes_training = "training" in signature(cls.call).parameters
         cls._is_ours = cls.__module__.startswith("fastnn.layers.")
         if "build" in vars(cls):
-            cls.build = _marking_as_built(cls.build)  # type: ignore[method-assign]
+            built = _marking_as_built(cls.build)
+            cls.build = built  # type: ignore[method-assign]  # the same method, and it leaves a mark
 
     def __init__(
         self,

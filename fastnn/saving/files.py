@@ -286,7 +286,8 @@ class SavedFile:
     def read(self, key: str, array: Array) -> None:
         """Fill an array of the shape and dtype of a tensor with it."""
         self._file.seek(self._start + self._entries[key].start)
-        if self._file.readinto(_bytes(array)) != array.nbytes:  # type: ignore[attr-defined]
+        read = self._file.readinto(_bytes(array))  # type: ignore[attr-defined]  # BinaryIO lacks it
+        if read != array.nbytes:
             self.refuse("has become shorter while it was read")
 
     def refuse(self, why: str) -> NoReturn:
