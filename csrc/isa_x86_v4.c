@@ -34,7 +34,7 @@
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
-#define SPARSE_VECTORS 28
+#define SPARSE_VECTORS 8
 #include "level.h"
 
 #if defined(__clang__)
