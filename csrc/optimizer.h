@@ -3,8 +3,10 @@
  *
  * An element takes a few multiply-adds, and at most a root and a division, for which two to four arrays are
  * read and up to three written: where those do not fit in the caches, a rule is bound by memory, and what
- * counts is that each array goes by once. So there is one loop per rule, and no rule is built from others. All arrays are read in order, as the machine
- * foresees; they are distinct, which INDEPENDENT tells the compiler, so that it makes vectors of the loop.
+ * counts is that each array goes by once. So there is one loop per rule, and no rule is built from others.
+ * All arrays are read in order, as the machine foresees; they are distinct, which INDEPENDENT tells the
+ * compiler, so that it makes vectors of the loop. What a slot becomes is used from its register: read back,
+ * a store of 64 bytes over two cache lines would be waited for.
  *
  * Numbers that are the same for all elements (the rate with its corrections, 1 - decay) come ready or are
  * computed before the loop, in double, and rounded once. Where a rule decays a slot or adds to it, it does so
@@ -29,14 +31,15 @@ KERNEL(momentum)
     const T *g = u->g, rate = (T)*u->learning_rate, momentum = (T)u->decay[0];
     if (u->nesterov)
         INDEPENDENT for (size_t i = begin; i < end; i++) {
-            const T step = rate * g[i];
-            velocity[i] = FMA(momentum, velocity[i], -step);
-            w[i] += FMA(momentum, velocity[i], -step);
+            const T step = rate * g[i], v = FMA(momentum, velocity[i], -step);
+            velocity[i] = v;
+            w[i] += FMA(momentum, v, -step);
         }
     else
         INDEPENDENT for (size_t i = begin; i < end; i++) {
-            velocity[i] = FMA(momentum, velocity[i], -(rate * g[i]));
-            w[i] += velocity[i];
+            const T v = FMA(momentum, velocity[i], -(rate * g[i]));
+            velocity[i] = v;
+            w[i] += v;
         }
 }
 
@@ -46,8 +49,9 @@ KERNEL(adagrad)
     T *w = u->w, *accumulator = u->slot[0];
     const T *g = u->g, rate = (T)*u->learning_rate, epsilon = (T)u->epsilon;
     INDEPENDENT for (size_t i = begin; i < end; i++) {
-        accumulator[i] = FMA(g[i], g[i], accumulator[i]);
-        w[i] -= rate * g[i] / SQRT(accumulator[i] + epsilon);
+        const T gradient = g[i], sum = FMA(gradient, gradient, accumulator[i]);
+        accumulator[i] = sum;
+        w[i] -= rate * gradient / SQRT(sum + epsilon);
     }
 }
 
@@ -58,8 +62,9 @@ KERNEL(rmsprop)
     const T *g = u->g, rate = (T)*u->learning_rate, epsilon = (T)u->epsilon;
     const T rho = (T)u->decay[0], rest = (T)(1 - u->decay[0]);
     INDEPENDENT for (size_t i = begin; i < end; i++) {
-        velocity[i] = FMA(rho, velocity[i], rest * (g[i] * g[i]));
-        w[i] -= rate * g[i] / SQRT(velocity[i] + epsilon);
+        const T gradient = g[i], v = FMA(rho, velocity[i], rest * (gradient * gradient));
+        velocity[i] = v;
+        w[i] -= rate * gradient / SQRT(v + epsilon);
     }
 }
 
@@ -70,8 +75,10 @@ KERNEL(adam)
     const T *g = u->g, alpha = (T)*u->learning_rate, epsilon = (T)u->epsilon;
     const T rest_1 = (T)(1 - u->decay[0]), rest_2 = (T)(1 - u->decay[1]);
     INDEPENDENT for (size_t i = begin; i < end; i++) {
-        momentum[i] = FMA(g[i] - momentum[i], rest_1, momentum[i]);
-        velocity[i] = FMA(g[i] * g[i] - velocity[i], rest_2, velocity[i]);
-        w[i] -= alpha * momentum[i] / (SQRT(velocity[i]) + epsilon);
+        const T gradient = g[i], m = FMA(gradient - momentum[i], rest_1, momentum[i]);
+        const T v = FMA(gradient * gradient - velocity[i], rest_2, velocity[i]);
+        momentum[i] = m;
+        velocity[i] = v;
+        w[i] -= alpha * m / (SQRT(v) + epsilon);
     }
 }
