@@ -26,6 +26,8 @@
 #define VECTOR_MIN_f64 _mm256_min_pd
 #define MASKED_LOAD_f32(x, mask) _mm256_maskload_ps(x, (__m256i)(mask))
 #define MASKED_LOAD_f64(x, mask) _mm256_maskload_pd(x, (__m256i)(mask))
+#define MASK_BITS_f32(mask) (unsigned)_mm256_movemask_ps((__m256)(mask))
+#define MASK_BITS_f64(mask) (unsigned)_mm256_movemask_pd((__m256d)(mask))
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 2

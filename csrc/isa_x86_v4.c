@@ -31,6 +31,8 @@
 #define VECTOR_MIN_f64 _mm512_min_pd
 #define MASKED_LOAD_f32(x, mask) _mm512_maskz_loadu_ps(_mm512_movepi32_mask((__m512i)(mask)), x)
 #define MASKED_LOAD_f64(x, mask) _mm512_maskz_loadu_pd(_mm512_movepi64_mask((__m512i)(mask)), x)
+#define MASK_BITS_f32(mask) (unsigned)_mm512_movepi32_mask((__m512i)(mask))
+#define MASK_BITS_f64(mask) (unsigned)_mm512_movepi64_mask((__m512i)(mask))
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 4

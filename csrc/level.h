@@ -10,6 +10,7 @@
 #define VECTOR_MAX VECTOR_MAX_f32
 #define VECTOR_MIN VECTOR_MIN_f32
 #define MASKED_LOAD MASKED_LOAD_f32
+#define MASK_BITS MASK_BITS_f32
 #define SQRT __builtin_sqrtf
 #include "bodies.h"
 #undef T
@@ -21,6 +22,7 @@
 #undef VECTOR_MAX
 #undef VECTOR_MIN
 #undef MASKED_LOAD
+#undef MASK_BITS
 #undef SQRT
 
 #define T double
@@ -32,6 +34,7 @@
 #define VECTOR_MAX VECTOR_MAX_f64
 #define VECTOR_MIN VECTOR_MIN_f64
 #define MASKED_LOAD MASKED_LOAD_f64
+#define MASK_BITS MASK_BITS_f64
 #define SQRT __builtin_sqrt
 #include "bodies.h"
 

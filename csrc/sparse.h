@@ -145,6 +145,16 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
     }
 }
 
+/* Fetches the rows [i, i + m) of a into the second-level cache. Shuffled rows lie anywhere in memory. */
+INLINE void NAME(fetch_rows)(const fn_sparse_args *s, size_t i, size_t m)
+{
+    for (size_t r = i; r < i + m; r++)
+        for (int64_t at = s->starts[r]; at < s->ends[r]; at += 64 / (int)sizeof(T)) {
+            __builtin_prefetch((const T *)s->values + at, 0, 2);
+            __builtin_prefetch(s->columns + at, 0, 2);
+        }
+}
+
 /* The rows [i, i + m) of a strip of c. */
 INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_t i, size_t m, size_t j,
                                size_t columns, void *scratch)
@@ -157,6 +167,7 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
     const size_t length = fn_block_length(g->k);
     const size_t longest = copying ? SPARSE_STRIP * SPARSE_SECTION / width : length;
     memcpy(cursor, s->starts + i, m * sizeof *cursor);
+    if (j == 0) NAME(fetch_rows)(s, i, m);
     size_t p = 0;
     do {
         const size_t block = g->k - p < length ? g->k - p : length;
@@ -277,28 +288,16 @@ KERNEL(count_nonzeros)
     }
 }
 
-/* Whether LANES elements are all +0. */
-INLINE int NAME(are_zeros)(const T *x)
-{
-    uint64_t words[LANES * sizeof(T) / sizeof(uint64_t)], any = 0;
-    memcpy(words, x, sizeof words);
-    UNROLL for (size_t w = 0; w < sizeof words / sizeof *words; w++) any |= words[w];
-    return any == 0;
-}
-
-/* Writes the elements of a row that are not zero, and their columns, to where there is room for `count`;
- * returns how many they are. Zeros come in runs. Within a run of both kinds there is no branch: what is
- * written for a zero is written over. */
-INLINE size_t NAME(compress_row)(const T *x, size_t n, T *values, int32_t *columns, size_t count)
+/* Writes the elements of a row that are not zero, and their columns; returns how many they are. */
+INLINE size_t NAME(compress_row)(const T *x, size_t n, T *values, int32_t *columns)
 {
     size_t at = 0;
-    for (size_t j = 0; at < count && j < n; j += LANES) {
-        const size_t end = n - j < LANES ? n : j + LANES;
-        if (end - j == LANES && NAME(are_zeros)(x + j)) continue;
-        for (size_t i = j; i < end && at < count; i++) {
+    for (size_t j = 0; j < n; j += WIDTH) {
+        const NAME(mask) kept = (NAME(mask))(NAME(load_left)(x + j, n - j) != 0);
+        for (unsigned bits = MASK_BITS(kept); bits != 0; bits &= bits - 1) {
+            const size_t i = j + (size_t)__builtin_ctz(bits);
             values[at] = x[i];
-            columns[at] = (int32_t)i;
-            at += x[i] != 0;
+            columns[at++] = (int32_t)i;
         }
     }
     return at;
@@ -309,8 +308,8 @@ KERNEL(compress)
 {
     const fn_compress_args *g = args;
     for (size_t i = begin; i < end; i++) {
-        const size_t start = (size_t)g->starts[i], count = (size_t)g->starts[i + 1] - start;
-        NAME(compress_row)((const T *)g->x + i * g->n, g->n, (T *)g->values + start, g->columns + start, count);
+        const size_t start = (size_t)g->starts[i];
+        NAME(compress_row)((const T *)g->x + i * g->n, g->n, (T *)g->values + start, g->columns + start);
     }
 }
 
@@ -374,7 +373,7 @@ KERNEL(compress_few)
     for (size_t i = 0; i < g->m; i++) {
         const size_t start = i * g->k;
         const size_t count = NAME(compress_row)((const T *)g->x + i * g->ldx, g->k, (T *)g->values + start,
-                                                g->columns + start, g->k);
+                                                g->columns + start);
         g->starts[i] = (int64_t)start;
         g->ends[i] = (int64_t)(start + count);
         total += count;

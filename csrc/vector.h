@@ -52,6 +52,14 @@ __attribute__((unused)) INLINE NAME(vector) NAME(load_first)(const T *x, NAME(ma
     return NAME(load)(few);
 }
 
+/* For levels without such an instruction: bit l is set where lane l is. */
+__attribute__((unused)) INLINE unsigned NAME(bits_of)(NAME(mask) mask)
+{
+    unsigned bits = 0;
+    UNROLL for (int l = 0; l < WIDTH; l++) bits |= (unsigned)(mask[l] & 1) << l;
+    return bits;
+}
+
 /* The first n < WIDTH elements of x, then `rest`: all of the last, short piece of a row. */
 INLINE NAME(vector) NAME(load_few)(const T *x, size_t n, T rest)
 {
