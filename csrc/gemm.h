@@ -18,6 +18,7 @@
  * the second), beside the few KB of rows that stream past. The first tile of a column makes that copy as it
  * goes, in the shadow of its arithmetic, while it fetches ahead what the copy is made of; with rows for one
  * tile only nothing is copied. A panel of rows takes about half of a second-level cache of 512 KB.
+ * Columns that fill at most half of a tile are computed by halves of tiles, for less padding.
  * Rows are copied where that pays (many columns, and rows that are columns in memory or that lie a large
  * power of two apart, and so push each other out of the cache).
  *
@@ -30,10 +31,12 @@
  */
 
 #undef TILE_COLUMNS
+#undef HALF_COLUMNS
 #undef TILE_SUMS
 #undef PANEL_ROWS
 #undef GEMM_SCRATCH
 #define TILE_COLUMNS (TILE_VECTORS * WIDTH)
+#define HALF_COLUMNS (TILE_COLUMNS / 2)
 #define TILE_SUMS (TILE_ROWS * TILE_VECTORS)
 #define PANEL_ROWS (1152 / (int)sizeof(T)) /* a multiple of TILE_ROWS */
 /* A panel of rows, and then one of columns; a short product needs less. */
@@ -120,6 +123,11 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
 {
     NAME(vector) sum[TILE_SUMS];
     UNROLL for (int i = 0; i < rows * vectors; i++) sum[i] = (NAME(vector)){0};
+    /* What the sums will be added to is fetched meanwhile. */
+    if (t->accumulate || !t->first)
+        for (size_t i = 0; i < (size_t)rows; i++)
+            UNROLL for (int v = 0; v < vectors * VECTOR_BYTES; v += 64)
+                __builtin_prefetch((const char *)(t->c + i * t->ldc) + v, 1);
     const T *ap = a.data;
     for (size_t p = 0; p < k; p++, ap += a.k_step, b += ldb) {
         NAME(vector) bv[TILE_SUMS];
@@ -156,14 +164,16 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
 #undef TILE
 #define TILE(rows)                                                                                 \
     case rows:                                                                                     \
-        if (copying)                                                                               \
+        if (half)                                                                                  \
+            NAME(tile)(rows, TILE_VECTORS / 2, 0, k, a, b, ldb, copy, t);                          \
+        else if (copying)                                                                          \
             NAME(tile)(rows, TILE_VECTORS, 1, k, a, b, ldb, copy, t);                              \
         else                                                                                       \
             NAME(tile)(rows, TILE_VECTORS, 0, k, a, b, ldb, copy, t);                              \
         break;
 
-static void NAME(any_tile)(int rows, int copying, size_t k, NAME(panel) a, const T *b, size_t ldb, T *copy,
-                           const NAME(target) *t)
+static void NAME(any_tile)(int rows, int half, int copying, size_t k, NAME(panel) a, const T *b, size_t ldb,
+                           T *copy, const NAME(target) *t)
 {
     switch (rows) {
         TILE(1)
@@ -175,15 +185,16 @@ static void NAME(any_tile)(int rows, int copying, size_t k, NAME(panel) a, const
     }
 }
 
-/* A column of tiles, m rows high. If `copying`, the first tile copies b for the others. */
-static void NAME(tile_column)(size_t m, int copying, size_t k, NAME(panel) a, const T *b, size_t ldb,
-                              T *copy, NAME(target) t)
+/* A column of tiles or of halves of tiles, m rows high. If `copying`, the first one, which is no half,
+ * copies b for the others. */
+static void NAME(tile_column)(size_t m, int half, int copying, size_t k, NAME(panel) a, const T *b,
+                              size_t ldb, T *copy, NAME(target) t)
 {
     while (m) {
         size_t rows = m < TILE_ROWS ? m : TILE_ROWS;
         /* The last rows go as two near-equal tiles: one row alone would wait for its own additions. */
         if (m > TILE_ROWS && m < 10 && a.tile_step == a.row_step) rows = (m + 1) / 2;
-        NAME(any_tile)((int)rows, copying, k, a, b, ldb, copy, &t);
+        NAME(any_tile)((int)rows, half, copying, k, a, b, ldb, copy, &t);
         if (copying) {
             copying = 0;
             b = copy;
@@ -216,11 +227,11 @@ static void NAME(copy_transposed)(T *to, size_t width, const T *x, size_t ldx, s
         for (size_t p = 0; p < k; p++) to[p * width + j] = x[j * ldx + p];
 }
 
-/* Copies the rows of a tile's columns that are too few for a tile, zero-padded. */
-static void NAME(copy_narrow)(T *to, const T *b, size_t ldb, size_t k, size_t columns)
+/* Copies rows of columns that are too few for the width of a tile or half, zero-padded. */
+static void NAME(copy_narrow)(T *to, size_t width, const T *b, size_t ldb, size_t k, size_t columns)
 {
-    for (size_t p = 0; p < k; p++, to += TILE_COLUMNS, b += ldb)
-        UNROLL for (size_t j = 0; j < TILE_COLUMNS; j += WIDTH)
+    for (size_t p = 0; p < k; p++, to += width, b += ldb)
+        for (size_t j = 0; j < width; j += WIDTH)
             NAME(store)(to + j, NAME(load_left)(b + j, columns > j ? columns - j : 0));
 }
 
@@ -381,15 +392,18 @@ static void NAME(finish_square)(const NAME(target) *target, const T *sums, size_
 /* Columns [j, j + columns) of rows [i, i + m) of a swapped product: a few tiles into a buffer at a time,
  * and from there, transposed, to c. */
 static void NAME(swapped_column)(const fn_gemm_args *g, size_t i, size_t m, size_t j, size_t columns,
-                                 size_t p, size_t k, int copying, NAME(panel) a, const T *b, size_t ldb,
-                                 T *copy)
+                                 size_t p, size_t k, int half, int copying, NAME(panel) a, const T *b,
+                                 size_t ldb, T *copy)
 {
     T buffer[(SWAP_ROWS + WIDTH) * TILE_COLUMNS];
-    const NAME(target) t = {
-        .c = buffer, .ldc = TILE_COLUMNS, .columns = TILE_COLUMNS, .first = 1, .plain = 1};
+    const NAME(target) t = {.c = buffer,
+                            .ldc = TILE_COLUMNS,
+                            .columns = half ? HALF_COLUMNS : TILE_COLUMNS,
+                            .first = 1,
+                            .plain = 1};
     for (size_t start = 0; start < m; start += SWAP_ROWS) {
         const size_t rows = m - start < SWAP_ROWS ? m - start : SWAP_ROWS;
-        NAME(tile_column)(rows, copying, k, a, b, ldb, copy, t);
+        NAME(tile_column)(rows, half, copying, k, a, b, ldb, copy, t);
         if (copying) {
             copying = 0;
             b = copy;
@@ -417,22 +431,24 @@ static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, siz
                                NAME(panel) a, const T *b, T *copy)
 {
     const size_t columns = g->n - j < TILE_COLUMNS ? g->n - j : TILE_COLUMNS;
+    const int half = columns <= HALF_COLUMNS;
+    const size_t width = half ? HALF_COLUMNS : TILE_COLUMNS;
     size_t ldb = g->ldb;
     int copying = rows > TILE_ROWS; /* by the first tile, unless it is done before */
     b += g->transpose_b ? j * ldb : j;
     if (g->transpose_b || columns < TILE_COLUMNS) {
         if (g->transpose_b)
-            NAME(copy_transposed)(copy, TILE_COLUMNS, b, ldb, k, columns);
+            NAME(copy_transposed)(copy, width, b, ldb, k, columns);
         else
-            NAME(copy_narrow)(copy, b, ldb, k, columns);
+            NAME(copy_narrow)(copy, width, b, ldb, k, columns);
         b = copy;
-        ldb = TILE_COLUMNS;
+        ldb = width;
         copying = 0;
     }
     if (g->swapped)
-        NAME(swapped_column)(g, i, rows, j, columns, p, k, copying, a, b, ldb, copy);
+        NAME(swapped_column)(g, i, rows, j, columns, p, k, half, copying, a, b, ldb, copy);
     else
-        NAME(tile_column)(rows, copying, k, a, b, ldb, copy, NAME(target_at)(g, i, j, p, k, columns));
+        NAME(tile_column)(rows, half, copying, k, a, b, ldb, copy, NAME(target_at)(g, i, j, p, k, columns));
 }
 
 static void NAME(gemm_block)(const fn_gemm_args *g, size_t p, size_t k)
