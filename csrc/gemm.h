@@ -157,7 +157,7 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
     } else {
         T sums[TILE_SUMS * WIDTH];
         UNROLL for (int i = 0; i < rows * vectors; i++) NAME(store)(sums + i * WIDTH, sum[i]);
-        NAME(finish_tile)(t, sums, rows, vectors * WIDTH);
+        NAME(finish_tile)(t, sums, (size_t)rows, (size_t)vectors * WIDTH);
     }
 }
 
@@ -216,9 +216,9 @@ static void NAME(copy_transposed)(T *to, size_t width, const T *x, size_t ldx, s
         size_t p = 0;
         for (; p + WIDTH <= k; p += WIDTH) {
             NAME(vector) square[WIDTH];
-            UNROLL for (int i = 0; i < WIDTH; i++) square[i] = NAME(load)(x + (j + i) * ldx + p);
+            UNROLL for (size_t i = 0; i < WIDTH; i++) square[i] = NAME(load)(x + (j + i) * ldx + p);
             NAME(transpose)(square);
-            UNROLL for (int i = 0; i < WIDTH; i++) NAME(store)(to + (p + i) * width + j, square[i]);
+            UNROLL for (size_t i = 0; i < WIDTH; i++) NAME(store)(to + (p + i) * width + j, square[i]);
         }
         for (; p < k; p++)
             for (size_t i = j; i < j + WIDTH; i++) to[p * width + i] = x[i * ldx + p];
@@ -280,19 +280,19 @@ static NAME(target) NAME(target_at)(const fn_gemm_args *g, size_t i, size_t j, s
 }
 
 /* sums += a few elements of a, k_step apart, times as many rows of b, the rows following each other. */
-INLINE void NAME(add_rows_of_b)(const int few, T *sums, const T *a, size_t k_step, const T *b, size_t ldb,
+INLINE void NAME(add_rows_of_b)(const size_t few, T *sums, const T *a, size_t k_step, const T *b, size_t ldb,
                                 size_t columns)
 {
     NAME(vector) av[ROWS_AT_ONCE];
-    UNROLL for (int q = 0; q < few; q++) av[q] = NAME(broadcast)(a[q * k_step]);
+    UNROLL for (size_t q = 0; q < few; q++) av[q] = NAME(broadcast)(a[q * k_step]);
     size_t j = 0;
     for (; j + WIDTH <= columns; j += WIDTH) {
         NAME(vector) sum = NAME(load)(sums + j);
-        UNROLL for (int q = 0; q < few; q++) sum = VECTOR_FMA(av[q], NAME(load)(b + q * ldb + j), sum);
+        UNROLL for (size_t q = 0; q < few; q++) sum = VECTOR_FMA(av[q], NAME(load)(b + q * ldb + j), sum);
         NAME(store)(sums + j, sum);
     }
     for (; j < columns; j++)
-        UNROLL for (int q = 0; q < few; q++) sums[j] = FMA(a[q * k_step], b[q * ldb + j], sums[j]);
+        UNROLL for (size_t q = 0; q < few; q++) sums[j] = FMA(a[q * k_step], b[q * ldb + j], sums[j]);
 }
 
 /* One row: b is read as it lies, from which the machine can foresee what comes next, and sums wait in the
@@ -333,7 +333,7 @@ static size_t NAME(row_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *b
                 UNROLL for (int i = 0; i < WIDTH; i++)
                     row[i] = NAME(load)(from + (size_t)(s * WIDTH + i) * g->ldb);
                 NAME(transpose)(row);
-                UNROLL for (int i = 0; i < WIDTH; i++)
+                UNROLL for (size_t i = 0; i < WIDTH; i++)
                     sum[s] = VECTOR_FMA(NAME(broadcast)(x[i * a.k_step]), row[i], sum[s]);
             }
         for (; left > 0; left--, from++, x += a.k_step)
