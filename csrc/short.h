@@ -60,7 +60,7 @@ INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum
 /* Dot products of `rows` rows of a with `columns` columns of b, which lie as rows padded with zeros: the
  * folded lanes of row i and column j go to folded[i * row_step + j]. */
 INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T *a, size_t lda, const T *b,
-                            size_t ldb, const NAME(mask) *last, NAME(vector) *folded, size_t row_step)
+                            size_t ldb, const NAME(mask) *last, NAME(vector) *folded, int row_step)
 {
     NAME(vector) sum[TILE_SUMS + LANE_VECTORS];
     UNROLL for (int i = 0; i < rows * columns * LANE_VECTORS; i++) sum[i] = (NAME(vector)){0};
@@ -77,7 +77,7 @@ INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T
 #define LANE_TILE(name, rows, columns)                                                             \
     static __attribute__((noinline)) void NAME(name)(                                              \
         size_t k, const T *a, size_t lda, const T *b, size_t ldb, const NAME(mask) *last,          \
-        NAME(vector) *folded, size_t row_step)                                                     \
+        NAME(vector) *folded, int row_step)                                                        \
     {                                                                                              \
         NAME(lane_tile)(rows, columns, k, a, lda, b, ldb, last, folded, row_step);                 \
     }
@@ -96,7 +96,7 @@ INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
 
 /* LANE_ROWS rows or one of a short product over a block of k: `columns` holds those of b as rows of length
  * ldt. */
-static void NAME(short_rows)(int rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
+static void NAME(short_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
                              const T *columns, size_t ldt, const NAME(mask) *last,
                              NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS])
 {
@@ -105,7 +105,7 @@ static void NAME(short_rows)(int rows, const fn_gemm_args *g, size_t i, size_t p
         (rows == LANE_ROWS ? NAME(lane_rows) : NAME(lane_row))(k, a, g->lda, columns + j * ldt, ldt, last,
                                                                &folded[0][j], SHORT_COLUMNS);
     T sums[LANE_ROWS * SHORT_N];
-    for (int r = 0; r < rows; r++)
+    for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < g->n; j += WIDTH)
             NAME(store)(sums + r * SHORT_N + j, NAME(sums_of)(&folded[r][j]));
     NAME(finish_tile)(&t, sums, rows, SHORT_N);
