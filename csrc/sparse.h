@@ -199,7 +199,7 @@ static void NAME(sparse_short)(const fn_sparse_args *s, size_t i, size_t m)
             const NAME(target) t = NAME(target_at)(g, r, 0, p, block, g->n);
             T lane[LANES][SHORT_N] = {{0}};
             for (; at < s->ends[r] && (size_t)s->columns[at] < p + block; at++) {
-                const size_t column = s->columns[at];
+                const size_t column = (size_t)s->columns[at];
                 T *sum = lane[(column - p) % LANES];
                 const T *row = b + column * g->ldb;
                 for (size_t j = 0; j < g->n; j++) sum[j] = FMA(values[at], row[j], sum[j]);
@@ -248,7 +248,7 @@ KERNEL(sparse_gemm)
 {
     const fn_sparse_args *s = args;
     const fn_gemm_args *g = &s->product;
-    char *scratch = (char *)g->scratch + worker * SPARSE_SCRATCH;
+    char *scratch = (char *)g->scratch + (size_t)worker * SPARSE_SCRATCH;
     const size_t units = g->parts_down * g->parts_across;
     for (size_t unit = begin; unit < end; unit++) {
         const size_t part = unit / g->parts_across, across = unit % g->parts_across;
