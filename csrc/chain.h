@@ -184,7 +184,7 @@ INLINE const T *NAME(input_of)(T *buffer, const fn_chain_input *x, NAME(block) b
 
 /* All steps over n elements, the inputs' operands being there; the last result goes to `direct` if that is
  * not NULL. */
-INLINE const T *NAME(run_steps)(const fn_chain_args *g, const T **operand, T *buffers, size_t room,
+INLINE const T *NAME(run_steps)(const fn_chain_args *g, const T **operand, T *buffers, int room,
                                 T *direct, size_t n)
 {
     const int last = g->inputs + g->steps - 1;
@@ -202,8 +202,8 @@ KERNEL(chain)
 {
     const fn_chain_args *g = args;
     const size_t n = g->n, count = end - begin;
-    const size_t room = CHAIN_BYTES / sizeof(T) / (g->inputs + g->steps) / WIDTH * WIDTH;
-    const size_t longest = room - WIDTH; /* the rest of a vector may follow */
+    const int room = CHAIN_BYTES / (int)sizeof(T) / (g->inputs + g->steps) / WIDTH * WIDTH;
+    const size_t longest = (size_t)(room - WIDTH); /* the rest of a vector may follow */
     T buffers[CHAIN_BYTES / sizeof(T)] __attribute__((aligned(VECTOR_BYTES)));
     const T *operand[FN_CHAIN_INPUTS + FN_CHAIN_STEPS];
     NAME(block) block = NAME(next_block)(0, 0, n, count < longest ? count : longest);

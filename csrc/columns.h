@@ -23,16 +23,16 @@ enum { NARROW = 32, STRIP = 1024 };
 #endif
 
 /* sum[j] += x[j] + x[j + distance] + ..., of `rows` terms */
-INLINE void NAME(add_lane_of)(const int rows, T *sum, const T *x, size_t distance, size_t width)
+INLINE void NAME(add_lane_of)(const size_t rows, T *sum, const T *x, size_t distance, size_t width)
 {
     for (; width >= WIDTH; width -= WIDTH, sum += WIDTH, x += WIDTH) {
         NAME(vector) lane = NAME(load)(x);
-        UNROLL for (int r = 1; r < rows; r++) lane += NAME(load)(x + r * distance);
+        UNROLL for (size_t r = 1; r < rows; r++) lane += NAME(load)(x + r * distance);
         NAME(store)(sum, NAME(load)(sum) + lane);
     }
     for (size_t j = 0; j < width; j++) {
         T lane = x[j];
-        UNROLL for (int r = 1; r < rows; r++) lane += x[j + r * distance];
+        UNROLL for (size_t r = 1; r < rows; r++) lane += x[j + r * distance];
         sum[j] += lane;
     }
 }

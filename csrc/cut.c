@@ -19,7 +19,7 @@ size_t fn_gemm_cut(fn_gemm_args *g, int threads)
     const size_t wanted = work >= (double)PART * PARTS_PER_THREAD * threads
                               ? PARTS_PER_THREAD
                               : (size_t)(work / ((double)PART * threads)) + 1;
-    const size_t parts = wanted * threads, columns = g->transpose_a ? COLUMNS_OF_COPIES : COLUMNS;
+    const size_t parts = wanted * (size_t)threads, columns = g->transpose_a ? COLUMNS_OF_COPIES : COLUMNS;
     for (size_t across = 1; across <= parts; across++)
         if (parts % across == 0 && g->n / across >= columns) g->parts_across = across;
     g->parts_down = parts / g->parts_across;

@@ -48,7 +48,7 @@ INLINE NAME(vector) NAME(add_of)(NAME(vector) a, NAME(vector) b)
 INLINE void NAME(map)(NAME(vector) (*f)(NAME(vector), NAME(vector)), const int vectors, T *y,
                       const T *a, const T *b, size_t n)
 {
-    const size_t step = vectors * WIDTH;
+    const size_t step = (size_t)vectors * WIDTH;
     for (; n >= step; n -= step, y += step, a += step, b += step) {
         NAME(vector) result[STREAM];
         UNROLL for (int v = 0; v < vectors; v++)

@@ -60,10 +60,10 @@ KERNEL(gather)
     const size_t n = g->n, row = n * g->itemsize, asked = row < ASKED_FOR ? row : ASKED_FOR;
     const int same = g->type == (sizeof(T) == 4 ? FN_FLOAT32 : FN_FLOAT64) && g->scale == 1;
     for (size_t i = begin; i < end; i++) {
-        const char *x = *g->x + g->rows[i] * row;
+        const char *x = *g->x + (size_t)g->rows[i] * row;
         if (i + 1 < end)
             for (size_t byte = 0; byte < asked; byte += 64)
-                __builtin_prefetch(*g->x + g->rows[i + 1] * row + byte);
+                __builtin_prefetch(*g->x + (size_t)g->rows[i + 1] * row + byte);
         T *y = (T *)g->y + i * n;
         if (same)
             memcpy(y, x, row);

@@ -36,9 +36,9 @@ INLINE void NAME(random_words)(uint32_t words[4 * LANES], uint64_t group, const 
 {
     const NAME(lanes) zero = {0};
     const uint64_t counter = *g->counter;
-    for (int l = 0; l < LANES; l += 2 * PAIRS) {
+    for (uint64_t l = 0; l < LANES; l += 2 * PAIRS) {
         NAME(lanes) count, odd[4];
-        UNROLL for (int pair = 0; pair < PAIRS; pair++) count[pair] = group * LANES + l + 2 * pair;
+        UNROLL for (uint64_t pair = 0; pair < PAIRS; pair++) count[pair] = group * LANES + l + 2 * pair;
         NAME(lanes) even[4] = {count, count >> 32, zero + counter, zero + (counter >> 32)};
         UNROLL for (int w = 0; w < 4; w++) odd[w] = even[w];
         odd[0] += 1;

@@ -36,7 +36,7 @@ static fn_gemm_args NAME(gemm_part)(const fn_gemm_args *g, size_t unit, int work
     if (g->bias) part.bias = (const T *)g->bias + j;
     part.m = NAME(part_start)(g->m, down + 1, g->parts_down, TILE_ROWS) - i;
     part.n = NAME(part_start)(g->n, across + 1, g->parts_across, TILE_COLUMNS) - j;
-    part.scratch = (char *)g->scratch + worker * GEMM_SCRATCH;
+    part.scratch = (char *)g->scratch + (size_t)worker * GEMM_SCRATCH;
     return part;
 }
 

@@ -201,7 +201,7 @@ KERNEL(argmax_rows)
         size_t place[WIDTH];
         const size_t count = end - i < WIDTH ? end - i : WIDTH;
         NAME(places_of)(place, (const T *)g->a + i * g->n, g->n, count);
-        for (size_t r = 0; r < count; r++) ((int64_t *)g->y)[i + r] = place[r];
+        for (size_t r = 0; r < count; r++) ((int64_t *)g->y)[i + r] = (int64_t)place[r];
     }
 }
 

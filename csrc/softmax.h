@@ -153,7 +153,7 @@ KERNEL(softmax_cross_entropy)
         T *dx = g->dlogits ? (T *)g->dlogits + i * n : NULL;
         T at_label[WIDTH], max[WIDTH];
         for (size_t r = rows; r < WIDTH; r++) at_label[r] = 0;
-        for (size_t r = 0; r < rows; r++) at_label[r] = x[r * n + g->labels[i + r]];
+        for (size_t r = 0; r < rows; r++) at_label[r] = (x + r * n)[g->labels[i + r]];
         const NAME(vector) sums = NAME(exp_sums)(dx, max, x, rows, n);
         const NAME(vector) loss = NAME(log_of)(sums) - (NAME(load)(at_label) - NAME(load)(max));
         for (size_t r = 0; r < rows; r++) {

@@ -34,7 +34,7 @@ INLINE NAME(vector) NAME(select)(NAME(mask) mask, NAME(vector) a, NAME(vector) b
 /* Copies n < WIDTH elements, in pieces of constant size. */
 INLINE void NAME(copy_few)(T *to, const T *from, size_t n)
 {
-    UNROLL for (int s = WIDTH / 2; s > 0; s /= 2)
+    UNROLL for (size_t s = WIDTH / 2; s > 0; s /= 2)
         if (n & s) {
             memcpy(to, from, s * sizeof(T));
             to += s;
@@ -64,7 +64,7 @@ __attribute__((unused)) INLINE unsigned NAME(bits_of)(NAME(mask) mask)
 INLINE NAME(vector) NAME(load_few)(const T *x, size_t n, T rest)
 {
     NAME(mask) first;
-    UNROLL for (int l = 0; l < WIDTH; l++) first[l] = l;
+    UNROLL for (UINT l = 0; l < WIDTH; l++) first[l] = l;
     first = (NAME(mask))(first < (UINT)n);
     return NAME(select)(first, MASKED_LOAD(x, first), NAME(broadcast)(rest));
 }
@@ -162,7 +162,7 @@ INLINE T NAME(lane_sum)(const NAME(vector) lanes[LANE_VECTORS])
 /* The n <= LANES elements at the end of a row, one in each lane, and `rest` in the others. */
 INLINE void NAME(load_lanes)(NAME(vector) lanes[LANE_VECTORS], const T *x, size_t n, T rest)
 {
-    UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
+    UNROLL for (size_t v = 0; v < LANE_VECTORS; v++) {
         const size_t before = v * WIDTH;
         lanes[v] = n >= before + WIDTH ? NAME(load)(x + before)
                                        : NAME(load_few)(x + before, n > before ? n - before : 0, rest);
@@ -172,7 +172,7 @@ INLINE void NAME(load_lanes)(NAME(vector) lanes[LANE_VECTORS], const T *x, size_
 /* Stores the first n <= LANES lanes. */
 INLINE void NAME(store_lanes)(T *y, const NAME(vector) lanes[LANE_VECTORS], size_t n)
 {
-    UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
+    UNROLL for (size_t v = 0; v < LANE_VECTORS; v++) {
         const size_t before = v * WIDTH;
         if (n >= before + WIDTH)
             NAME(store)(y + before, lanes[v]);

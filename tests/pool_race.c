@@ -57,7 +57,7 @@ static void check_product(unsigned *random, const fn_level *level)
     for (size_t i = 0; i < K * N; i++) b[i] = 2;
     fn_gemm_args g = {.alpha = 1, .a = a, .b = b, .c = c, .m = M, .n = N, .k = K, .lda = K, .ldb = N, .ldc = N};
     const size_t parts = fn_gemm_cut(&g, threads);
-    g.scratch = malloc(level->f32->gemm_scratch * threads);
+    g.scratch = malloc(level->f32->gemm_scratch * (size_t)threads);
     if (!g.scratch) abort();
     fn_parallel(level->f32->gemm, &g, parts, 1, threads);
     free(g.scratch);
