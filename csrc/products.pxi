@@ -43,9 +43,10 @@ def matmul(a, b, transpose_a=False, transpose_b=False, bias=None, relu=False, ou
             rows, left = None, rows.dense()
     cdef fn_gemm_args g
     g.transpose_a, g.transpose_b, g.relu = bool(transpose_a), bool(transpose_b), bool(relu)
-    g.accumulate, g.alpha, g.swapped = bool(accumulate), alpha, 0
+    g.accumulate, g.alpha, g.swapped, g.rate = bool(accumulate), alpha, 0, NULL
     cdef double own
-    g.rate = NULL if rate is None else number_at(rate, &own)
+    if rate is not None:
+        g.rate = number_at(rate, &own)
     measure(&g, a, b, left if rows is None else rows, right)
     cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>g.m, <cnp.npy_intp>g.n]
     if infinite is not None and rows is None and (g.transpose_a or g.transpose_b or g.accumulate):
