@@ -1,5 +1,6 @@
 """Fixtures: a seeded generator, and every instruction set that this machine has."""
 
+import ctypes
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +19,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("stress"):
         items[:] = [item for item in items if "stress" in item.path.parts]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Under the leak sanitizer the run fails if there is memory that nothing points to any more.
+
+    Here and not at Python's exit, which leaves some of its own behind.
+    """
+    leaks = getattr(ctypes.CDLL(None), "__lsan_do_recoverable_leak_check", None)
+    if leaks is not None and leaks():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture
