@@ -18,7 +18,7 @@
  * the second), beside the few KB of rows that stream past. The first tile of a column makes that copy as it
  * goes, in the shadow of its arithmetic, while it fetches ahead what the copy is made of; with rows for one
  * tile only nothing is copied. A panel of rows takes about half of a second-level cache of 512 KB.
- * Columns that fill at most half of a tile are computed by halves of tiles, for less padding.
+ * The last columns take tiles of as few vectors as hold them.
  * Rows are copied where that pays (many columns, and rows that are columns in memory or that lie a large
  * power of two apart, and so push each other out of the cache).
  *
@@ -31,12 +31,10 @@
  */
 
 #undef TILE_COLUMNS
-#undef HALF_COLUMNS
 #undef TILE_SUMS
 #undef PANEL_ROWS
 #undef GEMM_SCRATCH
 #define TILE_COLUMNS (TILE_VECTORS * WIDTH)
-#define HALF_COLUMNS (TILE_COLUMNS / 2)
 #define TILE_SUMS (TILE_ROWS * TILE_VECTORS)
 #define PANEL_ROWS (1152 / (int)sizeof(T)) /* a multiple of TILE_ROWS */
 /* A panel of rows, and then one of columns; a short product needs less. */
@@ -162,39 +160,45 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
 }
 
 #undef TILE
-#define TILE(rows)                                                                                 \
-    case rows:                                                                                     \
-        if (half)                                                                                  \
-            NAME(tile)(rows, TILE_VECTORS / 2, 0, k, a, b, ldb, copy, t);                          \
-        else if (copying)                                                                          \
-            NAME(tile)(rows, TILE_VECTORS, 1, k, a, b, ldb, copy, t);                              \
-        else                                                                                       \
-            NAME(tile)(rows, TILE_VECTORS, 0, k, a, b, ldb, copy, t);                              \
-        break;
-
-static void NAME(any_tile)(int rows, int half, int copying, size_t k, NAME(panel) a, const T *b, size_t ldb,
-                           T *copy, const NAME(target) *t)
-{
-    switch (rows) {
-        TILE(1)
-        TILE(2)
-        TILE(3)
-        TILE(4)
-        TILE(5)
-        TILE(6)
+#undef TILES
+#define TILE(rows, vectors, copying)                                                               \
+    case rows: NAME(tile)(rows, vectors, copying, k, a, b, ldb, copy, t); break;
+#define TILES(vectors, copying)                                                                    \
+    switch (rows) {                                                                                \
+        TILE(1, vectors, copying)                                                                  \
+        TILE(2, vectors, copying)                                                                  \
+        TILE(3, vectors, copying)                                                                  \
+        TILE(4, vectors, copying)                                                                  \
+        TILE(5, vectors, copying)                                                                  \
+        TILE(6, vectors, copying)                                                                  \
     }
+
+static void NAME(any_tile)(int rows, int vectors, int copying, size_t k, NAME(panel) a, const T *b,
+                           size_t ldb, T *copy, const NAME(target) *t)
+{
+    if (copying)
+        TILES(TILE_VECTORS, 1)
+    else if (vectors == TILE_VECTORS)
+        TILES(TILE_VECTORS, 0)
+#if TILE_VECTORS > 2
+    else if (vectors == 3)
+        TILES(3, 0)
+    else if (vectors == 2)
+        TILES(2, 0)
+#endif
+    else
+        TILES(1, 0)
 }
 
-/* A column of tiles or of halves of tiles, m rows high. If `copying`, the first one, which is no half,
- * copies b for the others. */
-static void NAME(tile_column)(size_t m, int half, int copying, size_t k, NAME(panel) a, const T *b,
+/* A column of tiles, m rows high. If `copying`, the first tile, of full width, copies b for the others. */
+static void NAME(tile_column)(size_t m, int vectors, int copying, size_t k, NAME(panel) a, const T *b,
                               size_t ldb, T *copy, NAME(target) t)
 {
     while (m) {
         size_t rows = m < TILE_ROWS ? m : TILE_ROWS;
         /* The last rows go as two near-equal tiles: one row alone would wait for its own additions. */
         if (m > TILE_ROWS && m < 10 && a.tile_step == a.row_step) rows = (m + 1) / 2;
-        NAME(any_tile)((int)rows, half, copying, k, a, b, ldb, copy, &t);
+        NAME(any_tile)((int)rows, vectors, copying, k, a, b, ldb, copy, &t);
         if (copying) {
             copying = 0;
             b = copy;
@@ -227,7 +231,7 @@ static void NAME(copy_transposed)(T *to, size_t width, const T *x, size_t ldx, s
         for (size_t p = 0; p < k; p++) to[p * width + j] = x[j * ldx + p];
 }
 
-/* Copies rows of columns that are too few for the width of a tile or half, zero-padded. */
+/* Copies the rows of a tile's columns that do not fill its vectors, zero-padded. */
 static void NAME(copy_narrow)(T *to, size_t width, const T *b, size_t ldb, size_t k, size_t columns)
 {
     for (size_t p = 0; p < k; p++, to += width, b += ldb)
@@ -392,18 +396,18 @@ static void NAME(finish_square)(const NAME(target) *target, const T *sums, size_
 /* Columns [j, j + columns) of rows [i, i + m) of a swapped product: a few tiles into a buffer at a time,
  * and from there, transposed, to c. */
 static void NAME(swapped_column)(const fn_gemm_args *g, size_t i, size_t m, size_t j, size_t columns,
-                                 size_t p, size_t k, int half, int copying, NAME(panel) a, const T *b,
+                                 size_t p, size_t k, int vectors, int copying, NAME(panel) a, const T *b,
                                  size_t ldb, T *copy)
 {
     T buffer[(SWAP_ROWS + WIDTH) * TILE_COLUMNS];
     const NAME(target) t = {.c = buffer,
                             .ldc = TILE_COLUMNS,
-                            .columns = half ? HALF_COLUMNS : TILE_COLUMNS,
+                            .columns = (size_t)vectors * WIDTH,
                             .first = 1,
                             .plain = 1};
     for (size_t start = 0; start < m; start += SWAP_ROWS) {
         const size_t rows = m - start < SWAP_ROWS ? m - start : SWAP_ROWS;
-        NAME(tile_column)(rows, half, copying, k, a, b, ldb, copy, t);
+        NAME(tile_column)(rows, vectors, copying, k, a, b, ldb, copy, t);
         if (copying) {
             copying = 0;
             b = copy;
@@ -431,8 +435,7 @@ static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, siz
                                NAME(panel) a, const T *b, T *copy)
 {
     const size_t columns = g->n - j < TILE_COLUMNS ? g->n - j : TILE_COLUMNS;
-    const int half = columns <= HALF_COLUMNS;
-    const size_t width = half ? HALF_COLUMNS : TILE_COLUMNS;
+    const size_t vectors = (columns + WIDTH - 1) / WIDTH, width = vectors * WIDTH;
     size_t ldb = g->ldb;
     int copying = rows > TILE_ROWS; /* by the first tile, unless it is done before */
     b += g->transpose_b ? j * ldb : j;
@@ -446,9 +449,10 @@ static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, siz
         copying = 0;
     }
     if (g->swapped)
-        NAME(swapped_column)(g, i, rows, j, columns, p, k, half, copying, a, b, ldb, copy);
+        NAME(swapped_column)(g, i, rows, j, columns, p, k, (int)vectors, copying, a, b, ldb, copy);
     else
-        NAME(tile_column)(rows, half, copying, k, a, b, ldb, copy, NAME(target_at)(g, i, j, p, k, columns));
+        NAME(tile_column)(rows, (int)vectors, copying, k, a, b, ldb, copy,
+                          NAME(target_at)(g, i, j, p, k, columns));
 }
 
 static void NAME(gemm_block)(const fn_gemm_args *g, size_t p, size_t k)

@@ -8,8 +8,8 @@
 static int NAME(is_swapped)(const fn_gemm_args *g)
 {
     const double m = (double)g->m, n = (double)g->n, k = (double)fn_block_length(g->k);
-    const double padded_m = (double)((g->m + HALF_COLUMNS - 1) / HALF_COLUMNS * HALF_COLUMNS);
-    const double padded_n = (double)((g->n + HALF_COLUMNS - 1) / HALF_COLUMNS * HALF_COLUMNS);
+    const double padded_m = (double)((g->m + WIDTH - 1) / WIDTH * WIDTH);
+    const double padded_n = (double)((g->n + WIDTH - 1) / WIDTH * WIDTH);
     const double straight = m * padded_n + TRANSPOSE_COST * n * g->transpose_b;
     return n * padded_m + TRANSPOSE_COST * m * !g->transpose_a + STORE_COST * m * n / k < straight;
 }
