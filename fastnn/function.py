@@ -93,7 +93,7 @@ class Function:
         with program.lock.here():
             for array, at in zip(program.inputs, entry.inputs, strict=True):
                 x = given[at]
-                np.copyto(array, x._array if isinstance(x, Tensor) else x)
+                array[...] = x._array if isinstance(x, Tensor) else x
             program.run()
             results = [wrap(array.copy()) for array in program.results]
         if entry.is_single:

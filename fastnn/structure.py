@@ -6,15 +6,20 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 Structure: TypeAlias = Any  # leaves in nested lists, tuples and dicts
+_NODES = (dict, list, tuple)
 
 
 def leaves(structure: Structure) -> list[Any]:
     """What is in the structure, in order."""
-    if isinstance(structure, dict):
-        return [leaf for part in structure.values() for leaf in leaves(part)]
-    if isinstance(structure, list | tuple):
-        return [leaf for part in structure for leaf in leaves(part)]
-    return [structure]
+    if not isinstance(structure, _NODES):
+        return [structure]
+    found: list[Any] = []
+    for part in structure.values() if isinstance(structure, dict) else structure:
+        if isinstance(part, _NODES):
+            found += leaves(part)
+        else:
+            found.append(part)
+    return found
 
 
 def filled(structure: Structure, new: Iterator[Any]) -> Structure:
