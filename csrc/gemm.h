@@ -346,8 +346,10 @@ static size_t NAME(row_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *b
                 for (int i = 0; i < WIDTH; i++) row[i] = from[(size_t)(s * WIDTH + i) * g->ldb];
                 sum[s] = VECTOR_FMA(NAME(broadcast)(*x), row, sum[s]);
             }
-        const NAME(target) t = NAME(target_at)(g, 0, j, p, k, SQUARES * WIDTH);
-        NAME(finish_tile)(&t, (const T *)sum, 1, SQUARES * WIDTH);
+        for (size_t s = 0; s < SQUARES; s++) {
+            const NAME(target) t = NAME(target_at)(g, 0, j + s * WIDTH, p, k, WIDTH);
+            NAME(finish)(&t, sum[s], t.c, t.bias, t.mask, WIDTH);
+        }
     }
     return j;
 }
