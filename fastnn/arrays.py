@@ -61,11 +61,20 @@ def _is_real(dtype: np.dtype[Any]) -> bool:
 
 def to_dtype(dtype: DType, floating: bool = False) -> np.dtype[Any]:
     """`dtype` as a NumPy dtype that tensors can have; None means float32."""
-    chosen = np.dtype(np.float32 if dtype is None else dtype).newbyteorder("=")
+    chosen = _native(np.float32 if dtype is None else dtype)
     if not _is_real(chosen) or (floating and chosen not in (np.float32, np.float64)):
         kinds = "float32 or float64" if floating else "a float, an integer or bool"
         raise TypeError(f"dtype must be {kinds}, got {dtype!r}")
     return chosen
+
+
+def _native(dtype: DType) -> np.dtype[Any]:
+    """A dtype in native byte order; void for several values in one, whose text NumPy evaluates."""
+    if isinstance(dtype, str):
+        several = not dtype.lstrip("<>=|").isidentifier() and dtype != "?"
+    else:
+        several = isinstance(dtype, dict | list | tuple)
+    return np.dtype(np.void) if several else np.dtype(dtype).newbyteorder("=")
 
 
 def to_shape(shape: Any, *more: Any) -> Shape:

@@ -305,7 +305,7 @@ def test_exported_values_do_not_change():
         np.array(v, copy=False)
 
 
-@pytest.mark.parametrize("dtype", [complex, str, object, "M8[s]", np.longdouble])
+@pytest.mark.parametrize("dtype", [complex, str, object, "M8[s]", np.longdouble, "2f4", "f4,f4"])
 def test_dtypes_that_tensors_cannot_have(dtype):
     for make in (
         lambda: constant([1.0], dtype=dtype),
