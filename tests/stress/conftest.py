@@ -5,22 +5,26 @@ README says, and ends on that record as a table in Markdown.
 """
 
 import platform
-from collections.abc import Callable
+import signal
+import tracemalloc
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+from reading import SECONDS, tried
 
 RECORD = pytest.StashKey[dict[str, str]]()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def times(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """The first number in the usual run, the second in that of ``--stress``."""
     return lambda usual, stress: stress if request.config.getoption("stress") else usual
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
     """Enters a figure under the name of what was done."""
     figures = request.config.stash.setdefault(RECORD, {})
@@ -29,6 +33,27 @@ def record(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
         figures[what] = str(figure)
 
     return enter
+
+
+@pytest.fixture
+def reads() -> Iterator[Callable[[Callable[[], Any], Path, int], bool]]:
+    """Whether a read succeeds, which must be as `reading.tried` says, and within its seconds."""
+
+    def too_long(*_: object) -> None:
+        pytest.fail(f"one file took {SECONDS} seconds")
+
+    def read_in_time(read: Callable[[], Any], path: Path, size: int) -> bool:
+        signal.alarm(SECONDS)
+        try:
+            return tried(read, path, size)
+        finally:
+            signal.alarm(0)
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    tracemalloc.start()
+    yield read_in_time
+    tracemalloc.stop()
+    signal.signal(signal.SIGALRM, before)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,58 +5,24 @@ the file's size and a little.
 """
 
 import gzip
-import hashlib
-import io
 import json
 import pickle
 import random
-import signal
 import struct
-import sys
 import time
-import tracemalloc
-import zipfile
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from test_datasets import to_idx
-from test_saving import DAMAGE, LAYERS, classifier, described, parts_of, set_in, train
+from fuzzing import fuzzing, result_of
+from harm import Harm, flipped, zipped
+from mutator import mutated, packed
+from reading import MEMORY, put
+from test_saving import DAMAGE, LAYERS, X, classifier, described, parts_of, set_in, train
 
-from fastnn import layers, losses, metrics, models, optimizers
-from fastnn.datasets import fetch, idx
+import fastnn
+from fastnn import layers, models, optimizers
 
 SEED = 20
-MEMORY = 16 * 2**20  # bytes, beyond those of the file
-SECONDS = 20  # for one file
-
-# Nothing can be seen or done by these; "open" is looked at.
-HARMLESS = {"builtins.id", "object.__getattr__", "sys._getframe", "array.__new__", "code.__new__"}
-
-
-class Auditor:
-    """Tells what Python was asked to do; hooks cannot be taken away again, so there is one."""
-
-    events = None
-
-    def __call__(self, event, arguments):
-        if self.events is not None and event not in HARMLESS:
-            self.events.append((event, *map(str, arguments[:2])))
-
-    @contextmanager
-    def watching(self):
-        self.events = []
-        try:
-            yield self.events
-        finally:
-            self.events = None
-
-
-@pytest.fixture(scope="module")
-def auditor():
-    hook = Auditor()
-    sys.addaudithook(hook)
-    return hook
 
 
 @pytest.fixture(scope="module")
@@ -69,57 +35,36 @@ def good(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A file with few bits of all that a model has."""
+    path = tmp_path_factory.mktemp("saved") / "small"
+    inner = [layers.Dense(1, kernel_regularizer="l2"), layers.BatchNormalization()]
+    fastnn.utils.set_random_seed(7)
+    model = fastnn.Sequential([layers.Dropout(0.5), fastnn.Sequential(inner)])
+    model.compile(optimizers.SGD(momentum=0.5), "mse", ["mae"])
+    model.fit(X[:4, :1], X[:4, :1], verbose=0)
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fuzzer(good, small, times, tmp_path_factory):
+    seeds = [good.read_bytes(), small.read_bytes()]
+    with fuzzing("model", seeds, times(1, 600), tmp_path_factory.mktemp("fuzzer")) as started:
+        yield started
+
+
 @pytest.fixture
-def loads(auditor, tmp_path):
-    """Whether a file loads; it must do so, or be refused, as all this says."""
+def loads(reads, tmp_path):
+    """Whether a file loads."""
     path = tmp_path / "file"
 
     def load(content):
-        path.write_bytes(content)
-        return tried(lambda: models.load_model(path), path, len(content), auditor)
+        put(path, content)
+        return reads(lambda: models.load_model(path), path, len(content))
 
-    tracemalloc.start()
-    signal.signal(signal.SIGALRM, _too_long)
-    yield load
-    signal.alarm(0)
-    tracemalloc.stop()
-
-
-def _too_long(*_):
-    pytest.fail(f"one file took {SECONDS} seconds")
-
-
-def tried(read, path, size, auditor):
-    """Whether a read succeeds; it may raise ValueError, and do nothing but open the file."""
-    tracemalloc.reset_peak()
-    before = tracemalloc.get_traced_memory()[0]
-    refusal = None
-    signal.alarm(SECONDS)
-    with auditor.watching() as events:
-        try:
-            read()
-        except ValueError as error:
-            refusal = str(error)
-    signal.alarm(0)
-    taken = tracemalloc.get_traced_memory()[1] - before
-    assert taken <= size + MEMORY, f"{taken:,} bytes for a file of {size:,}"
-    assert [e for e in events if e[:2] != ("open", str(path))] == []
-    assert refusal is None or str(path) in refusal or path.name in refusal
-    return refusal is None
-
-
-class Harm:
-    def __reduce__(self):
-        import os
-
-        return os.system, ("touch /tmp/harmed",)
-
-
-def zipped(size):
-    memory = io.BytesIO()
-    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("../../model.json", b"0" * size)
-    return memory.getvalue()
+    return load
 
 
 def placed(at, start, stop):
@@ -210,6 +155,8 @@ ATTACKS = {
     "many thresholds": metric(1, num_thresholds=10**9),
     "many labels": metric(1, num_thresholds=1000, num_labels=10**6, multi_label=True),
     "wide input": set_in("architecture", "config", "build_input_shape", value=[2**14, 2**14]),
+    "a dtype of many": set_in(*LAYERS, 0, "config", "dtype", value="f4," * MANY),
+    "a dtype to evaluate": set_in(*LAYERS, 0, "config", "dtype", value="2f4"),
     "a class elsewhere": set_in("architecture", "module", value="../../os"),
     "a class by its path": set_in("architecture", "class_name", value="os.system"),
     "a class behind one": set_in("architecture", "class_name", value="__builtins__"),
@@ -227,20 +174,20 @@ FOREIGN = {
 }
 
 
-def packed(header, data):
-    text = json.dumps(header).encode() if isinstance(header, dict) else header
-    return struct.pack("<Q", len(text)) + text + data
+def damaged(path, damage):
+    header, data = damage(*parts_of(path))
+    return packed(json.dumps(header).encode() if isinstance(header, dict) else header, data)
 
 
 def test_attacks(good, loads, record):
     for name, damage in ATTACKS.items():
-        assert not loads(packed(*damage(*parts_of(good)))), name
+        assert not loads(damaged(good, damage)), name
     for name, made in FOREIGN.items():
         assert not loads(made()), name
     for damage, _ in DAMAGE.values():
-        assert not loads(packed(*damage(*parts_of(good))))
+        assert not loads(damaged(good, damage))
     for name in HARMLESS_NAMES:  # names are names, and no places
-        assert loads(packed(*renamed(name)(*parts_of(good))))
+        assert loads(damaged(good, renamed(name)))
     cases = len(ATTACKS) + len(FOREIGN) + len(DAMAGE)
     record("model files made to attack (nothing run, imported or opened)", f"{cases}, all refused")
 
@@ -254,163 +201,38 @@ def test_a_file_that_is_right_takes_little_more_than_its_size(loads, tmp_path):
     assert loads((tmp_path / "model").read_bytes())
 
 
-def test_truncated(good, loads, times, record):
-    content = good.read_bytes()
+def test_truncated(small, loads, times, record):
+    content = small.read_bytes()
     lengths = range(0, len(content), times(61, 1))
     for length in lengths:
         assert not loads(content[:length])
     record("model files cut off, at every byte", f"{len(lengths):,}, all refused")
 
 
-def test_flipped_bits(good, loads, times, record):
-    content, rng = good.read_bytes(), random.Random(SEED)
-    header = 8 * (8 + struct.unpack("<Q", content[:8])[0])
-    everywhere = range(8 * len(content))
-    bits = [*range(0, header, times(997, 1)), *rng.sample(everywhere, times(50, 5000))]
-    loaded = 0
-    for bit in bits:
-        flipped = bytearray(content)
-        flipped[bit // 8] ^= 1 << bit % 8
-        loaded += loads(flipped)
+def test_flipped_bits(small, loads, times, record):
+    content = small.read_bytes()
+    bits = range(0, 8 * len(content), times(997, 1))
+    loaded = sum(loads(flipped(content, bit)) for bit in bits)
     refused = f"{len(bits) - loaded:,} refused, {loaded:,} loaded"
-    record("model files with one bit flipped, every one of the header", f"{len(bits):,}: {refused}")
-
-
-# What a header may have in the place of something else.
-VALUES = [
-    *(None, True, False, 0, 1, -1, 2, 7, 255, 2**16, 2**31, 2**53, 2**63, 10**20, 10**300),
-    *(0.5, -0.0, 1e-320, 1e308, "", "a", "0", "relu", "float16", "float64", "é", "\0", "None"),
-    *([], [[]], {}, [None], [1, 2, 3], [0], {"a": 1}, {"class_name": "Dense"}, [2**40, 2**40]),
-]
-NAMES = [
-    name for family in (layers, losses, metrics, optimizers, models) for name in family.__all__
-]
-
-
-class Mutator:
-    """Changes a header here and there, mostly so that it stays one."""
-
-    def __init__(self, header, rng):
-        self.rng = rng
-        self.header = json.loads(json.dumps(header))
-        self.description = json.loads(self.header["__metadata__"].pop("fastnn"))
-
-    def mutated(self):
-        """The text of the header after some changes."""
-        for _ in range(self.rng.choice((1, 1, 1, 2, 3, 8))):
-            tree = self.header if self.rng.random() < 0.25 else self.description
-            self._change(tree)
-        self.header.setdefault("__metadata__", {})
-        if isinstance(self.header["__metadata__"], dict):
-            self.header["__metadata__"]["fastnn"] = json.dumps(self.description)
-        text = json.dumps(self.header).encode()
-        return self._scratched(text) if self.rng.random() < 0.1 else text
-
-    def _places(self, node):
-        """All that can be changed: the containers, each with a key or an index."""
-        entries = node.items() if isinstance(node, dict) else enumerate(node)
-        for key, part in list(entries):
-            yield node, key
-            if isinstance(part, dict | list):
-                yield from self._places(part)
-
-    def _change(self, tree):
-        places = list(self._places(tree))
-        if not places:
-            return
-        node, key = self.rng.choice(places)
-        change = self.rng.choice(
-            (self._replace, self._replace, self._graft, self._drop, self._nudge)
-        )
-        change(node, key, places)
-
-    def _replace(self, node, key, places):
-        known = key == "class_name" or isinstance(node[key], str)
-        node[key] = self.rng.choice(NAMES if known and self.rng.random() < 0.7 else VALUES)
-
-    def _graft(self, node, key, places):
-        other, place = self.rng.choice(places)
-        if place in other if isinstance(other, dict) else place < len(other):
-            node[key] = json.loads(json.dumps(other[place]))
-
-    def _drop(self, node, key, places):
-        del node[key]
-
-    def _nudge(self, node, key, places):
-        value = node[key]
-        if isinstance(value, list) and value:
-            value.append(self.rng.choice(value))
-        elif isinstance(value, dict) and isinstance(node, dict):
-            node[str(self.rng.choice(NAMES))] = value
-        elif type(value) is int:
-            node[key] = self.rng.choice((value + 1, value - 1, -value, 2 * value, 1000 * value))
-
-    def _scratched(self, text):
-        scratched = bytearray(text)
-        for _ in range(self.rng.randint(1, 4)):
-            scratched[self.rng.randrange(len(scratched))] = self.rng.choice(b'{}[]",:0e-\\\xff')
-        return bytes(scratched)
+    record("model files with one bit flipped, every one", f"{len(bits):,}: {refused}")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of what a strange model does
 def test_mutated_headers(good, loads, times, record):
-    rng, (header, data) = random.Random(SEED), parts_of(good)
-    until = time.monotonic() + times(1, 600)
+    rng, content = random.Random(SEED), good.read_bytes()
+    until = time.monotonic() + times(1, 300)
     cases = loaded = 0
     while time.monotonic() < until:
-        text = Mutator(header, rng).mutated()
+        case = mutated(content, rng)
         try:
-            loaded += loads(packed(text, data))
+            loaded += loads(case)
         except BaseException:
-            print(f"seed {SEED}, case {cases}: {text!r}")
+            print(f"seed {SEED}, case {cases}: {case!r}")
             raise
         cases += 1
     result = f"{cases:,} from seed {SEED}: {cases - loaded:,} refused, {loaded:,} loaded"
     record("model files with mutated headers", result)
 
 
-# Data files.
-
-
-def test_idx_files(auditor, loads, times, record):
-    """Cut off, with bits flipped, and with sizes that no array has: refused, or an array."""
-    rng = random.Random(SEED)
-    content = to_idx(np.arange(120, dtype=np.uint8).reshape(4, 5, 6))
-    header = content[:16]
-    cases = [content[:length] for length in range(len(content))]
-    for bit in range(0, 8 * len(content), times(7, 1)):
-        flipped = bytearray(content)
-        flipped[bit // 8] ^= 1 << bit % 8
-        cases.append(bytes(flipped))
-    for _ in range(times(200, 200_000)):
-        rank = rng.choice((0, 1, 2, 3, 5, 33, 64, 65, 255))
-        sizes = [rng.choice((0, 1, 2, 120, 2**16, 2**31, 2**32 - 1)) for _ in range(rank)]
-        start = header[:3] + bytes([rank]) + struct.pack(f">{rank}I", *sizes)
-        cases.append(start + content[16 : rng.choice((16, 17, len(content)))])
-    path = type("Name", (), {"name": "a name", "__str__": lambda self: self.name})()
-    read = [tried(lambda c=c: idx.read_idx(c, "a name"), path, len(c), auditor) for c in cases]
-    record("IDX files cut off, changed or made up", f"{len(read):,}: {sum(read):,} read")
-
-
-def test_data_files_are_compared_with_their_checksum(auditor, loads, times, tmp_path, monkeypatch):
-    content = to_idx(np.arange(120, dtype=np.uint8).reshape(4, 5, 6))
-    packed_content = gzip.compress(content, mtime=0)
-    checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    source = fetch.Source("strange", (fetch.File("data.gz", checksum, checksum, size=136),))
-    monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
-    path = tmp_path / "strange" / "data.gz"
-    path.parent.mkdir()
-
-    def read(raw):
-        path.write_bytes(raw)
-        return tried(lambda: fetch.fetch(source), path, len(raw), auditor)
-
-    assert read(packed_content)
-    assert not read(gzip.compress(bytes(2 * MEMORY)))  # a bomb
-    assert not read(gzip.compress(content + b"0"))
-    for length in range(0, len(packed_content), times(7, 1)):
-        assert not read(packed_content[:length])
-    for bit in range(0, 8 * len(packed_content), times(17, 1)):
-        flipped = bytearray(packed_content)
-        flipped[bit // 8] ^= 1 << bit % 8
-        read(flipped)  # some bits of gzip's header say nothing of the content
+def test_fuzzer(fuzzer, record):
+    record("model files of a fuzzer led by coverage", result_of(fuzzer))

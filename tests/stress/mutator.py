@@ -1,0 +1,97 @@
+"""Files of models with headers that were changed, mostly so that they stay headers."""
+
+import json
+import struct
+
+from fastnn import layers, losses, metrics, models, optimizers
+
+# What a header may have in the place of something else.
+VALUES = [
+    *(None, True, False, 0, 1, -1, 2, 7, 255, 2**16, 2**31, 2**53, 2**63, 10**20, 10**300),
+    *(0.5, -0.0, 1e-320, 1e308, "", "a", "0", "relu", "float16", "float64", "é", "\0", "None"),
+    *([], [[]], {}, [None], [1, 2, 3], [0], {"a": 1}, {"class_name": "Dense"}, [2**40, 2**40]),
+]
+NAMES = [
+    name for family in (layers, losses, metrics, optimizers, models) for name in family.__all__
+]
+
+
+class Mutator:
+    """Changes a header here and there, mostly so that it stays one."""
+
+    def __init__(self, header, rng):
+        self.rng = rng
+        try:
+            self.header = json.loads(header)
+            self.description = json.loads(self.header["__metadata__"].pop("fastnn"))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError("this is no header that describes a model") from error
+        if not isinstance(self.description, dict):
+            raise ValueError("the description of the model is no object")
+
+    def mutated(self):
+        """The text of the header after some changes."""
+        for _ in range(self.rng.choice((1, 1, 1, 2, 3, 8))):
+            tree = self.header if self.rng.random() < 0.25 else self.description
+            self._change(tree)
+        self.header.setdefault("__metadata__", {})
+        if isinstance(self.header["__metadata__"], dict):
+            self.header["__metadata__"]["fastnn"] = json.dumps(self.description)
+        text = json.dumps(self.header).encode()
+        return self._scratched(text) if self.rng.random() < 0.1 else text
+
+    def _places(self, node):
+        """All that can be changed: the containers, each with a key or an index."""
+        entries = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, part in list(entries):
+            yield node, key
+            if isinstance(part, dict | list):
+                yield from self._places(part)
+
+    def _change(self, tree):
+        places = list(self._places(tree))
+        if not places:
+            return
+        node, key = self.rng.choice(places)
+        change = self.rng.choice(
+            (self._replace, self._replace, self._graft, self._drop, self._nudge)
+        )
+        change(node, key, places)
+
+    def _replace(self, node, key, places):
+        known = key == "class_name" or isinstance(node[key], str)
+        node[key] = self.rng.choice(NAMES if known and self.rng.random() < 0.7 else VALUES)
+
+    def _graft(self, node, key, places):
+        other, place = self.rng.choice(places)
+        if place in other if isinstance(other, dict) else place < len(other):
+            node[key] = json.loads(json.dumps(other[place]))
+
+    def _drop(self, node, key, places):
+        del node[key]
+
+    def _nudge(self, node, key, places):
+        value = node[key]
+        if isinstance(value, list) and value:
+            value.append(self.rng.choice(value))
+        elif isinstance(value, dict) and isinstance(node, dict):
+            node[str(self.rng.choice(NAMES))] = value
+        elif type(value) is int:
+            node[key] = self.rng.choice((value + 1, value - 1, -value, 2 * value, 1000 * value))
+
+    def _scratched(self, text):
+        scratched = bytearray(text)
+        for _ in range(self.rng.randint(1, 4)):
+            scratched[self.rng.randrange(len(scratched))] = self.rng.choice(b'{}[]",:0e-\\\xff')
+        return bytes(scratched)
+
+
+def packed(text, data):
+    """A file of a header and of tensors."""
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def mutated(content, rng):
+    """A file with another header; ValueError if it has none."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    return packed(Mutator(content[8:start], rng).mutated(), content[start:])
