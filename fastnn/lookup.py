@@ -52,6 +52,7 @@ def by_name(family: str, name: str, table: Mapping[str, Any]) -> Any:
         return table[name]
     import difflib
 
+    name = name[:100]  # longer than any; in a file it may be so long that to compare takes memory
     near = difflib.get_close_matches(name, table, n=1, cutoff=0.8)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(sorted(table))}"
     raise ValueError(f"unknown {family} {name!r}; {hint}")

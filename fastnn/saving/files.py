@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
@@ -192,18 +193,22 @@ class SavedFile:
         raw = self._file.read(length)
         self._check_memory(raw)
         try:
-            header = self._parsed(raw.decode())
-        except (ValueError, RecursionError) as error:
+            text = raw.decode()
+        except UnicodeDecodeError as error:
             self._damaged(f"its header is not JSON: {error}")
+        header = self._parsed(text, "header")
         if not isinstance(header, dict):
             self._damaged("its header is no object")
         return header
 
-    def _parsed(self, text: str) -> Any:
+    def _parsed(self, text: str, what: str) -> Any:
         self._check_memory(text)
-        return json.loads(
-            text, parse_constant=_not_finite, parse_float=_finite, object_pairs_hook=_each_once
-        )
+        try:
+            return json.loads(
+                text, parse_constant=_not_finite, parse_float=_finite, object_pairs_hook=_each_once
+            )
+        except (ValueError, RecursionError) as error:
+            self._damaged(f"its {what} is not JSON: {error}")
 
     def _check_memory(self, text: str | bytes) -> None:
         """Refuse JSON that would take much more memory than the file."""
@@ -242,10 +247,7 @@ class SavedFile:
                 f"has version {version} of the format and this fastnn reads up to {VERSION}: "
                 "update fastnn"
             )
-        try:
-            description = self._parsed(metadata["fastnn"])
-        except (ValueError, RecursionError) as error:
-            self.refuse(f"is damaged: its description is not JSON ({error})")
+        description = self._parsed(metadata["fastnn"], "description")
         if not isinstance(description, dict):
             self.refuse("is damaged: its description is no object")
         return description
@@ -307,10 +309,13 @@ def opened(path: Path) -> Iterator[SavedFile]:
 
 
 def _memory(text: str | bytes) -> int:
-    """About the bytes, and rather more, that JSON takes while it is read and as objects."""
+    """About the bytes, and rather more, that JSON takes while it is read and as objects.
+
+    A layer's name is long in the paths of all its weights and of the optimizer's variables, too.
+    """
     marks: Any = "{[,:" if isinstance(text, str) else b"{[,:"
     dicts, lists, commas, colons = map(text.count, marks)
-    return 8 * len(text) + 256 * dicts + 96 * lists + 64 * (commas + colons)
+    return 12 * sys.getsizeof(text) + 256 * dicts + 96 * lists + 64 * (commas + colons)
 
 
 def _is_text(metadata: Any) -> bool:

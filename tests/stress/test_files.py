@@ -28,7 +28,7 @@ SEED = 20
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "good"
-    model = classifier("adam")
+    model = classifier(optimizers.Adam(amsgrad=True, use_ema=True))  # with the most variables
     train(model, 0, 1)
     model.save(path)
     models.load_model(path)  # what Python imports once is imported
@@ -106,6 +106,16 @@ def in_description(text):
     return described(lambda description: text(json.dumps(description)))
 
 
+def named(name):
+    """A layer with a name, in as few bytes as that has."""
+
+    def damage(header, data):
+        header, data = set_in(*LAYERS, 2, "config", "name", value="@")(header, data)
+        return json.dumps(header).encode().replace(b'\\"@\\"', f'\\"{name}\\"'.encode()), data
+
+    return damage
+
+
 def metric(count, **config):
     auc = {"module": "fastnn.metrics", "class_name": "AUC", "registered_name": None}
     return set_in("compile", "metrics", value=[{**auc, "config": config}] * count)
@@ -157,6 +167,9 @@ ATTACKS = {
     "wide input": set_in("architecture", "config", "build_input_shape", value=[2**14, 2**14]),
     "a dtype of many": set_in(*LAYERS, 0, "config", "dtype", value="f4," * MANY),
     "a dtype to evaluate": set_in(*LAYERS, 0, "config", "dtype", value="2f4"),
+    "a loss of a long name": set_in("compile", "loss", value="n" * 10 * MANY),
+    "a layer of a long name": named("n" * 15 * MANY),
+    "a layer of a wide name": named("n" * 10 * MANY + "\N{GRINNING FACE}"),
     "a class elsewhere": set_in("architecture", "module", value="../../os"),
     "a class by its path": set_in("architecture", "class_name", value="os.system"),
     "a class behind one": set_in("architecture", "class_name", value="__builtins__"),
