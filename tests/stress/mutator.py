@@ -10,6 +10,7 @@ VALUES = [
     *(None, True, False, 0, 1, -1, 2, 7, 255, 2**16, 2**31, 2**53, 2**63, 10**20, 10**300),
     *(0.5, -0.0, 1e-320, 1e308, "", "a", "0", "relu", "float16", "float64", "é", "\0", "None"),
     *([], [[]], {}, [None], [1, 2, 3], [0], {"a": 1}, {"class_name": "Dense"}, [2**40, 2**40]),
+    *("n" * 2**20, [[]] * 2**15),
 ]
 NAMES = [
     name for family in (layers, losses, metrics, optimizers, models) for name in family.__all__
