@@ -23,7 +23,7 @@ from fastnn.naming import unique_name
 from fastnn.regularizers import Penalty
 from fastnn.sparse import to_tensor
 from fastnn.structure import filled, leaves
-from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array, zeros
+from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert, to_array, zeros
 from fastnn.trace import paused
 
 # Attributes are looked through at every call of `predict`: these of layers and models hold no layer
@@ -359,8 +359,9 @@ class Layer(Configurable):
                     f"weights[{at}] has shape {value.shape} and the variable {w.path!r} {w.shape}; "
                     "they must be equal"
                 )
-        for w, value in zip(own, values, strict=True):
-            w.assign(value)
+        with all_or_nothing():
+            for w, value in zip(own, values, strict=True):
+                w.assign(value)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the output for an input of this shape; None, for any length, stays so."""

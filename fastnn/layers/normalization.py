@@ -11,7 +11,7 @@ from fastnn import ops
 from fastnn.arrays import Array, Shape
 from fastnn.configuration import serialize
 from fastnn.layers.shapes import ShapePreserving, known_length, position
-from fastnn.tensor import Tensor, TensorLike, Variable, convert, to_array
+from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert, to_array
 
 BLOCK = 2**20  # elements of a data set that are looked at together
 TINY = 1e-7  # what a standard deviation is at least: a feature that is constant becomes 0
@@ -142,9 +142,10 @@ class Normalization(ShapePreserving):
                 count += new
         if not count:
             raise ValueError(f"layer {self.name!r}: adapt needs data, and there are none")
-        self.adapt_mean.assign(mean.reshape(self.adapt_mean.shape))
-        self.adapt_variance.assign((squares / count).reshape(self.adapt_mean.shape))
-        self.count.assign(count)
+        with all_or_nothing():
+            self.adapt_mean.assign(mean.reshape(self.adapt_mean.shape))
+            self.adapt_variance.assign((squares / count).reshape(self.adapt_mean.shape))
+            self.count.assign(count)
 
     def _batches(self, data: Any) -> Iterator[Array]:
         if self.input_mean is not None:

@@ -9,7 +9,7 @@ from fastnn.arrays import DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.initializers import Start
 from fastnn.naming import unique_name
-from fastnn.tensor import Variable, zeros
+from fastnn.tensor import Variable, all_or_nothing, zeros
 from fastnn.trace import paused
 
 
@@ -50,6 +50,12 @@ class Metric(Configurable):
         self.name = name or unique_name(type(self))
         self.dtype = to_dtype(dtype, floating=True).name
         self._variables: list[Variable] = []
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # A sum without its count would be worth nothing.
+        for name in {"reset_state", "update_state"} & vars(cls).keys():
+            setattr(cls, name, all_or_nothing()(vars(cls)[name]))
 
     def __getattr__(self, name: str) -> Any:
         begun = "_variables" in vars(self)
@@ -94,6 +100,7 @@ class Metric(Configurable):
         inside = [part for part in vars(self).values() if isinstance(part, Metric)]
         return self._variables + [v for metric in inside for v in metric.variables]
 
+    @all_or_nothing()
     def reset_state(self) -> None:
         """Forget all batches: zeros in every variable."""
         for variable in self.variables:

@@ -428,9 +428,10 @@ class Optimizer(Configurable):
         """Put the averages in the place of the variables, if there are any: the end of training."""
         if self.use_ema and self.built:
             places = [self._get_variable_index(w) for w in var_list]
-            for at in places:
-                average = self._model_variables_moving_average[at]
-                self._trainable_variables[at].assign(average)
+            with all_or_nothing():
+                for at in places:
+                    average = self._model_variables_moving_average[at]
+                    self._trainable_variables[at].assign(average)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal optimizer, without its state."""

@@ -13,7 +13,7 @@ from fastnn.layers.base import Layer, layers_in
 from fastnn.random import SeedGenerator, Stream, is_state, set_state, state_of
 from fastnn.saving.files import SavedFile
 from fastnn.structure import leaves
-from fastnn.tensor import Variable
+from fastnn.tensor import Variable, all_or_nothing
 
 if TYPE_CHECKING:
     from fastnn.models.model import Model
@@ -78,9 +78,10 @@ def values_of(saved: SavedFile, changes: Changes) -> Values:
 
 
 def assign(values: Values) -> None:
-    """Give variables new values."""
-    for variable, value in values:
-        variable.assign(value)
+    """Give all variables their new values, or none."""
+    with all_or_nothing():
+        for variable, value in values:
+            variable.assign(value)
 
 
 def fill(saved: SavedFile, changes: Changes) -> None:
