@@ -173,7 +173,7 @@ def _made(saved: SavedFile) -> Model:
         model = deserialize(architecture)
         if isinstance(model, Model):
             _build(saved, model)
-    except MemoryError:
+    except (MemoryError, SystemError):  # NumPy raises that one too where it has no memory
         raise
     except Exception as error:
         raise ValueError(f"{saved.path}: the model cannot be made: {error}") from error
@@ -245,7 +245,7 @@ def _compiled(saved: SavedFile, model: Model) -> None:
         saved.refuse("is damaged: its metrics count more than a metric can")
     try:
         model.compile_from_config(config)
-    except MemoryError:
+    except (MemoryError, SystemError):
         raise
     except Exception as error:
         raise ValueError(f"{saved.path}: the model cannot be compiled: {error}") from error
