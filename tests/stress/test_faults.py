@@ -1,12 +1,15 @@
 """Faults: no memory, no disk, a kill or Ctrl-C leave what was there, or a whole step."""
 
 import errno
+import inspect
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,46 +19,88 @@ from test_saving import assert_same, classifier, python, train
 import fastnn
 from fastnn import Sequential, layers, models
 
-CALLS = [
-    *("fit", "fit, first", "fit, eager", "predict", "predict, first", "evaluate"),
-    *("evaluate, first", "evaluate, eager", "train_on_batch", "save", "load_model"),
-    *("load_weights", "layer", "layer, first", "optimizer, step", "optimizer, first step"),
-    *("tape, gradient", "function", "function, first"),
+CALLS = [  # as in faults.py, those that take longest first
+    *("fit, first", "fit, callbacks", "layers", "ops", "optimizers", "metrics", "save", "others"),
+    *("fit, eager", "function", "predict", "evaluate, first", "load", "kernels", "evaluate"),
+    *("steps", "methods", "fit", "train_on_batch", "initializers", "schedules", "losses"),
+    *("regularizers and constraints", "layer, first", "other changes"),
 ]
-EVERY = {"Python": (4999, 37), "NumPy": (97, 1)}  # allocation: in the usual run, and with --stress
+EVERY = 499, 1  # allocation: in the usual run, and with --stress
 
 
 @pytest.fixture(scope="module")
-def sweep():
-    """What became of a call whose allocations failed, in a process of its own."""
-    pytest.importorskip("_testcapi", reason="this Python lacks _testcapi")
-    folders = [Path(fastnn.__file__).parents[1], Path(__file__).parents[1]]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+def out_of_memory(tmp_path_factory):
+    """A process with allocators of which one call fails, as faults.c says; what it printed."""
+    if sys.platform != "linux" or shutil.which("gcc") is None:
+        pytest.skip("this needs the allocators of Linux, and gcc")
+    here, library = Path(__file__).parent, tmp_path_factory.mktemp("faults") / "faults.so"
+    options = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared"]
+    subprocess.run(["gcc", *options, here / "faults.c", "-o", library, "-ldl"], check=True)
+    folders = map(str, [Path(fastnn.__file__).parents[1], here.parent])
+    environment = {
+        **{**os.environ, "PYTHONMALLOC": "malloc", "LD_PRELOAD": str(library)},
+        "PYTHONPATH": os.pathsep.join(folders),
+    }
 
-    def swept(calls, memory, stride):
-        command = [sys.executable, str(Path(__file__).with_name("faults.py")), memory, str(stride)]
+    def run(*arguments):
+        command = [sys.executable, *arguments]
         process = subprocess.run(
-            [*command, *calls], capture_output=True, text=True, env=environment, check=False
+            command, capture_output=True, text=True, check=False, env=environment
         )
         assert process.returncode == 0, process.stderr[-3000:]
-        return json.loads(process.stdout)
+        return process.stdout
 
-    return swept
+    return run
 
 
-@pytest.mark.parametrize("memory", EVERY)
-def test_no_memory(memory, sweep, times, record):
+def test_no_memory(out_of_memory, times, record):
     """Each is a MemoryError after whole steps, and the next call gives what it should."""
-    found = sweep(CALLS, memory, times(*EVERY[memory]))
-    failed = sum(each["failed"] for each in found.values())
-    theirs = sum(each["by_numpy"] for each in found.values())
+    script, stride = str(Path(__file__).with_name("faults.py")), str(times(*EVERY))
+    with ThreadPoolExecutor(2) as running:
+        printed = running.map(lambda n: out_of_memory(script, stride, *CALLS[n::2]), range(2))
+        found = {call: each for half in printed for call, each in json.loads(half).items()}
     assert not [(call, p) for call, each in found.items() for p in each["problems"]]
-    assert failed > 0
-    note = f"; {theirs} times NumPy hides it in a SystemError" if theirs else ""
-    many = [each["growth"] for each in found.values() if each["failed"] >= 100]
-    assert max(many, default=0) < 10  # blocks of memory for each fault: no array, no frame is kept
+    # Bytes for each, as CPython loses the arguments of a call that it has no memory to make.
+    grown = [each["growth"] for each in found.values() if each["failed"] >= 100]
+    assert max(grown, default=0) < 5000
+    failed, hidden = (sum(each[k] for each in found.values()) for k in ("failed", "hidden"))
     result = "MemoryError, state as before or after a whole step, the next call right"
-    record(f"failed allocations of {memory}, in {len(CALLS)} calls", f"{failed:,}: {result}{note}")
+    note = f"; {hidden:,} times NumPy or CPython raises another error" if hidden else ""
+    what = f"failed allocations of C and Python, in {len(found)} calls"
+    record(what, f"{failed:,}: {result}{note}")
+
+
+STARTING_THREADS = """
+import ctypes, os
+import numpy as np
+from fastnn import _kernels
+
+C = ctypes.CDLL(None)
+x = np.random.default_rng(0).normal(size=(300, 300))
+_kernels.set_threads(1)
+expected = _kernels.matmul(x, x)
+_kernels.set_threads(3)
+threads = len(os.listdir("/proc/self/task"))
+refused = 0
+for n in range(1000):
+    C.fail_after(n)
+    try:
+        got = _kernels.matmul(x, x)
+        failed = C.fail_after(-1)
+        assert got.tobytes() == expected.tobytes()
+    except (MemoryError, ctypes.ArgumentError):
+        C.fail_after(-1)
+        continue
+    if len(os.listdir("/proc/self/task")) == threads + 2:
+        break
+    refused += failed
+print(refused)
+"""
+
+
+def test_threads_that_cannot_be_started(out_of_memory):
+    """The job is done by the others."""
+    assert int(out_of_memory("-c", STARTING_THREADS)) > 0
 
 
 # Saving.
@@ -176,11 +221,20 @@ def test_killed_while_saving(tmp_path, times, record):
 
 # Ctrl-C.
 
-SENDING = """
+
+def clock(process):
+    """Seconds, but for those in which the process was ready to run and had no processor."""
+    with open(f"/proc/{process}/schedstat") as file:
+        return time.perf_counter() - int(file.read().split()[1]) * 1e-9
+
+
+SENDING = f"""
 import os, signal, sys, time
+
+{inspect.getsource(clock)}
 for line in sys.stdin:
     time.sleep(float(line))
-    print(time.perf_counter(), flush=True)
+    print(clock(os.getppid()), flush=True)
     os.kill(os.getppid(), signal.SIGINT)
 """
 STEPS = {True: 120, False: 1000}  # by whether they run op by op
@@ -226,6 +280,7 @@ class Training:
         return states
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the time without a processor is Linux's")
 @pytest.mark.parametrize("eagerly", [False, True], ids=["compiled", "eager"])
 def test_ctrl_c(eagerly, times, record):
     training = Training(eagerly)
@@ -248,7 +303,7 @@ def test_ctrl_c(eagerly, times, record):
                 ended = True
                 time.sleep(60)  # it was quicker this time
             except KeyboardInterrupt:
-                now = time.perf_counter()
+                now = clock(os.getpid())
             if not ended:
                 late.append(now - float(sender.stdout.readline()))
             else:
@@ -258,11 +313,10 @@ def test_ctrl_c(eagerly, times, record):
             training.run()
             assert training.state() == states[-1]  # the model is as usable as ever
         sender.stdin.close()
-    assert np.median(late) < 0.1
-    within = sum(seconds < 0.1 for seconds in late)
+    assert max(late) < 0.1
     way = "op by op" if eagerly else "compiled"
     record(
         f"Ctrl-C at random moments of fit, {way}",
-        f"{len(late)}: weights after a whole step; {within} within 100 ms, the slowest after "
+        f"{len(late)}: weights after a whole step, all within 100 ms, the slowest after "
         f"{1000 * max(late):.0f} ms",
     )
