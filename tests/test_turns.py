@@ -116,3 +116,18 @@ def test_a_child_has_turns_of_its_own():
     statuses = []
     model.fit(X, Y, verbose=0, callbacks=[at_begin(lambda: statuses.append(forked(model)))])
     assert statuses == [0]
+
+
+def test_the_error_is_that_of_the_memory():
+    """Not that nobody was written down."""
+
+    class Full(list):
+        def append(self, caller):
+            raise MemoryError
+
+    model = compiled()
+    model._callers = Full()
+    with pytest.raises(MemoryError):
+        model.fit(X, Y, verbose=0)
+    model._callers = []
+    model.fit(X, Y, verbose=0)

@@ -49,7 +49,8 @@ def in_turn(
             _refuse_out_of_turn(model, caller)
             return method(model, *args, **kwargs)
         finally:
-            model._callers.remove(caller)
+            if caller in model._callers:  # there may have been no memory to write it down
+                model._callers.remove(caller)
 
     return in_its_turn
 
