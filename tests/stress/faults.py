@@ -339,7 +339,6 @@ def changed(model):
     model.set_weights([w + 1 for w in model.get_weights()])
 
 
-# Without compute_output_shape: CPython 3.11 may crash in a deepcopy that is out of memory.
 METHODS = {
     "call": lambda model: model(X, training=False),
     "predict_on_batch": lambda model: model.predict_on_batch(X),
@@ -347,6 +346,7 @@ METHODS = {
     "set_weights": changed,
     "summary": lambda model: model.summary(str),
     "get_metrics_result": lambda model: model.get_metrics_result(),
+    "compute_output_shape": lambda model: model.compute_output_shape((None, 5)),
 }
 CALLS = {
     "fit": {"fit": Fit},
@@ -455,9 +455,16 @@ class Sweep:
         return None if again == self.expected else "the next call gives something else"
 
 
+def keep_pairs():
+    """Leave CPython memory for pairs: it does not survive ``for k, v in x.items()`` without any."""
+    pairs = [(n, n) for n in range(1000)]
+    del pairs
+
+
 def outcome(context, n):
     """The result of a call, or its error, while an allocation fails; and whether one did."""
     what = None
+    keep_pairs()
     fail_after(n)
     try:
         what = context.run()

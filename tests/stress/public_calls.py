@@ -117,7 +117,7 @@ class Deep(fastnn.Layer):
 
 def of_own_layer():
     layer = Deep()
-    shapes = layer(X).shape, layer.output_shape
+    shapes = layer.compute_output_shape((4, 3)), layer(X).shape, layer.output_shape
     return shapes, layer.losses, layer.count_params(), [w.numpy() for w in layer.weights]
 
 
