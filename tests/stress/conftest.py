@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from reading import SECONDS, tried
 
-RECORD = pytest.StashKey[dict[str, str]]()
+RECORD = pytest.StashKey[dict[str, Any]]()
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +26,15 @@ def times(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
 
 @pytest.fixture(scope="session")
 def record(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
-    """Enters a figure under the name of what was done."""
+    """Enters a figure under the name of what was done: numbers add up, words follow each other."""
     figures = request.config.stash.setdefault(RECORD, {})
 
     def enter(what: str, figure: object) -> None:
-        figures[what] = str(figure)
+        before = figures.get(what)
+        if before is None:
+            figures[what] = figure
+        else:
+            figures[what] = before + figure if isinstance(figure, int) else f"{before}; {figure}"
 
     return enter
 
@@ -64,7 +68,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section(f"{date.today()}, {processor()}, Python {platform.python_version()}")
     rows = [("what was done", "figure"), ("---", "---"), *sorted(figures.items())]
     for what, figure in rows:
-        terminalreporter.line(f"| {what} | {figure} |")
+        shown = f"{figure:,}" if isinstance(figure, int) else figure
+        terminalreporter.line(f"| {what} | {shown} |")
 
 
 def processor() -> str:

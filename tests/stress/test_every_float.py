@@ -66,8 +66,8 @@ def test_every_float(name, times, record, rng):
             arrays = [y.reshape(-1, PIECE) for y in (x, *on_every_level(name, x))]
             worst = np.maximum(worst, np.max(list(threads.map(of_piece, *arrays)), axis=0))
     record(
-        f"{name} of all 2^32 float32 numbers, worst error",
-        ", ".join(f"{w:.3f} ULP on {level}" for level, w in zip(levels, worst, strict=True)),
+        f"worst errors over all 2^32 float32 numbers, in ULP, on {', '.join(levels)}",
+        f"{name} {', '.join(f'{error:.3f}' for error in worst)}",
     )
     for level, error in zip(levels, worst, strict=True):
         bound = KERNELS[name].unfused if level == "base" else KERNELS[name].ulps

@@ -149,7 +149,8 @@ def test_failures_leave_the_old_file_or_the_new_one(call, code, tmp_path, monkey
         path.write_bytes(old)
         at += 1
     assert at > 0
-    record(f"saving with {errno.errorcode[code]} at every {call}", f"{at}: the old or the new file")
+    every = "open, write, fsync, close and replace of saving"
+    record(f"ENOSPC and EIO at every {every}: the old or the new file loads", at)
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -316,7 +317,6 @@ def test_ctrl_c(eagerly, times, record):
     assert max(late) < 0.1
     way = "op by op" if eagerly else "compiled"
     record(
-        f"Ctrl-C at random moments of fit, {way}",
-        f"{len(late)}: weights after a whole step, all within 100 ms, the slowest after "
-        f"{1000 * max(late):.0f} ms",
+        "Ctrl-C at random moments of fit: weights after a whole step, within 100 ms",
+        f"{len(late)} {way}, the slowest after {1000 * max(late):.0f} ms",
     )

@@ -103,7 +103,7 @@ def test_forks(parent, times, record):
     n = times(10, 1000)
     assert printed(FORKS, n, parent, timeout=20 * n) == str({"right": n, "wrong": 0, "hung": 0})
     meanwhile = {"idle": "computed", "busy": "computed in four threads"}[parent]
-    record(f"forks of a process that {meanwhile}; children that predict and train", f"{n}, no hang")
+    record("forks, each child predicts and trains: no hang", f"{n:,} of a process that {meanwhile}")
 
 
 POOLS = (
@@ -127,7 +127,7 @@ def test_pools(method, times, record):
         pytest.skip(f"this system cannot {method}")
     n = times(1, 20)
     assert printed(POOLS, method, n, times(1, 2), timeout=60 * n) == "right"
-    record(f"pools of processes that predict, by {method}", f"{n}, no hang")
+    record("pools of processes that predict: no hang", f"{n} by {method}")
 
 
 def test_threads_predict(times, record):
@@ -153,7 +153,7 @@ def test_threads_predict(times, record):
     np.testing.assert_array_equal(outputs, [model(x)] * threads)
     assert len(wrong) == threads * each
     assert not np.concatenate(wrong).size
-    record("predictions of one model in 16 threads", f"{threads * each:,}, same bits")
+    record("predictions of one model in 16 threads at once: same bits", threads * each)
 
 
 def test_threads_fit(times, record):
@@ -193,9 +193,7 @@ def test_threads_fit(times, record):
                     first.join()
         assert done == [expected]
     assert refused
-    record(
-        "fits and evaluations beside a fit of the same model", f"{refused:,} refused, none mixed"
-    )
+    record("fits and evaluations beside a fit of the same model, refused: none mixed", refused)
 
 
 IMPORTED = """
@@ -240,7 +238,7 @@ def test_libraries_in_one_process(others, times, record):
     orders = list(itertools.permutations(("fastnn", "numpy", *others)))
     for order in orders[:: times(len(orders), 1)]:
         assert printed(IMPORTED, *order) == expected
-    record(f"orders of importing fastnn, numpy and {', '.join(others)}", f"{len(orders)}, no clash")
+    record("orders of importing fastnn, NumPy, PyTorch and scikit-learn: no clash", len(orders))
 
 
 # The files of a control group are read below the folder given; whatever they say, 8 processors.

@@ -29,8 +29,8 @@ def assert_same(times, record):
                         found.add(b"".join(np.asarray(x).tobytes() for x in action()))
             assert len(found) == 1, name
             assert found != {b""}
-        ways = f"{', '.join(map(str, THREADS))} threads, {' and '.join(LEVELS)}"
-        record(f"{what}: {ways}", f"{len(actions)}, same bits")
+        ways = f"{', '.join(map(str, THREADS))} threads on {' and '.join(LEVELS)}"
+        record(f"what gave the same bits with {ways}", f"{len(actions)} {what}")
 
     yield check
     _kernels.set_isa(before)
@@ -73,6 +73,6 @@ def test_trainings(assert_same):
     for name in OF_SAMPLES:
         made, *rest = for_loss(name)
         by_loss[name] = of(made, "adam", *rest)
-    assert_same("trainings with each layer", by_layer)
-    assert_same("trainings by each optimizer", by_optimizer)
-    assert_same("trainings for each loss", by_loss)
+    assert_same("stacks of layers", by_layer)
+    assert_same("optimizers", by_optimizer)
+    assert_same("losses", by_loss)

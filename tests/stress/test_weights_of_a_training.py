@@ -46,7 +46,8 @@ def test_threads_and_ways(optimizer, times, record):
         with fastnn.threads(threads):
             assert trained(optimizer) == expected
     assert trained(optimizer, run_eagerly=True) == expected
-    record(f"trainings of {STEPS} steps by {optimizer}: 1, 2, 3, 4, 7, 16 threads", "same bits")
+    ways = "1, 2, 3, 4, 7, 16 threads, compiled and op by op"
+    record(f"trainings of {STEPS} steps with {ways}: same bits", optimizer)
 
 
 def test_the_hash(isa, record):
@@ -58,9 +59,7 @@ def test_the_hash(isa, record):
     model.fit(*digits(), BATCH, verbose=0)
     weights = b"".join(w.numpy().tobytes() for w in model.weights)
     assert hashlib.sha256(weights).hexdigest() == HASH
-    record(
-        f"SHA-256 of the weights of {STEPS} steps of SGD on the digits, {isa}", f"{HASH[:12]}..."
-    )
+    record(f"SHA-256 of the weights after {STEPS} steps of SGD", f"{HASH[:12]}... on {isa}")
 
 
 def test_a_row_alone_in_any_batch_and_at_any_offset(times, record, rng):
@@ -80,7 +79,7 @@ def test_a_row_alone_in_any_batch_and_at_any_offset(times, record, rng):
             np.testing.assert_array_equal(model.predict(x[rows], batch), expected[rows])
             np.testing.assert_array_equal(model(x[rows[:3]]), expected[rows[:3]])
             cases += len(rows)
-    record("rows predicted in random batches and at random offsets", f"{cases:,}, same bits")
+    record("rows predicted in random batches and at random offsets: same bits", cases)
 
 
 OPTIMIZERS = {
@@ -143,6 +142,4 @@ def test_interrupted_and_resumed(name, tmp_path, times, record, rng):
     for _ in range(runs):
         breaks = rng.choice(np.arange(1, steps + epochs), 2, replace=False)
         assert run(breaks) == expected
-    record(
-        "trainings cut off and resumed, for each of 11 optimizers", f"{runs} at 2 steps, same bits"
-    )
+    record("trainings cut off at two random steps and resumed, by 11 optimizers: same bits", runs)
