@@ -25,6 +25,7 @@ X = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
 Y = np.random.default_rng(1).integers(0, 3, len(X))
 FOLDER = tempfile.mkdtemp()
 AFTER = 10  # allocations that the sweep looks for behind the last one
+LOOK = 500  # faults after which it looks for lost memory, which takes longer than a fault
 
 C = ctypes.CDLL(None)
 fail_after, bytes_in_use, kernel_blocks_in_use = (
@@ -407,16 +408,18 @@ class Sweep:
         self.found = {"failed": 0, "hidden": 0, "problems": []}
 
     def run(self, stride):
-        start, lost = end, _ = in_use()
+        start, lost = in_use()
         spared = 0
-        for n in itertools.count(0, stride):
+        for tries, n in enumerate(itertools.count(0, stride), 1):
             spared = 0 if self.attempt(n) else spared + 1
-            if spared > AFTER // stride:
+            done = spared > AFTER // stride
+            if done or tries % LOOK == 0:
+                end, now_lost = in_use()
+                if now_lost > max(lost, 0):
+                    self.found["problems"].append(f"up to allocation {n}: the kernels lose a block")
+                lost = now_lost
+            if done:
                 break
-            end, now_lost = in_use()
-            if now_lost > max(lost, 0):
-                self.found["problems"].append(f"allocation {n}: the kernels lose a block")
-            lost = now_lost
         self.found["growth"] = (end - start) / max(1, self.found["failed"])
         return self.found
 

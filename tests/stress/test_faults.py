@@ -20,9 +20,9 @@ import fastnn
 from fastnn import Sequential, layers, models
 
 CALLS = [  # as in faults.py, those that take longest first
-    *("fit, first", "fit, callbacks", "layers", "ops", "optimizers", "metrics", "save", "others"),
-    *("fit, eager", "function", "predict", "evaluate, first", "load", "kernels", "evaluate"),
-    *("steps", "methods", "fit", "train_on_batch", "initializers", "schedules", "losses"),
+    *("fit, first", "others", "fit, callbacks", "fit, eager", "function", "ops", "layers"),
+    *("optimizers", "save", "predict", "evaluate, first", "kernels", "evaluate", "metrics", "load"),
+    *("methods", "steps", "fit", "train_on_batch", "initializers", "schedules", "losses"),
     *("regularizers and constraints", "layer, first", "other changes"),
 ]
 EVERY = 499, 1  # allocation: in the usual run, and with --stress
@@ -57,8 +57,8 @@ def test_no_memory(out_of_memory, times, record):
     """Each is a MemoryError after whole steps, and the next call gives what it should."""
     script, stride = str(Path(__file__).with_name("faults.py")), str(times(*EVERY))
     with ThreadPoolExecutor(2) as running:
-        printed = running.map(lambda n: out_of_memory(script, stride, *CALLS[n::2]), range(2))
-        found = {call: each for half in printed for call, each in json.loads(half).items()}
+        printed = running.map(lambda calls: out_of_memory(script, stride, calls), CALLS)
+        found = {call: each for calls in printed for call, each in json.loads(calls).items()}
     assert not [(call, p) for call, each in found.items() for p in each["problems"]]
     # Bytes for each, as CPython loses the arguments of a call that it has no memory to make.
     grown = [each["growth"] for each in found.values() if each["failed"] >= 100]
