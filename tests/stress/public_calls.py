@@ -213,6 +213,7 @@ def in_threads(n):
 MEASURED = {"labels": LABELS, "one hot": np.eye(test_both_ways.CLASSES)[LABELS]}
 # What changes nothing that lasts.
 CALLS = {
+    "others": OTHERS,
     "kernels": {
         name: partial(lambda call: list(call(*MATRICES.copy())), call)
         for name, call in test_threads.KERNELS.items()
@@ -241,7 +242,6 @@ CALLS = {
     "schedules": {
         name: partial(schedule, 5) for name, (schedule, _) in test_schedules.SCHEDULES.items()
     },
-    "others": OTHERS,
 }
 
 # What makes an object: its variables, and a call that changes them.

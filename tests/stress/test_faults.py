@@ -19,12 +19,6 @@ from test_saving import assert_same, classifier, python, train
 import fastnn
 from fastnn import Sequential, layers, models
 
-CALLS = [  # as in faults.py, those that take longest first
-    *("fit, first", "others", "fit, callbacks", "fit, eager", "function", "ops", "layers"),
-    *("optimizers", "save", "predict", "evaluate, first", "kernels", "evaluate", "metrics", "load"),
-    *("methods", "steps", "fit", "train_on_batch", "initializers", "schedules", "losses"),
-    *("regularizers and constraints", "layer, first", "other changes"),
-]
 EVERY = 499, 1  # allocation: in the usual run, and with --stress
 
 
@@ -56,8 +50,9 @@ def out_of_memory(tmp_path_factory):
 def test_no_memory(out_of_memory, times, record):
     """Each is a MemoryError after whole steps, and the next call gives what it should."""
     script, stride = str(Path(__file__).with_name("faults.py")), str(times(*EVERY))
+    groups = json.loads(out_of_memory(script))
     with ThreadPoolExecutor(2) as running:
-        printed = running.map(lambda calls: out_of_memory(script, stride, calls), CALLS)
+        printed = running.map(lambda group: out_of_memory(script, stride, group), groups)
         found = {call: each for calls in printed for call, each in json.loads(calls).items()}
     assert not [(call, p) for call, each in found.items() for p in each["problems"]]
     # Bytes for each, as CPython loses the arguments of a call that it has no memory to make.
