@@ -3,12 +3,15 @@
 import atexit
 import ctypes
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import _kernels
+
+STRESS = Path(__file__).with_name("stress")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("stress"):
-        items[:] = [item for item in items if "stress" in item.path.parts]
+        items[:] = [item for item in items if item.path.is_relative_to(STRESS)]
 
 
 def pytest_configure() -> None:
