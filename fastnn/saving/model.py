@@ -221,7 +221,10 @@ def _build(saved: SavedFile, model: Model) -> None:
         if entry.get("built") and not layer.built:
             layer.build_from_config(_with_shapes(entry.get("build")))
             layer.built = True
-        layer.output_shapes = list(_with_shapes(entry.get("outputs", [])))
+        outputs = entry.get("outputs", [])
+        if not isinstance(outputs, list):
+            raise ValueError(f"the outputs of the layer {layer.name!r} should be a list of shapes")
+        layer.output_shapes = [_with_shapes(shape) for shape in outputs]
     if next(entries, None) is not None:
         raise ValueError("there are entries for more layers than it has")
 

@@ -12,6 +12,7 @@ VALUES = [
     *([], [[]], {}, [None], [1, 2, 3], [0], {"a": 1}, {"class_name": "Dense"}, [2**40, 2**40]),
     *("n" * 2**20, [[]] * 2**15),
 ]
+LARGEST = 2**16  # characters of what is copied to another place, which may happen again and again
 NAMES = [
     name for family in (layers, losses, metrics, optimizers, models) for name in family.__all__
 ]
@@ -66,7 +67,9 @@ class Mutator:
     def _graft(self, node, key, places):
         other, place = self.rng.choice(places)
         if place in other if isinstance(other, dict) else place < len(other):
-            node[key] = json.loads(json.dumps(other[place]))
+            text = json.dumps(other[place])
+            if len(text) < LARGEST:
+                node[key] = json.loads(text)
 
     def _drop(self, node, key, places):
         del node[key]

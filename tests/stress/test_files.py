@@ -170,6 +170,7 @@ ATTACKS = {
     "a loss of a long name": set_in("compile", "loss", value="n" * 10 * MANY),
     "a layer of a long name": named("n" * 15 * MANY),
     "a layer of a wide name": named("n" * 10 * MANY + "\N{GRINNING FACE}"),
+    "letters for shapes": set_in("layers", 2, "outputs", value="n" * 10 * MANY),
     "a class elsewhere": set_in("architecture", "module", value="../../os"),
     "a class by its path": set_in("architecture", "class_name", value="os.system"),
     "a class behind one": set_in("architecture", "class_name", value="__builtins__"),
