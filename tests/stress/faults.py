@@ -132,8 +132,11 @@ class Sweep:
 
 
 def keep_pairs():
-    """Leave CPython memory for pairs: it does not survive ``for k, v in x.items()`` without any."""
-    pairs = [(n, n) for n in range(1000)]
+    """Leave CPython memory for pairs: it does not survive ``for k, v in x.items()`` without any.
+
+    It keeps as many tuples of a length for later.
+    """
+    pairs = [(n, n) for n in range(2000)]
     del pairs
 
 
