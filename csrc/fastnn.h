@@ -126,6 +126,25 @@ static inline size_t fn_block_length(size_t k)
     return blocks ? (k + blocks - 1) / blocks : 1;
 }
 
+/* The columns of a compressed matrix, 16 bits each if they are `narrow`, else 32. */
+typedef struct fn_columns {
+    void *data;
+    int narrow;
+} fn_columns;
+
+static inline size_t fn_column(fn_columns columns, int64_t at)
+{
+    return columns.narrow ? ((const uint16_t *)columns.data)[at] : ((const uint32_t *)columns.data)[at];
+}
+
+static inline void fn_set_column(fn_columns columns, size_t at, size_t column)
+{
+    if (columns.narrow)
+        ((uint16_t *)columns.data)[at] = (uint16_t)column;
+    else
+        ((uint32_t *)columns.data)[at] = (uint32_t)column;
+}
+
 /* c = relu(alpha * a . b + bias) as above, a being compressed: the elements of its row i that are not zero
  * are values[starts[i] .. ends[i]), in the columns given there, which ascend. b is dense; where it is not
  * finite, *infinite is set and c is of no use; `infinite` is NULL where b is known to be finite, and then
@@ -136,7 +155,7 @@ static inline size_t fn_block_length(size_t k)
 typedef struct fn_sparse_args {
     fn_gemm_args product; /* scratch: sparse_scratch bytes for each worker */
     const int64_t *starts, *ends;
-    const int32_t *columns;
+    fn_columns columns;
     const void *values;
     int *infinite;
     int *spoilt;
@@ -150,7 +169,7 @@ typedef struct fn_compress_args {
     const void *x;
     size_t n;
     int64_t *starts;
-    int32_t *columns;
+    fn_columns columns;
     void *values;
 } fn_compress_args;
 
@@ -158,7 +177,7 @@ typedef struct fn_compress_args {
 typedef struct fn_transpose_args {
     fn_sparse_args of;
     int64_t *starts;
-    int32_t *columns;
+    fn_columns columns;
     void *values;
 } fn_transpose_args;
 
@@ -168,7 +187,7 @@ typedef struct fn_compress_few_args {
     const void *x;
     size_t m, k, ldx;
     int64_t *starts, *ends;
-    int32_t *columns;
+    fn_columns columns;
     void *values;
     const int *infinite;
     int *whole;

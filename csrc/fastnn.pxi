@@ -84,11 +84,15 @@ cdef extern from "fastnn.h":
 
     size_t FN_BLOCK_MAX
 
+    ctypedef struct fn_columns:
+        void *data
+        int narrow
+
     ctypedef struct fn_sparse_args:
         fn_gemm_args product
         const int64_t *starts
         const int64_t *ends
-        const int32_t *columns
+        fn_columns columns
         const void *values
         int *infinite
         int *spoilt
@@ -99,13 +103,13 @@ cdef extern from "fastnn.h":
         const void *x
         size_t n
         int64_t *starts
-        int32_t *columns
+        fn_columns columns
         void *values
 
     ctypedef struct fn_transpose_args:
         fn_sparse_args of
         int64_t *starts
-        int32_t *columns
+        fn_columns columns
         void *values
 
     ctypedef struct fn_compress_few_args:
@@ -113,7 +117,7 @@ cdef extern from "fastnn.h":
         size_t m, k, ldx
         int64_t *starts
         int64_t *ends
-        int32_t *columns
+        fn_columns columns
         void *values
         const int *infinite
         int *whole

@@ -106,8 +106,7 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
     const NAME(target) first_block = {.first = 1, .plain = 1}, later_block = {.plain = 1};
     const NAME(target) added = {.first = 1, .accumulate = 1, .alpha = t.alpha};
     const T *values = s->values;
-    const int32_t *columns = s->columns;
-    const int32_t first = (int32_t)p, limit = (int32_t)(p + k);
+    const fn_columns columns = s->columns;
     const size_t width = (size_t)vectors * WIDTH;
     for (size_t r = 0; r < m; r++, sums += width) {
         NAME(vector) sum[SPARSE_VECTORS];
@@ -121,8 +120,10 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
             UNROLL for (int v = 0; v < vectors; v++) sum[v] = (NAME(vector)){0};
         else
             UNROLL for (int v = 0; v < vectors; v++) sum[v] = NAME(load)(sums + v * WIDTH);
-        for (; at < end && columns[at] < limit; at++) {
-            const T *row = b + (size_t)(columns[at] - first) * ldb;
+        for (; at < end; at++) {
+            const size_t column = fn_column(columns, at) - p;
+            if (column >= k) break;
+            const T *row = b + column * ldb;
             const NAME(vector) x = NAME(broadcast)(values[at]);
             UNROLL for (int v = 0; v < vectors; v++)
                 sum[v] = VECTOR_FMA(x, NAME(load)(row + v * WIDTH), sum[v]);
@@ -151,7 +152,7 @@ INLINE void NAME(fetch_rows)(const fn_sparse_args *s, size_t i, size_t m)
     for (size_t r = i; r < i + m; r++)
         for (int64_t at = s->starts[r]; at < s->ends[r]; at += 64 / (int)sizeof(T)) {
             __builtin_prefetch((const T *)s->values + at, 0, 2);
-            __builtin_prefetch(s->columns + at, 0, 2);
+            __builtin_prefetch((const char *)s->columns.data + at * (s->columns.narrow ? 2 : 4), 0, 2);
         }
 }
 
@@ -198,8 +199,9 @@ static void NAME(sparse_short)(const fn_sparse_args *s, size_t i, size_t m)
             const size_t block = g->k - p < length ? g->k - p : length;
             const NAME(target) t = NAME(target_at)(g, r, 0, p, block, g->n);
             T lane[LANES][SHORT_N] = {{0}};
-            for (; at < s->ends[r] && (size_t)s->columns[at] < p + block; at++) {
-                const size_t column = (size_t)s->columns[at];
+            for (; at < s->ends[r]; at++) {
+                const size_t column = fn_column(s->columns, at);
+                if (column >= p + block) break;
                 T *sum = lane[(column - p) % LANES];
                 const T *row = b + column * g->ldb;
                 for (size_t j = 0; j < g->n; j++) sum[j] = FMA(values[at], row[j], sum[j]);
@@ -228,7 +230,7 @@ static void NAME(sparse_outer)(const fn_sparse_args *s, size_t i, size_t m)
         for (; j + WIDTH <= g->n; j += WIDTH) {
             NAME(vector) sum = {0};
             for (int64_t at = start; at < end; at++) {
-                const T *row = (const T *)g->b + (size_t)s->columns[at] * g->ldb + j;
+                const T *row = (const T *)g->b + fn_column(s->columns, at) * g->ldb + j;
                 sum = VECTOR_FMA(NAME(broadcast)(values[at]), NAME(load)(row), sum);
             }
             NAME(store)(c + j, VECTOR_FMA(NAME(broadcast)(alpha), sum, NAME(load)(c + j)));
@@ -236,7 +238,7 @@ static void NAME(sparse_outer)(const fn_sparse_args *s, size_t i, size_t m)
         for (; j < g->n; j++) {
             T sum = 0;
             for (int64_t at = start; at < end; at++)
-                sum = FMA(values[at], ((const T *)g->b)[(size_t)s->columns[at] * g->ldb + j], sum);
+                sum = FMA(values[at], ((const T *)g->b)[fn_column(s->columns, at) * g->ldb + j], sum);
             c[j] = FMA(alpha, sum, c[j]);
         }
         NAME(look_for_infinite)(s->spoilt, c, g->n);
@@ -288,29 +290,47 @@ KERNEL(count_nonzeros)
     }
 }
 
-/* Writes the elements of a row that are not zero, and their columns; returns how many they are. */
-INLINE size_t NAME(compress_row)(const T *x, size_t n, T *values, int32_t *columns)
+/* Writes the elements of a row that are not zero, and their columns, from `at` on, and nothing from `end` on;
+ * returns where they end. Which elements are zero nobody can foretell: so all of a vector are written where
+ * there is room, each over the last one if that was zero. */
+INLINE size_t NAME(compress_row_as)(const int narrow, const T *x, size_t n, size_t at, size_t end, T *values,
+                                    void *data)
 {
-    size_t at = 0;
+    const fn_columns columns = {data, narrow};
     for (size_t j = 0; j < n; j += WIDTH) {
         const NAME(mask) kept = (NAME(mask))(NAME(load_left)(x + j, n - j) != 0);
-        for (unsigned bits = MASK_BITS(kept); bits != 0; bits &= bits - 1) {
-            const size_t i = j + (size_t)__builtin_ctz(bits);
-            values[at] = x[i];
-            columns[at++] = (int32_t)i;
-        }
+        unsigned bits = MASK_BITS(kept);
+        if (bits == 0) continue;
+        if (at + WIDTH <= end && j + WIDTH <= n)
+            UNROLL for (size_t l = 0; l < WIDTH; l++)
+            {
+                values[at] = x[j + l];
+                fn_set_column(columns, at, j + l);
+                at += bits >> l & 1;
+            }
+        else
+            for (; bits != 0; bits &= bits - 1) {
+                const size_t i = j + (size_t)__builtin_ctz(bits);
+                values[at] = x[i];
+                fn_set_column(columns, at++, i);
+            }
     }
     return at;
+}
+
+static size_t NAME(compress_row)(const T *x, size_t n, size_t at, size_t end, T *values, fn_columns columns)
+{
+    return columns.narrow ? NAME(compress_row_as)(1, x, n, at, end, values, columns.data)
+                          : NAME(compress_row_as)(0, x, n, at, end, values, columns.data);
 }
 
 /* Writes those elements and their columns from starts[i] on. */
 KERNEL(compress)
 {
     const fn_compress_args *g = args;
-    for (size_t i = begin; i < end; i++) {
-        const size_t start = (size_t)g->starts[i];
-        NAME(compress_row)((const T *)g->x + i * g->n, g->n, (T *)g->values + start, g->columns + start);
-    }
+    for (size_t i = begin; i < end; i++)
+        NAME(compress_row)((const T *)g->x + i * g->n, g->n, (size_t)g->starts[i], (size_t)g->starts[i + 1],
+                           g->values, g->columns);
 }
 
 /* Row i of a as a row of n elements; units are rows. */
@@ -322,7 +342,7 @@ KERNEL(expand)
         T *c = (T *)s->product.c + i * n;
         memset(c, 0, n * sizeof(T));
         for (int64_t at = s->starts[i]; at < s->ends[i]; at++)
-            c[s->columns[at]] = ((const T *)s->values)[at];
+            c[fn_column(s->columns, at)] = ((const T *)s->values)[at];
     }
 }
 
@@ -334,23 +354,22 @@ KERNEL(transpose_compressed)
     const fn_transpose_args *g = args;
     const fn_sparse_args *s = &g->of;
     const size_t m = s->product.m, k = s->product.k;
-    const int32_t *columns = s->columns;
+    const fn_columns columns = s->columns, to_columns = g->columns;
     const T *values = s->values;
-    int32_t *to_columns = g->columns;
     T *to = g->values;
     /* Counted two places further on, summed, and moved on as rows are filled: starts end up in place. */
     int64_t *starts = g->starts;
     memset(starts, 0, (k + 2) * sizeof *starts);
     for (size_t i = 0; i < m; i++) {
         const int64_t end = s->ends[i]; /* which, for all the compiler knows, a count might change */
-        for (int64_t at = s->starts[i]; at < end; at++) starts[columns[at] + 2]++;
+        for (int64_t at = s->starts[i]; at < end; at++) starts[fn_column(columns, at) + 2]++;
     }
     for (size_t p = 2; p < k + 2; p++) starts[p] += starts[p - 1];
     for (size_t i = 0; i < m; i++) {
         const int64_t end = s->ends[i];
         for (int64_t at = s->starts[i]; at < end; at++) {
-            const int64_t place = starts[columns[at] + 1]++;
-            to_columns[place] = (int32_t)i;
+            const int64_t place = starts[fn_column(columns, at) + 1]++;
+            fn_set_column(to_columns, (size_t)place, i);
             to[place] = values[at];
         }
     }
@@ -372,11 +391,12 @@ KERNEL(compress_few)
     size_t total = 0;
     for (size_t i = 0; i < g->m; i++) {
         const size_t start = i * g->k;
-        const size_t count = NAME(compress_row)((const T *)g->x + i * g->ldx, g->k, (T *)g->values + start,
-                                                g->columns + start);
+        const size_t stop =
+            NAME(compress_row)((const T *)g->x + i * g->ldx, g->k, start, start + g->k, g->values,
+                               g->columns);
         g->starts[i] = (int64_t)start;
-        g->ends[i] = (int64_t)(start + count);
-        total += count;
+        g->ends[i] = (int64_t)stop;
+        total += stop - start;
     }
     *g->whole = *g->infinite || total > g->m * g->k / 2;
 }

@@ -91,56 +91,65 @@ cdef inline cnp.ndarray empty(cnp.npy_intp length, int kind):
     return cnp.PyArray_EMPTY(1, &length, kind, 0)
 
 
-# Rows that `compress` converts at a time.
+cdef inline cnp.ndarray empty_columns(cnp.npy_intp length, size_t all_columns):
+    return empty(length, cnp.NPY_UINT16 if all_columns <= 1 << 16 else cnp.NPY_UINT32)
+
+
+cdef inline fn_columns columns_in(cnp.ndarray columns):
+    return fn_columns(cnp.PyArray_DATA(columns), cnp.PyArray_TYPE(columns) == cnp.NPY_UINT16)
+
+
+# Bytes of the rows that `compress` goes through at a time, which stay in the second-level cache.
 cdef enum:
-    PIECE = 1000
+    PIECE = 1 << 19
 
 
 def compress(x, dtype=None):
     """x (m, k) as CompressedRows; with `dtype`, float32 or float64, x may be of any other and is converted.
 
-    Few rows are converted at a time, so that there is never a dense copy of the whole.
+    A few rows are converted and counted at a time, so that there is never a dense copy of the whole and
+    its memory is read once.
     """
+    only_in_place("rows without their zeros")
     cdef cnp.ndarray whole = floating(x, "x") if dtype is None else convertible(x)
     if cnp.PyArray_NDIM(whole) != 2:
         raise ValueError(f"x must have two axes, got shape {x.shape}")
-    cdef cnp.npy_intp i, step, m = cnp.PyArray_DIM(whole, 0)
+    cdef cnp.npy_intp i, begin, end, m = cnp.PyArray_DIM(whole, 0), room = 0
     cdef size_t k = fit_for_columns(cnp.PyArray_DIM(whole, 1))
+    cdef cnp.ndarray piece, columns = empty_columns(0, k), starts = empty(m + 1, cnp.NPY_INT64)
     cdef cnp.ndarray values = np.empty(0, whole.dtype if dtype is None else dtype)
-    floating(values, "dtype")
-    step = m if whole.dtype == values.dtype else PIECE
-    cdef cnp.ndarray starts = empty(m + 1, cnp.NPY_INT64)
+    cdef const fn_kernels *kernels = kernels_for(floating(values, "dtype"))
+    cdef cnp.npy_intp step = max(1, PIECE // max(1, k * cnp.PyArray_ITEMSIZE(values)))
     cdef int64_t *start = <int64_t *>cnp.PyArray_DATA(starts)
-    cdef fn_compress_args g = fn_compress_args(NULL, k, start + 1, NULL, NULL)
+    cdef fn_compress_args g
     start[0] = 0
-    over_pieces(kernels_for(values).count_nonzeros, &g, whole, values.dtype, step)
-    for i in range(m):
-        start[i + 1] += start[i]
-    cdef cnp.ndarray columns = empty(start[m], cnp.NPY_INT32)
-    values = empty(start[m], cnp.PyArray_TYPE(values))
-    g.starts, g.columns, g.values = start, <int32_t *>cnp.PyArray_DATA(columns), cnp.PyArray_DATA(values)
-    over_pieces(kernels_for(values).compress, &g, whole, values.dtype, step)
+    for begin in range(0, m, step):
+        piece = floating(whole[begin:begin + step].astype(values.dtype, copy=False), "x")
+        end = begin + cnp.PyArray_DIM(piece, 0)
+        g = fn_compress_args(cnp.PyArray_DATA(piece), k, start + begin + 1, columns_in(columns), NULL)
+        run(kernels.count_nonzeros, &g, sizeof(g), end - begin, k)
+        for i in range(begin, end):
+            start[i + 1] += start[i]
+        if start[end] > room:
+            # As much as all rows need if they are like these; what is never used takes no memory.
+            room = start[end] + <cnp.npy_intp>(1.125 * start[end] / end * (m - end))
+            columns = with_room(columns, start[begin], empty_columns(room, k))
+            values = with_room(values, start[begin], empty(room, cnp.PyArray_TYPE(values)))
+        g.starts, g.columns, g.values = start + begin, columns_in(columns), cnp.PyArray_DATA(values)
+        run(kernels.compress, &g, sizeof(g), end - begin, k)
     return compressed(starts[:m], starts[1:], columns, values, k)
+
+
+cdef cnp.ndarray with_room(cnp.ndarray old, cnp.npy_intp length, cnp.ndarray new):
+    """`new`, into which the first `length` elements of `old` were copied."""
+    new[:length] = old[:length]
+    return new
 
 
 cdef cnp.ndarray convertible(object x):
     if not isinstance(x, cnp.ndarray) or x.dtype.kind not in "biuf":
         raise TypeError(f"x must be a NumPy array of real numbers, got {getattr(x, 'dtype', type(x))}")
     return x
-
-
-cdef int over_pieces(fn_kernel *kernel, fn_compress_args *g, cnp.ndarray whole, object dtype,
-                     cnp.npy_intp step) except -1:
-    """Runs a kernel over the rows of `whole`, `step` rows at a time as an array of `dtype`."""
-    cdef int64_t *starts = g.starts
-    cdef cnp.ndarray piece
-    cdef cnp.npy_intp i
-    for i in range(0, cnp.PyArray_DIM(whole, 0), max(step, 1)):
-        piece = floating(whole[i:i + step].astype(dtype, copy=False), "x")
-        g.x, g.starts = cnp.PyArray_DATA(piece), starts + i
-        run(kernel, g, sizeof(g[0]), cnp.PyArray_DIM(piece, 0), g.n)
-    g.starts = starts
-    return 0
 
 
 def from_csr(starts, columns, values, columns_in_all):
@@ -164,7 +173,9 @@ def from_csr(starts, columns, values, columns_in_all):
         raise ValueError(
             f"columns must lie in [0, {k}) and ascend in every row; call sum_duplicates() on a SciPy matrix"
         )
-    return compressed(begin, ends, at.astype(np.int32), data, k)
+    columns = empty_columns(len(at), k)
+    columns[...] = at
+    return compressed(begin, ends, columns, data, k)
 
 
 cdef integers(object x, str name):
@@ -186,7 +197,7 @@ cdef inline fn_sparse_args sparse_of(CompressedRows rows):
     s.product.m, s.product.k = cnp.PyArray_DIM(rows.starts, 0), rows.k
     s.starts = <const int64_t *>cnp.PyArray_DATA(rows.starts)
     s.ends = <const int64_t *>cnp.PyArray_DATA(rows.ends)
-    s.columns = <const int32_t *>cnp.PyArray_DATA(rows.columns)
+    s.columns = columns_in(rows.columns)
     s.values = cnp.PyArray_DATA(rows.values)
     return s
 
@@ -195,11 +206,10 @@ cdef CompressedRows transposed(CompressedRows rows):
     cdef fn_sparse_args s = sparse_of(rows)
     cdef cnp.npy_intp length = stored(rows)
     cdef cnp.ndarray starts = empty(rows.k + 2, cnp.NPY_INT64)
-    cdef cnp.ndarray columns = empty(length, cnp.NPY_INT32)
+    cdef cnp.ndarray columns = empty_columns(length, s.product.m)
     cdef cnp.ndarray values = empty(length, cnp.PyArray_TYPE(rows.values))
     cdef fn_transpose_args g = fn_transpose_args(
-        s, <int64_t *>cnp.PyArray_DATA(starts), <int32_t *>cnp.PyArray_DATA(columns),
-        cnp.PyArray_DATA(values))
+        s, <int64_t *>cnp.PyArray_DATA(starts), columns_in(columns), cnp.PyArray_DATA(values))
     run(kernels_for(values).transpose_compressed, &g, sizeof(g), 1, length)
     cdef CompressedRows result = compressed(starts[:rows.k], starts[1:rows.k + 1], columns, values, s.product.m)
     result.room = rows.room
@@ -272,13 +282,13 @@ cdef int record_few(fn_gemm_args *g, cnp.ndarray like, int *infinite) except -1:
     cdef const fn_kernels *kernels = kernels_for(like)
     cdef cnp.npy_intp room = g.m * g.k
     cdef CompressedRows rows = compressed(
-        empty(g.m, cnp.NPY_INT64), empty(g.m, cnp.NPY_INT64), empty(room, cnp.NPY_INT32),
+        empty(g.m, cnp.NPY_INT64), empty(g.m, cnp.NPY_INT64), empty_columns(room, g.k),
         empty(room, cnp.PyArray_TYPE(like)), g.k)
     rows.room = room
     cdef int *whole = <int *>recording().hold(sizeof(int))
     cdef fn_compress_few_args few = fn_compress_few_args(
         g.a, g.m, g.k, g.lda, <int64_t *>cnp.PyArray_DATA(rows.starts), <int64_t *>cnp.PyArray_DATA(rows.ends),
-        <int32_t *>cnp.PyArray_DATA(rows.columns), cnp.PyArray_DATA(rows.values), infinite, whole)
+        columns_in(rows.columns), cnp.PyArray_DATA(rows.values), infinite, whole)
     run(kernels.compress_few, &few, sizeof(few), 1, room)
     recording().depend(whole, False)
     multiply_rows(rows, g, NULL, NULL)

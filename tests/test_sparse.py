@@ -177,6 +177,33 @@ def test_zeros_are_left_out(dtype, isa, rng):
         assert not np.signbit(rows.dense()[a == 0]).any()
 
 
+@pytest.mark.parametrize("k", [65_536, 65_537])
+def test_columns_of_16_bits_and_more(k, dtype, isa, rng):
+    """As the rows' own columns, and as the columns of their transpose."""
+    a = np.zeros((50, k), dtype)
+    a[rng.integers(0, 50, 900), rng.integers(0, k, 900)] = 1.5
+    a[::9, -1] = 2
+    for rows, x in ((_kernels.compress(a), a), (_kernels.compress(a.T.copy()), a.T)):
+        np.testing.assert_array_equal(rows.dense(), x)
+        for n in (3, 40):
+            b, c = draw(rng, (x.shape[1], n), dtype), draw(rng, (x.shape[0], n), dtype)
+            for op, y, transpose_a in ((x, b, False), (x.T, c, True)):
+                found = _kernels.matmul(rows, y, transpose_a)
+                exact = op.astype(float) @ y.astype(float)
+                assert (np.abs(found - exact) <= tolerance(op.astype(float), y, dtype)).all()
+                dense = _kernels.matmul(np.ascontiguousarray(x), y, transpose_a)
+                assert found.tobytes() == dense.tobytes()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_rows_of_which_the_last_are_fuller(order, dtype, isa, rng):
+    """More elements than the first rows let expect, or fewer."""
+    a = sparse(rng, (3000, 300), np.linspace(0, 0.9, 3000)[::order, None], dtype)
+    rows = _kernels.compress(a)
+    assert rows.nonzeros == np.count_nonzero(a)
+    np.testing.assert_array_equal(rows.dense(), a)
+
+
 @pytest.mark.parametrize("source", [bool, np.uint8, np.int64, np.uint32, np.float16, ">f8", float])
 def test_compress_converts(source, dtype, isa, rng):
     """In pieces, of which the last is short; a number that becomes 0 is left out."""
