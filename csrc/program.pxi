@@ -188,6 +188,28 @@ cdef inline int only_in_place(str reason) except -1:
     return 0
 
 
+def copy_arrays(list sources, list targets):
+    """Copy each array of `sources` into the one in its place in `targets`, as ``target[...] = source``."""
+    cdef cnp.ndarray source, target
+    only_in_place("a copy of many arrays")
+    if len(sources) != len(targets):
+        raise ValueError(f"{len(sources)} arrays do not fill {len(targets)}")
+    for source, target in zip(sources, targets):
+        if source is None or target is None:
+            raise TypeError("only NumPy arrays can be copied, got None")
+        if are_alike(source, target) and cnp.PyArray_ISWRITEABLE(target):
+            memmove(cnp.PyArray_DATA(target), cnp.PyArray_DATA(source), cnp.PyArray_NBYTES(source))
+        else:
+            cnp.PyArray_CopyInto(target, source)
+
+
+cdef inline bint are_alike(cnp.ndarray a, cnp.ndarray b):
+    """Whether equal bytes are equal arrays."""
+    return (cnp.PyArray_DESCR(a) is cnp.PyArray_DESCR(b) and cnp.PyArray_SAMESHAPE(a, b)
+            and cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_IS_C_CONTIGUOUS(b)
+            and cnp.PyArray_TYPE(a) != cnp.NPY_OBJECT)
+
+
 cdef cnp.ndarray number_array(object x, int kind, str dtype):
     if not isinstance(x, cnp.ndarray) or cnp.PyArray_TYPE(x) != kind or cnp.PyArray_SIZE(x) != 1:
         raise TypeError(f"an array () of {dtype} is expected, got {x!r}; use np.array(x, '{dtype}')")

@@ -90,10 +90,9 @@ class Function:
         given = leaves((args, kwargs)) if kwargs else leaves(args)
         entry = self._entry(given, args, kwargs)
         program = entry.program
+        arrays = [x._array if isinstance(x := given[at], Tensor) else x for at in entry.inputs]
         with program.lock.here():
-            for array, at in zip(program.inputs, entry.inputs, strict=True):
-                x = given[at]
-                array[...] = x._array if isinstance(x, Tensor) else x
+            _kernels.copy_arrays(arrays, program.inputs)
             program.run()
             results = [wrap(array.copy()) for array in program.results]
         if entry.is_single:
@@ -149,7 +148,9 @@ class Function:
 
     def _entry(self, given: list[Any], args: Any, kwargs: Any) -> _Entry:
         named = (*kwargs, *map(_key, kwargs.values())) if kwargs else ()
-        key = (*map(_key, args), *named, _kernels.settings())
+        # Tensors, which are the usual arguments, without a call of `_key`.
+        keys = [(x._array.shape, x._array.dtype) if type(x) is Tensor else _key(x) for x in args]
+        key = (*keys, *named, _kernels.settings())
         entry = self._entries.get(key)
         if entry is None:
             entry = self._made(given, args, kwargs)

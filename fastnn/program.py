@@ -22,7 +22,7 @@ from fastnn.graph import VIEWS
 from fastnn.memory import LINE, laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
-from fastnn.tensor import all_or_nothing
+from fastnn.tensor import all_about_to_change, all_or_nothing
 from fastnn.trace import Instruction, Value
 
 Step: TypeAlias = Callable[[], object]
@@ -122,8 +122,7 @@ class Program:
         """
         for variable, infinite in self._watched:
             infinite[...] = not variable.is_finite()
-        for variable in self.variables:
-            variable.about_to_change()
+        all_about_to_change(self.variables)
         try:
             return self._run(times, seconds)
         finally:
@@ -139,8 +138,7 @@ class Program:
         until = time.perf_counter() + seconds
         for done in range(times):
             with all_or_nothing():
-                for variable in self.variables:
-                    variable.about_to_change()
+                all_about_to_change(self.variables)
                 self._run_segments()
             if time.perf_counter() >= until:
                 return done + 1

@@ -410,6 +410,16 @@ class Variable(Tensor):
         return converted
 
 
+def all_about_to_change(variables: list[Variable]) -> None:
+    """`Variable.about_to_change` of each: of most there is nothing to be copied."""
+    is_noted = recorders.undo is not None
+    for variable in variables:
+        if is_noted or variable._snapshot is not None:
+            variable.about_to_change()
+        else:
+            variable._finite = None
+
+
 @contextmanager
 def all_or_nothing() -> Iterator[None]:
     """Should the block fail, or be interrupted, variables are as they were before it.

@@ -41,7 +41,8 @@ def test_a_program_repeats_its_calls_on_what_is_in_the_arrays(isa, rng):
     [
         lambda: _kernels.relu(np.ones(3)),  # a result of its own
         lambda: _kernels.relu(np.ones(6)[::2], np.ones(3)),  # a copy
-        lambda: _kernels.compress(np.eye(3)).dense(),
+        lambda: _kernels.compress(np.eye(3)),
+        lambda: _kernels.copy_arrays([np.ones(3)], [np.zeros(3)]),
         lambda: _kernels.matmul(
             np.ones((1, 1000)), np.ones((1000, 1)), out=np.ones((1, 1)), accumulate=True
         ),
@@ -139,6 +140,36 @@ def test_cursors_and_sums_go_on():
         program.run()
     with pytest.raises(ValueError, match="points nowhere"):
         _kernels.read_next(source, three)
+
+
+@pytest.mark.parametrize("source", ["float32", "float64", ">f4", "uint8", "bool"])
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (4, 6)])
+def test_copy_arrays(shape, source, rng):
+    x = np.asarray(9 * rng.random(shape)).astype(source)
+    for each in (x, x.T.copy().T, np.broadcast_to(x, (2, *shape))[1, ...]):
+        same, wide = np.zeros(shape, source), np.zeros(shape, np.float64)
+        strided = np.zeros((*shape, 2), source)[..., 1]
+        _kernels.copy_arrays([each] * 3, [same, wide, strided])
+        for copy in (same, wide, strided):
+            np.testing.assert_array_equal(copy, each)
+
+
+def test_copies_that_are_refused():
+    x, y = np.ones((2, 3)), np.zeros((3, 2))
+    with pytest.raises(ValueError, match="broadcast"):
+        _kernels.copy_arrays([x], [y])
+    with pytest.raises(ValueError, match="1 arrays do not fill 2"):
+        _kernels.copy_arrays([x], [x, y])
+    with pytest.raises(TypeError, match="None"):
+        _kernels.copy_arrays([x], [None])
+    with pytest.raises(TypeError, match="list"):
+        _kernels.copy_arrays([[1.0]], [y])
+    fixed = np.zeros((2, 3))
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        _kernels.copy_arrays([x], [fixed])
+    assert not y.any()
+    assert not fixed.any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int16", "bool"])
