@@ -42,7 +42,7 @@ def real(array: Array) -> Array:
             f"a tensor holds real numbers, not {array.dtype}; convert the values to float32, "
             "float64, integers or bool first"
         )
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return array if array.dtype.isnative else array.astype(array.dtype.type)
 
 
 def _of_objects(array: Array) -> Array:
@@ -74,7 +74,7 @@ def _native(dtype: DType) -> np.dtype[Any]:
         several = not dtype.lstrip("<>=|").isidentifier() and dtype != "?"
     else:
         several = isinstance(dtype, dict | list | tuple)
-    return np.dtype(np.void) if several else np.dtype(dtype).newbyteorder("=")
+    return np.dtype(np.void if several else np.dtype(dtype).type)
 
 
 def to_shape(shape: Any, *more: Any) -> Shape:
