@@ -44,7 +44,7 @@ class GradientTape:
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self._persistent = persistent
         self._automatic = watch_accessed_variables
-        self._calls: list[Call] = []
+        self._calls: list[tuple[Call, list[int]]] = []  # with the keys of their inputs
         self._watched: dict[int, Tensor] = {}  # by id, which the reference keeps from being reused
         self._computed: set[int] = set()  # ids of the outputs of `_calls`
         self._used = False
@@ -93,21 +93,21 @@ class GradientTape:
         """Note a call, if it depends on something that is watched and can still be asked for."""
         if call.primitive.rule is None or (self._used and not self._persistent):
             return
-        if any(self.follows(x) for x in call.inputs):
-            self._calls.append(call)
-            self._computed.add(id(call.output))
+        for x in call.inputs:
+            if self.follows(x):
+                self._calls.append((call, [_key(x) for x in call.inputs]))
+                self._computed.add(id(call.output))
+                return
 
     def follows(self, x: Tensor) -> bool:
         """Whether gradients can flow back from this tensor to something that is watched."""
-        if id(x) in self._computed or _key(x) in self._watched:
+        if id(x) in self._computed:
             return True
         origin = x.origin
-        return (
-            self._automatic
-            and type(origin) is ReadFrom
-            and origin.index is None
-            and origin.variable.trainable
-        )
+        if type(origin) is ReadFrom and origin.index is None:
+            variable = origin.variable
+            return (self._automatic and variable.trainable) or id(variable) in self._watched
+        return id(x) in self._watched
 
     def gradient(
         self,
@@ -171,7 +171,7 @@ class GradientTape:
             _accumulate(gradients, _key(y), seed)
         return gradients
 
-    def _take(self) -> list[Call]:
+    def _take(self) -> list[tuple[Call, list[int]]]:
         """The calls recorded so far, which a tape that is not persistent gives away."""
         self._used = True
         if self._persistent:
@@ -180,21 +180,23 @@ class GradientTape:
         return calls
 
     @staticmethod
-    def _walk_back(calls: list[Call], gradients: dict[int, Tensor], sources: set[int]) -> None:
+    def _walk_back(
+        calls: list[tuple[Call, list[int]]], gradients: dict[int, Tensor], sources: set[int]
+    ) -> None:
         """Turn the gradients of targets into those of sources, along the calls between them."""
         path, reached = [], set(sources)
-        for call in calls:
-            if any(_key(x) in reached for x in call.inputs):
-                path.append(call)
+        for call, keys in calls:
+            if not reached.isdisjoint(keys):
+                path.append((call, keys))
                 reached.add(id(call.output))
-        for call in reversed(path):
+        for call, keys in reversed(path):
             output = id(call.output)
             dy = gradients.get(output) if output in sources else gradients.pop(output, None)
             if dy is None or call.primitive.rule is None:
                 continue
-            for x, dx in zip(call.inputs, call.primitive.rule(call, dy), strict=True):
-                if dx is not None and _key(x) in reached:
-                    _accumulate(gradients, _key(x), dx() if callable(dx) else dx)
+            for key, dx in zip(keys, call.primitive.rule(call, dy), strict=True):
+                if dx is not None and key in reached:
+                    _accumulate(gradients, key, dx() if callable(dx) else dx)
 
 
 def _accumulate(gradients: dict[int, Tensor], key: int, dx: Tensor) -> None:

@@ -141,22 +141,23 @@ def promote(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(np.float32, *floats)
 
 
-def are_alike(a: TensorLike, b: TensorLike) -> bool:
-    """Whether both are tensors of one dtype to compute in: the common case, found out quickly."""
-    if type(a) is not Tensor or type(b) is not Tensor:
-        return False
-    dtype = a._array.dtype
-    return dtype is b._array.dtype and dtype in COMPUTED_IN
+def pair(a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
+    """Two `operands`: the usual ones, tensors, variables and a number, are found quickly."""
+    x, y = a.value if type(a) is Variable else a, b.value if type(b) is Variable else b
+    if type(x) is Tensor and x._array.dtype in COMPUTED_IN:
+        if type(y) is Tensor and y._array.dtype is x._array.dtype:
+            return x, y
+        if _is_small(y):
+            return x, wrap(np.array(y, x._array.dtype))
+    elif _is_small(x) and type(y) is Tensor and y._array.dtype in COMPUTED_IN:
+        return wrap(np.array(x, y._array.dtype)), y
+    first, second = operands(x, y)
+    return first, second
 
 
-def with_number(a: TensorLike, b: TensorLike) -> list[Tensor] | None:
-    """A tensor to compute in and a Python number in its dtype: common, so found quickly."""
-    if type(b) is Tensor and type(a) in (int, float):
-        found = with_number(b, a)
-        return found and found[::-1]
-    if type(a) is not Tensor or type(b) not in (int, float) or a._array.dtype not in COMPUTED_IN:
-        return None
-    return [a, wrap(np.array(b, a._array.dtype))] if -(2**31) < b < 2**31 else None
+def _is_small(x: TensorLike) -> bool:
+    """Whether it is a number of Python whose own precision would be float32 or int32."""
+    return type(x) in (int, float) and -(2**31) < x < 2**31
 
 
 def operands(*values: TensorLike) -> list[Tensor]:
@@ -182,7 +183,9 @@ def operands(*values: TensorLike) -> list[Tensor]:
 def computable(value: TensorLike) -> Tensor:
     """`value` as a tensor to compute with: float16, which only stores, becomes float32."""
     tensor = convert(value)
-    return convert(tensor, np.float32) if tensor._array.dtype == np.float16 else tensor
+    if tensor.dtype in COMPUTED_IN or tensor.dtype != np.float16:
+        return tensor
+    return convert(tensor, np.float32)
 
 
 def floating(value: TensorLike) -> Tensor:

@@ -10,13 +10,11 @@ from fastnn.ops.core import (
     COMPUTED_IN,
     Call,
     Gradients,
-    are_alike,
     computable,
     floating,
-    operands,
     operator,
+    pair,
     primitive,
-    with_number,
 )
 from fastnn.ops.reductions import sum_to
 from fastnn.tensor import SigmoidOf, Tensor, TensorLike, convert, wrap
@@ -24,9 +22,10 @@ from fastnn.tensor import SigmoidOf, Tensor, TensorLike, convert, wrap
 
 def _broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
     """Both operands in one dtype; ValueError if their shapes do not broadcast."""
-    x, y = (a, b) if are_alike(a, b) else with_number(a, b) or operands(a, b)
-    if x._array.shape != y._array.shape:
-        check_broadcast(name, x.shape, y.shape)
+    x, y = pair(a, b)
+    shape, other = x._array.shape, y._array.shape
+    if shape != other and shape and other:
+        check_broadcast(name, shape, other)
     return x, y
 
 

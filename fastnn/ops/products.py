@@ -16,6 +16,7 @@ from fastnn.ops.core import (
     floating,
     operands,
     operator,
+    pair,
     primitive,
 )
 from fastnn.ops.neural import relu_grad
@@ -168,7 +169,7 @@ def matmul(
     >>> fastnn.matmul([[1.0, 2.0]], [[3.0], [4.0]])
     Tensor([[11.]], shape=(1, 1), dtype=float32)
     """
-    x, y = operands(a, b)
+    x, y = pair(a, b)
     if not x.ndim or not y.ndim:
         raise ValueError(
             f"matmul: the operands have shapes {x.shape} and {y.shape}; each needs an axis: use * "
@@ -226,7 +227,7 @@ def dot(a: TensorLike, b: TensorLike) -> Tensor:
     >>> fastnn.dot([1.0, 2.0], [3.0, 4.0])
     Tensor(11.0, shape=(), dtype=float32)
     """
-    x, y = operands(a, b)
+    x, y = pair(a, b)
     if not x.ndim or not y.ndim:
         return x * y
     if y.ndim == 1:
@@ -270,7 +271,7 @@ def dense(
     >>> fastnn.dense([[1.0, 2.0]], [[1.0, -1.0], [1.0, -1.0]], [0.5, 0.5], relu=True)
     Tensor([[3.5 0. ]], shape=(1, 2), dtype=float32)
     """
-    inputs = operands(x, kernel) if bias is None else operands(x, kernel, bias)
+    inputs = [*pair(x, kernel)] if bias is None else operands(x, kernel, bias)
     if inputs[0].dtype not in COMPUTED_IN:
         inputs = [floating(t) for t in inputs]
     shape, (length, units) = inputs[0].shape, _two_axes(inputs[1])

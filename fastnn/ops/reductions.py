@@ -49,6 +49,8 @@ def _reduce(
 ) -> Array:
     """By the kernel, which reduces rows, where `axes` are the last ones; else by NumPy."""
     first = x.ndim - len(axes)
+    if axes and first == 0 and not keepdims and x.dtype in COMPUTED_IN:
+        return kernel(x.reshape(-1), out)
     if not axes or min(axes) < first or x.dtype not in COMPUTED_IN:
         if out is not None:
             raise _kernels.NotRecorded(f"axes {axes} of {x.shape}")
@@ -63,6 +65,8 @@ def _reduce(
 @primitive(kernel=True)
 def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool, out: Array | None = None) -> Array:
     first = len(axes)
+    if axes == (0,) and x.ndim == 2 and not keepdims and x.dtype in COMPUTED_IN:
+        return _kernels.add_grad(x, out)
     if 0 < first < x.ndim and axes == tuple(range(first)) and x.dtype in COMPUTED_IN:
         rows = x.reshape(math.prod(x.shape[:first]), math.prod(x.shape[first:]))
         columns = _kernels.add_grad(rows, None if out is None else out.reshape(rows.shape[1:]))
@@ -73,7 +77,9 @@ def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool, out: Array | No
 @_reduce_sum.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     (x,) = call.inputs
-    return (broadcast_to(reshape(dy, kept_shape(x.shape, call.attributes["axes"])), x.shape),)
+    if dy.ndim:
+        dy = reshape(dy, kept_shape(x.shape, call.attributes["axes"]))
+    return (dy if dy.shape == x.shape else _broadcast_to(dy, shape=x.shape),)
 
 
 @primitive(kernel=True, chain="copy")
@@ -187,8 +193,9 @@ def reduce_mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Ten
     """
     tensor = floating(x)
     axes = checked_axes("reduce_mean", tensor, axis)
-    count = math.prod(tensor.shape[a] for a in axes)
-    return _reduce_sum(tensor, axes=axes, keepdims=keepdims) / count
+    count = tensor.size if axis is None else math.prod(tensor.shape[a] for a in axes)
+    total = _reduce_sum(tensor, axes=axes, keepdims=keepdims)
+    return total if count == 1 else total / count
 
 
 def reduce_max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -231,6 +238,8 @@ def sum_to(x: Tensor, shape: Shape) -> Tensor:
     if x.shape == shape:
         return x
     added = x.ndim - len(shape)
+    if x.shape[added:] == shape:
+        return _reduce_sum(x, axes=tuple(range(added)), keepdims=False)
     stretched = [added + i for i, n in enumerate(shape) if n == 1 and x.shape[added + i] != 1]
     return reshape(reduce_sum(x, axis=(*range(added), *stretched)), shape)
 

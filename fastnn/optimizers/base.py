@@ -15,6 +15,7 @@ from fastnn.configuration import Configurable, serialize
 from fastnn.initializers import Initializer
 from fastnn.naming import unique_name
 from fastnn.ops import updates
+from fastnn.ops.core import COMPUTED_IN
 from fastnn.optimizers import clipping
 from fastnn.optimizers.hyperparameters import count, fraction, not_negative, positive
 from fastnn.optimizers.schedules import LearningRateSchedule
@@ -461,7 +462,7 @@ def _optional(check: Callable[[str, Any], Any], name: str, value: Any) -> Any:
 
 
 def _updatable(w: Variable) -> Variable:
-    if not isinstance(w, Variable) or w.dtype not in (np.float32, np.float64):
+    if not isinstance(w, Variable) or w.dtype not in COMPUTED_IN:
         raise TypeError(f"only a Variable of float32 or float64 can be updated, got {w!r}")
     return w
 
