@@ -15,7 +15,7 @@ lines = Path("{STATUS}").read_text().splitlines()
 (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
 print(int(peak) * 1024, size)
 """
-IMPORT = "import numpy\nsize = 0\n"
+IMPORT = "import numpy, pytest\nsize = 0\n"  # the rivals' modules need the second one
 TRAIN = """
 import digits, trainees
 data = digits.load()
@@ -37,7 +37,7 @@ def megabytes(program: str) -> float:
 
 @pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell a process its peak")
 def test_memory(capsys: pytest.CaptureFixture[str]) -> None:
-    """Memory of loading MNIST and of an epoch, beyond the data and what `import numpy` takes."""
+    """Memory of loading MNIST and of an epoch, beyond the data, NumPy and pytest."""
     before = megabytes(IMPORT)
     used = {rival: megabytes(TRAIN.format(rival=rival)) - before for rival in ("fastnn", "numpy")}
     with capsys.disabled():
