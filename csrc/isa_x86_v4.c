@@ -33,6 +33,10 @@
 #define MASKED_LOAD_f64(x, mask) _mm512_maskz_loadu_pd(_mm512_movepi64_mask((__m512i)(mask)), x)
 #define MASK_BITS_f32(mask) (unsigned)_mm512_movepi32_mask((__m512i)(mask))
 #define MASK_BITS_f64(mask) (unsigned)_mm512_movepi64_mask((__m512i)(mask))
+/* The elements of x at the mask's bits, one after another, then zeros. */
+#define PACK_f32(x, bits) _mm512_maskz_compress_ps((__mmask16)(bits), x)
+#define PACK_f64(x, bits) _mm512_maskz_compress_pd((__mmask8)(bits), x)
+#define HAS_PACK
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 4

@@ -11,6 +11,7 @@
 #define VECTOR_MIN VECTOR_MIN_f32
 #define MASKED_LOAD MASKED_LOAD_f32
 #define MASK_BITS MASK_BITS_f32
+#define PACK PACK_f32
 #define SQRT __builtin_sqrtf
 #include "bodies.h"
 #undef T
@@ -23,6 +24,7 @@
 #undef VECTOR_MIN
 #undef MASKED_LOAD
 #undef MASK_BITS
+#undef PACK
 #undef SQRT
 
 #define T double
@@ -35,6 +37,7 @@
 #define VECTOR_MIN VECTOR_MIN_f64
 #define MASKED_LOAD MASKED_LOAD_f64
 #define MASK_BITS MASK_BITS_f64
+#define PACK PACK_f64
 #define SQRT __builtin_sqrt
 #include "bodies.h"
 

@@ -290,9 +290,40 @@ KERNEL(count_nonzeros)
     }
 }
 
+/* Writes the elements x[j .. j + WIDTH) at the mask's bits, and their columns, from `at` on, where there is room
+ * for all; returns where they end. Which those are nobody can foretell: without an instruction that packs
+ * them all are written, each over the last one if that was zero. */
+INLINE size_t NAME(write_nonzeros)(const T *x, size_t j, unsigned bits, size_t at, T *values,
+                                   fn_columns columns)
+{
+#ifdef HAS_PACK
+    typedef uint16_t narrow __attribute__((vector_size(2 * WIDTH)));
+    typedef uint32_t wide __attribute__((vector_size(4 * WIDTH)));
+    NAME(mask) index;
+    UNROLL for (UINT l = 0; l < WIDTH; l++) index[l] = l;
+    index = (NAME(mask))PACK((NAME(vector))(index + (UINT)j), bits);
+    NAME(store)(values + at, PACK(NAME(load)(x + j), bits));
+    if (columns.narrow) {
+        const narrow packed = __builtin_convertvector(index, narrow);
+        memcpy((uint16_t *)columns.data + at, &packed, sizeof packed);
+    } else {
+        const wide packed = __builtin_convertvector(index, wide);
+        memcpy((uint32_t *)columns.data + at, &packed, sizeof packed);
+    }
+    return at + (size_t)__builtin_popcount(bits);
+#else
+    UNROLL for (size_t l = 0; l < WIDTH; l++)
+    {
+        values[at] = x[j + l];
+        fn_set_column(columns, at, j + l);
+        at += bits >> l & 1;
+    }
+    return at;
+#endif
+}
+
 /* Writes the elements of a row that are not zero, and their columns, from `at` on, and nothing from `end` on;
- * returns where they end. Which elements are zero nobody can foretell: so all of a vector are written where
- * there is room, each over the last one if that was zero. */
+ * returns where they end. */
 INLINE size_t NAME(compress_row_as)(const int narrow, const T *x, size_t n, size_t at, size_t end, T *values,
                                     void *data)
 {
@@ -302,12 +333,7 @@ INLINE size_t NAME(compress_row_as)(const int narrow, const T *x, size_t n, size
         unsigned bits = MASK_BITS(kept);
         if (bits == 0) continue;
         if (at + WIDTH <= end && j + WIDTH <= n)
-            UNROLL for (size_t l = 0; l < WIDTH; l++)
-            {
-                values[at] = x[j + l];
-                fn_set_column(columns, at, j + l);
-                at += bits >> l & 1;
-            }
+            at = NAME(write_nonzeros)(x, j, bits, at, values, columns);
         else
             for (; bits != 0; bits &= bits - 1) {
                 const size_t i = j + (size_t)__builtin_ctz(bits);
