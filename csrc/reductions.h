@@ -60,6 +60,12 @@ KERNEL(sum_rows)
 {
     const fn_rows_args *g = args;
     const size_t n = g->n, blocks = (n + FN_SUM_BLOCK - 1) / FN_SUM_BLOCK;
+    if (n == 1) {
+        const T *x = g->a;
+        T *y = g->y;
+        for (size_t i = begin; i < end; i++) y[i] = x[i] + 0; /* the sum of -0 is 0 */
+        return;
+    }
     for (size_t i = begin; i < end; i += WIDTH) {
         const size_t count = end - i < WIDTH ? end - i : WIDTH;
         const size_t before = i % blocks * FN_SUM_BLOCK;

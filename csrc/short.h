@@ -124,9 +124,11 @@ static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t 
     T sums[2 * WIDTH] = {0}; /* room for a whole vector from each sum on */
     NAME(store)(sums, NAME(sums_of)(folded));
     const NAME(target) t = NAME(target_at)(g, i, 0, p, k, 1);
-    if (g->ldc == 1 && !t.mask && !t.bias)
-        NAME(finish_row)(&t, sums, t.c, NULL, NULL, rows);
-    else
+    if (g->ldc == 1) {
+        T bias[WIDTH];
+        if (t.bias) NAME(store)(bias, NAME(broadcast)(*t.bias));
+        NAME(finish_row)(&t, sums, t.c, t.bias ? bias : NULL, t.mask, rows);
+    } else
         for (size_t s = 0; s < rows; s++)
             NAME(finish_row)(&t, sums + s, t.c + s * t.ldc, t.bias, t.mask ? t.mask + s * t.ldc : NULL, 1);
 }
