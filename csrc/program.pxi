@@ -194,9 +194,10 @@ def copy_arrays(list sources, list targets):
     only_in_place("a copy of many arrays")
     if len(sources) != len(targets):
         raise ValueError(f"{len(sources)} arrays do not fill {len(targets)}")
-    for source, target in zip(sources, targets):
-        if source is None or target is None:
+    for source in [*sources, *targets]:
+        if source is None:
             raise TypeError("only NumPy arrays can be copied, got None")
+    for source, target in zip(sources, targets):
         if are_alike(source, target) and cnp.PyArray_ISWRITEABLE(target):
             memmove(cnp.PyArray_DATA(target), cnp.PyArray_DATA(source), cnp.PyArray_NBYTES(source))
         else:
@@ -204,10 +205,10 @@ def copy_arrays(list sources, list targets):
 
 
 cdef inline bint are_alike(cnp.ndarray a, cnp.ndarray b):
-    """Whether equal bytes are equal arrays."""
+    """Whether equal bytes are equal arrays, of numbers."""
     return (cnp.PyArray_DESCR(a) is cnp.PyArray_DESCR(b) and cnp.PyArray_SAMESHAPE(a, b)
             and cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_IS_C_CONTIGUOUS(b)
-            and cnp.PyArray_TYPE(a) != cnp.NPY_OBJECT)
+            and cnp.PyArray_TYPE(a) < cnp.NPY_OBJECT)
 
 
 cdef cnp.ndarray number_array(object x, int kind, str dtype):

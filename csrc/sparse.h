@@ -335,7 +335,7 @@ INLINE size_t NAME(compress_row_as)(const int narrow, const T *x, size_t n, size
         if (at + WIDTH <= end && j + WIDTH <= n)
             at = NAME(write_nonzeros)(x, j, bits, at, values, columns);
         else
-            for (; bits != 0; bits &= bits - 1) {
+            for (; bits != 0 && at < end; bits &= bits - 1) {
                 const size_t i = j + (size_t)__builtin_ctz(bits);
                 values[at] = x[i];
                 fn_set_column(columns, at++, i);

@@ -133,7 +133,9 @@ def compress(x, dtype=None):
         if start[end] > room:
             # As much as all rows need if they are like these; what is never used takes no memory.
             room = start[end] + <cnp.npy_intp>(1.125 * start[end] / end * (m - end))
-            columns = with_room(columns, start[begin], empty_columns(room, k))
+            room = min(room, m * <cnp.npy_intp>k)
+            # Zeros, should somebody change x in the meantime: they are columns of any matrix.
+            columns = with_room(columns, start[begin], np.zeros(room, columns.dtype))
             values = with_room(values, start[begin], empty(room, cnp.PyArray_TYPE(values)))
         g.starts, g.columns, g.values = start + begin, columns_in(columns), cnp.PyArray_DATA(values)
         run(kernels.compress, &g, sizeof(g), end - begin, k)

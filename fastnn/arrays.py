@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import index as as_integer
+from reprlib import repr as brief
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -84,10 +85,17 @@ def to_shape(shape: Any, *more: Any) -> Shape:
     try:
         lengths = tuple(as_integer(length) for length in shape)
     except TypeError:
-        raise TypeError(f"a shape is a tuple of integers, got {shape!r}") from None
+        raise TypeError(f"a shape is a tuple of integers, got {brief(shape)}") from None
     if any(length < 0 for length in lengths):
         raise ValueError(f"the shape {lengths} has a negative length; lengths start at 0")
     return lengths
+
+
+def to_open_shape(name: str, shape: Any) -> Shape:
+    """`shape`, of which a length may be None, as a tuple."""
+    if isinstance(shape, str) or not hasattr(shape, "__iter__"):
+        raise TypeError(f"{name} must be a tuple of lengths such as (784,), got {brief(shape)}")
+    return tuple(shape)
 
 
 def misplaced(dtype: DType) -> tuple[int, ...]:

@@ -90,8 +90,8 @@ class Function:
         given = leaves((args, kwargs)) if kwargs else leaves(args)
         entry = self._entry(given, args, kwargs)
         program = entry.program
-        arrays = [x._array if isinstance(x := given[at], Tensor) else x for at in entry.inputs]
         with program.lock.here():
+            arrays = [x._array if isinstance(x := given[at], Tensor) else x for at in entry.inputs]
             _kernels.copy_arrays(arrays, program.inputs)
             program.run()
             results = [wrap(array.copy()) for array in program.results]
@@ -148,7 +148,7 @@ class Function:
 
     def _entry(self, given: list[Any], args: Any, kwargs: Any) -> _Entry:
         named = (*kwargs, *map(_key, kwargs.values())) if kwargs else ()
-        # Tensors, which are the usual arguments, without a call of `_key`.
+        # The key of a tensor, which is the usual argument, without the time of a call.
         keys = [(x._array.shape, x._array.dtype) if type(x) is Tensor else _key(x) for x in args]
         key = (*keys, *named, _kernels.settings())
         entry = self._entries.get(key)

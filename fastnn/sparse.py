@@ -18,7 +18,7 @@ Samples: TypeAlias = Array | CompressedRows
 # of a layer with few units. SAMPLE rows tell how much that is; FEWEST are worth a look.
 COST, MOST, NARROW = 400, 0.25, 160
 SAMPLE, FEWEST = 8, 64
-BYTES, LARGEST = 8, 200 << 20  # of an element that is kept, and of all: a big array stays alone
+BYTES, LARGEST = 8, 200 << 20  # at most, of one element kept and of all: a big array stays alone
 
 
 class SparseTensor(Tensor):

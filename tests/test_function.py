@@ -3,6 +3,7 @@
 import copy
 import sys
 import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -257,6 +258,21 @@ def test_two_threads_may_call_one_function():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_an_argument_keeps_its_values_while_a_call_waits():
+    """A variable's value is a tensor over its storage until the variable changes."""
+    double = fastnn.function(lambda x: 2 * x)
+    v = Variable([1.0])
+    x, seen = v.value, []
+    program = double.program(x)
+    with program.lock.here():
+        thread = threading.Thread(target=lambda: seen.append(float(double(x)[0])))
+        thread.start()
+        time.sleep(0.1)
+        v.assign([5.0])
+    thread.join()
+    assert seen == [2]
 
 
 def test_a_trace_in_one_thread_does_not_see_another():

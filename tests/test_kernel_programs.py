@@ -161,7 +161,7 @@ def test_copies_that_are_refused():
     with pytest.raises(ValueError, match="1 arrays do not fill 2"):
         _kernels.copy_arrays([x], [x, y])
     with pytest.raises(TypeError, match="None"):
-        _kernels.copy_arrays([x], [None])
+        _kernels.copy_arrays([x.T, x], [y, None])
     with pytest.raises(TypeError, match="list"):
         _kernels.copy_arrays([[1.0]], [y])
     fixed = np.zeros((2, 3))

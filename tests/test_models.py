@@ -237,6 +237,13 @@ def test_what_is_added_to_a_model_with_weights_has_some_too():
     assert model(fastnn.ones((2, 7))).shape == (2, 5)
 
 
+@pytest.mark.parametrize("shape", [784, "784", "n" * 10**6])
+def test_a_shape_that_is_no_tuple_is_refused(shape):
+    with pytest.raises(TypeError, match=r"layer 'first': input_shape must be a tuple") as refusal:
+        layers.Dense(1, input_shape=shape, name="first")
+    assert len(str(refusal.value)) < 200
+
+
 @pytest.mark.parametrize(
     "first",
     [[layers.Dense(1, input_shape=[1])], [layers.Input((1,)), layers.Dense(1)]],

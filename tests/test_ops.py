@@ -164,6 +164,17 @@ def test_float16_only_stores(name):
         assert float(result) == 100_000
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_gradients_of_float16_are_added_up_in_float32(shape):
+    x = fastnn.constant(np.ones(shape, np.float16))
+    with GradientTape() as tape:
+        tape.watch(x)
+        y = fastnn.ops.broadcast_to(x, (70_000, 1))
+    dx = tape.gradient(y, x)
+    assert dx.dtype == np.float32
+    np.testing.assert_array_equal(dx, np.full(shape, 70_000))
+
+
 def test_extremes_share_the_gradient():
     x = Variable([1.0, 3.0, 3.0])
     with GradientTape() as tape:

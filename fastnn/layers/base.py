@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import constraints, initializers, random, regularizers
-from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
+from fastnn.arrays import Array, DType, Shape, to_dtype, to_open_shape, to_shape
 from fastnn.configuration import Configurable
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
@@ -127,7 +127,9 @@ class Layer(Configurable):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if "input_dim" in old:
             input_shape = (old.pop("input_dim"),)
-        self.input_shape = None if input_shape is None else tuple(input_shape)
+        if input_shape is not None:
+            input_shape = to_open_shape(f"layer {self.name!r}: input_shape", input_shape)
+        self.input_shape = input_shape
         if old:
             raise TypeError(f"layer {self.name!r}: there is no option {', '.join(map(repr, old))}")
         self.trainable = trainable

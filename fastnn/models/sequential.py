@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastnn import ops
+from fastnn.arrays import to_open_shape
 from fastnn.configuration import serialize
 from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
@@ -137,7 +138,7 @@ class Sequential(Model):
         shape = arguments.pop("build_input_shape", None)
         model = super().from_config(arguments)
         if shape is not None and not model.built:
-            model.build(tuple(shape))
+            model.build(to_open_shape("build_input_shape", shape))
         return model
 
     def _prepared(self, x: Samples, passes: int) -> Samples:

@@ -239,7 +239,7 @@ def sum_to(x: Tensor, shape: Shape) -> Tensor:
         return x
     added = x.ndim - len(shape)
     if x.shape[added:] == shape:
-        return _reduce_sum(x, axes=tuple(range(added)), keepdims=False)
+        return _reduce_sum(computable(x), axes=tuple(range(added)), keepdims=False)
     stretched = [added + i for i, n in enumerate(shape) if n == 1 and x.shape[added + i] != 1]
     return reshape(reduce_sum(x, axis=(*range(added), *stretched)), shape)
 

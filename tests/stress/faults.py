@@ -157,10 +157,12 @@ def outcome(context, n):
 
 def is_hidden(error):
     """Whether NumPy or CPython raised something else: a function of C that fails without an error
-    is a SystemError, and a lock that cannot be made, as a file has one, is a RuntimeError.
+    is a SystemError, a lock that cannot be made, as a file has one, is a RuntimeError, and a path
+    whose method is not found is a TypeError.
     """
     of_a_lock = isinstance(error, RuntimeError) and "can't allocate" in str(error)
-    return of_a_lock or isinstance(error, SystemError)
+    of_a_path = isinstance(error, TypeError) and "os.PathLike object, not PosixPath" in str(error)
+    return of_a_lock or of_a_path or isinstance(error, SystemError)
 
 
 def sweep(stride, groups):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from fuzzing import fuzzing, result_of
 from harm import Harm, flipped, zipped
-from mutator import mutated, packed
+from mutator import LARGE, mutated, packed, swollen
 from reading import MEMORY, put
 from test_saving import DAMAGE, LAYERS, X, classifier, described, parts_of, set_in, train
 
@@ -229,6 +229,15 @@ def test_flipped_bits(small, loads, times, record):
     loaded = sum(loads(flipped(content, bit)) for bit in bits)
     refused = f"{len(bits) - loaded:,} refused, {loaded:,} loaded"
     record("model files with one bit flipped, every one", f"{len(bits):,}: {refused}")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of what a strange model does
+def test_something_large_in_every_place(small, loads, times, record):
+    cases = [case for large in LARGE for case in swollen(small.read_bytes(), large)]
+    chosen = cases[:: times(20, 1)]
+    loaded = sum(loads(case) for case in chosen)
+    result = f"{len(chosen):,}: {len(chosen) - loaded:,} refused, {loaded:,} loaded"
+    record("model files with a long text or list in one place, every one", result)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of what a strange model does
