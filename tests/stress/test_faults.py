@@ -56,9 +56,14 @@ def test_no_memory(out_of_memory, times, record):
         printed = running.map(lambda group: out_of_memory(script, stride, group), groups)
         found = {call: each for calls in printed for call, each in json.loads(calls).items()}
     assert not [(call, p) for call, each in found.items() for p in each["problems"]]
-    # Bytes for each, as CPython loses the arguments of a call that it has no memory to make.
-    grown = [each["growth"] for each in found.values() if each["failed"] >= 100]
-    assert max(grown, default=0) < 5000
+    # Bytes for each, as CPython loses the arguments of a call that it has no memory to make; those
+    # of the kernels are a megabyte each.
+    grown = {
+        call: each["growth"]
+        for call, each in found.items()
+        if each["failed"] >= 100 and not call.startswith("kernels: ")
+    }
+    assert not {call: growth for call, growth in grown.items() if growth > 5000}
     failed, hidden = (sum(each[k] for each in found.values()) for k in ("failed", "hidden"))
     result = "MemoryError, state as before or after a whole step, the next call right"
     note = f"; {hidden:,} times NumPy or CPython raises another error" if hidden else ""
