@@ -16,7 +16,7 @@ STRESS = Path(__file__).with_name("stress")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("fastnn").addoption(
-        "--stress", action="store_true", help="run tests/stress alone, in its long form: 25 minutes"
+        "--stress", action="store_true", help="only tests/stress, in its long form: half an hour"
     )
 
 

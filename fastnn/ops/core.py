@@ -183,6 +183,7 @@ def operands(*values: TensorLike) -> list[Tensor]:
 def computable(value: TensorLike) -> Tensor:
     """`value` as a tensor to compute with: float16, which only stores, becomes float32."""
     tensor = convert(value)
+    # The usual dtypes first, which are found by identity: a comparison takes as long as a small op.
     if tensor.dtype in COMPUTED_IN or tensor.dtype != np.float16:
         return tensor
     return convert(tensor, np.float32)

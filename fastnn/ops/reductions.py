@@ -49,6 +49,7 @@ def _reduce(
 ) -> Array:
     """By the kernel, which reduces rows, where `axes` are the last ones; else by NumPy."""
     first = x.ndim - len(axes)
+    # All axes: what follows would do the same, in more time than a small sum takes.
     if axes and first == 0 and not keepdims and x.dtype in COMPUTED_IN:
         return kernel(x.reshape(-1), out)
     if not axes or min(axes) < first or x.dtype not in COMPUTED_IN:
@@ -65,6 +66,7 @@ def _reduce(
 @primitive(kernel=True)
 def _reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool, out: Array | None = None) -> Array:
     first = len(axes)
+    # A bias's gradient: likewise.
     if axes == (0,) and x.ndim == 2 and not keepdims and x.dtype in COMPUTED_IN:
         return _kernels.add_grad(x, out)
     if 0 < first < x.ndim and axes == tuple(range(first)) and x.dtype in COMPUTED_IN:
