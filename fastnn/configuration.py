@@ -35,7 +35,7 @@ FAMILIES = (
 )
 
 _registered: dict[str, Any] = {}
-_custom: list[Mapping[str, Any]] = []  # of the open scopes, the innermost last
+_custom: dict[object, Mapping[str, Any]] = {}  # of the open scopes, the innermost last
 
 
 class Configurable:
@@ -177,7 +177,7 @@ def _public(module: Any, name: Any) -> Any:
 
 def custom_object(name: Any) -> Any:
     """What the open scopes, or else the registrations, call so; None if there is nothing."""
-    for scope in (*reversed(_custom), _registered):
+    for scope in (*reversed(_custom.values()), _registered):
         if isinstance(name, str) and name in scope:
             return scope[name]
     return None
@@ -233,8 +233,9 @@ def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
     >>> with fastnn.utils.custom_object_scope({"triple": lambda x: 3 * x}):
     ...     layer = fastnn.layers.Dense(1, activation="triple")
     """
-    _custom.append(custom_objects)
+    scope = object()
+    _custom[scope] = custom_objects
     try:
         yield
     finally:
-        _custom.pop()
+        del _custom[scope]

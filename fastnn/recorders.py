@@ -37,10 +37,13 @@ class Tracer(Recorder, Protocol):
 
 
 class _Recorders(threading.local):
-    """The recorders at work in this thread, innermost last; a trace is one of them."""
+    """The recorders at work in this thread, innermost last; a trace is one of them.
+
+    They are the keys of a dict: to leave it takes no memory, as leaving a list may.
+    """
 
     def __init__(self) -> None:
-        self.stack: list[Recorder] = []
+        self.stack: dict[Recorder, None] = {}
         self.trace: Tracer | None = None
         # By id, the variables that have changed in an `all_or_nothing`, with what they held before.
         self.undo: dict[int, tuple[Variable, Tensor]] | None = None

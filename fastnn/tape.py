@@ -52,7 +52,7 @@ class GradientTape:
     def __enter__(self) -> GradientTape:
         if self in recorders.stack:
             raise RuntimeError("this tape is open already; nest another GradientTape() instead")
-        recorders.stack.append(self)
+        recorders.stack[self] = None
         return self
 
     def __exit__(
@@ -61,7 +61,7 @@ class GradientTape:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        recorders.stack.remove(self)
+        del recorders.stack[self]
 
     def watch(self, tensor: Structure) -> None:
         """Follow a tensor, or tensors in nested lists, as a variable is followed.

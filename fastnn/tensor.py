@@ -432,7 +432,7 @@ def all_or_nothing() -> Iterator[None]:
         return
     changed: dict[int, tuple[Variable, Tensor]] = {}
     try:
-        recorders.undo, recorders.stack = changed, list(stack)
+        recorders.undo, recorders.stack = changed, stack.copy()
         yield
     except BaseException:
         recorders.undo = None

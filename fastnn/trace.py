@@ -93,7 +93,7 @@ class Trace:
             raise TraceError("a step is being traced already; traces do not nest")
         stack = recorders.stack
         try:
-            recorders.trace, recorders.stack = self, [self, *stack]
+            recorders.trace, recorders.stack = self, {self: None} | stack
             yield self
         finally:
             recorders.trace, recorders.stack = None, stack
@@ -202,7 +202,7 @@ def _is_read(x: Tensor) -> bool:
 def paused() -> Iterator[None]:
     """Compute at once inside the block, as if no step were being traced."""
     trace, stack = recorders.trace, recorders.stack
-    recorders.trace, recorders.stack = None, []
+    recorders.trace, recorders.stack = None, {}
     try:
         yield
     finally:

@@ -121,13 +121,13 @@ def test_a_child_has_turns_of_its_own():
 def test_the_error_is_that_of_the_memory():
     """Not that nobody was written down."""
 
-    class Full(list):
-        def append(self, caller):
+    class Full(dict):
+        def __setitem__(self, caller, nothing):
             raise MemoryError
 
     model = compiled()
     model._callers = Full()
     with pytest.raises(MemoryError):
         model.fit(X, Y, verbose=0)
-    model._callers = []
+    model._callers = {}
     model.fit(X, Y, verbose=0)

@@ -82,7 +82,7 @@ class Sequential(Model):
             )
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError(f"model {self.name!r} has layers already; an Input comes first")
-        self._layers.append(layer)
+        before, self._layers = self._layers, [*self._layers, layer]
         self.output_shapes = []
         first = self._layers[0].input_shape
         shape = self._built_for() if first is None else (None, *first)
@@ -91,7 +91,7 @@ class Sequential(Model):
                 with unbuilt_again_on_failure(self):
                     self.build(shape)
             except BaseException:
-                self._layers.pop()
+                self._layers = before
                 raise
 
     def _inner(self) -> list[Layer]:

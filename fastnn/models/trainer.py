@@ -41,10 +41,10 @@ class Trainer(Steps):
         self.history: History | None = None
         self._checking: str | None = None  # what `fit` does about numbers that are not finite
         self._initial_epoch = 0  # where a backup lets `fit` go on
-        self._callers: list[Caller] = []
+        self._callers: dict[Caller, None] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_callers": []}  # nobody is at work with the copy
+        return {**super().__getstate__(), "_callers": {}}  # nobody is at work with the copy
 
     @in_turn
     def fit(

@@ -30,7 +30,7 @@ class TakesTurns(Protocol):
     """A model that knows who is at work with it."""
 
     name: str
-    _callers: list[Caller]
+    _callers: dict[Caller, None]
 
 
 M = TypeVar("M", bound=TakesTurns)
@@ -45,18 +45,17 @@ def in_turn(
     def in_its_turn(model: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
         caller = Caller(method.__name__)
         try:
-            model._callers.append(caller)
+            model._callers[caller] = None
             _refuse_out_of_turn(model, caller)
             return method(model, *args, **kwargs)
         finally:
-            if caller in model._callers:  # there may have been no memory to write it down
-                model._callers.remove(caller)
+            model._callers.pop(caller, None)  # there may have been no memory to write it down
 
     return in_its_turn
 
 
 def _refuse_out_of_turn(model: Any, caller: Caller) -> None:
-    here = [other for other in model._callers[:] if other.forks == caller.forks]
+    here = [other for other in [*model._callers] if other.forks == caller.forks]
     first = here[0]
     if first.thread != caller.thread:
         raise RuntimeError(
