@@ -57,7 +57,7 @@ INLINE void NAME(map)(NAME(vector) (*f)(NAME(vector), NAME(vector)), const int v
     }
     for (; n >= WIDTH; n -= WIDTH, y += WIDTH, a += WIDTH, b += WIDTH)
         NAME(store)(y, f(NAME(load)(a), NAME(load)(b)));
-    if (n) NAME(store_few)(y, f(NAME(load_few)(a, n, 0), NAME(load_few)(b, n, 0)), n);
+    if (n) STORE_FEW(y, f(NAME(load_few)(a, n, 0), NAME(load_few)(b, n, 0)), n);
 }
 
 #undef UNARY

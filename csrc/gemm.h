@@ -3,10 +3,10 @@
  *
  * One exact meaning. An element of op(a) . op(b) is a chain of fused multiply-adds over k ascending within
  * each block of k, and the blocks' sums are added in order to +0. All blocks but the last have the same
- * length, which follows from k alone (fn_block_length). If n <= 16 and a is not transposed, the chain of a
- * block is replaced by LANES chains, k modulo LANES being the lane, joined in a fixed tree. Nothing else
- * has a say: not the number of rows, not the tile a row falls in, not which operand is copied, not the
- * level (but for `base`, which rounds the multiplication too). So the rest of this page is free to choose.
+ * length, which follows from k alone (fn_block_length). In short products (short.h) the chain of a block is
+ * replaced by LANES chains, k modulo LANES being the lane, joined in a fixed tree. Nothing else has a say: not
+ * the number of rows, not the tile a row falls in, not which operand is copied, not the level (but for `base`,
+ * which rounds the multiplication too). So the rest of this page is free to choose.
  *
  * Loops, from outside: blocks of k; panels of rows; panels of columns, one tile wide; tiles of c,
  * TILE_ROWS x TILE_VECTORS vectors, whose sums live in registers over the whole block of k. A step of k
@@ -27,13 +27,16 @@
  *
  * Few rows cannot fill the pipeline with tiles of this shape, nor would they pay for copies. Two to four
  * take tiles of few rows and many columns, straight from b. One row is bound by how fast b comes: it takes
- * b as it lies, several rows at a time; where b is transposed, squares of it, transposed in registers.
+ * b as it lies, several rows at a time. Where b is transposed, up to three rows take squares of it, transposed
+ * in registers.
  */
 
 #undef TILE_COLUMNS
 #undef TILE_SUMS
 #undef PANEL_ROWS
+#undef DOT_COLUMNS
 #undef GEMM_SCRATCH
+#define DOT_COLUMNS (WIDTH < 16 ? 2 * WIDTH : WIDTH)
 #define TILE_COLUMNS (TILE_VECTORS * WIDTH)
 #define TILE_SUMS (TILE_ROWS * TILE_VECTORS)
 #define PANEL_ROWS (1152 / (int)sizeof(T)) /* a multiple of TILE_ROWS */
@@ -49,8 +52,10 @@ enum {
     AHEAD = 24,              /* steps of k that the copying tile fetches ahead */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
     STORE_COST = 6,          /* of transposing an element of a tile in registers */
+    FEW_TO_TRANSPOSE = 4,    /* rows, or elements of each, that are as soon copied one by one */
     ROWS_AT_ONCE = 4,        /* rows of b that a single row takes together, */
     ROW_COLUMNS = 2048,      /* over so many columns */
+    DOT_ROWS_MAX = 3,        /* up to so many rows meet rows of b without a copy of those */
     SWAP_ROWS = 48           /* rows of a swapped product that are transposed together */
 };
 #endif
@@ -89,7 +94,7 @@ INLINE void NAME(finish)(const NAME(target) *t, NAME(vector) sum, T *c, const T 
         if (mask) x = NAME(relu_grad_of)(x, NAME(load_left)(mask, n));
     }
     if (n < WIDTH)
-        NAME(store_few)(c, x, n);
+        STORE_FEW(c, x, n);
     else
         NAME(store)(c, x);
 }
@@ -114,6 +119,26 @@ static void NAME(finish_tile)(const NAME(target) *target, const T *sums, size_t 
                          t.mask ? t.mask + i * t.ldc : NULL, t.columns);
 }
 
+/* Stores the first `whole` vectors of each row of a tile of plain sums, or adds them to what is there. */
+INLINE void NAME(store_plain)(const int rows, const int vectors, const int whole, const int first,
+                              const NAME(vector) *sum, T *c, size_t ldc)
+{
+    UNROLL for (int i = 0; i < rows; i++, c += ldc)
+        UNROLL for (int v = 0; v < whole; v++)
+        {
+            const NAME(vector) before = first ? (NAME(vector)){0} : NAME(load)(c + v * WIDTH);
+            NAME(store)(c + v * WIDTH, before + sum[i * vectors + v]);
+        }
+}
+
+/* Stores the last, incomplete vectors of a tile, from column j on. */
+static void NAME(store_last)(const NAME(target) *target, const T *sums, size_t rows, size_t j)
+{
+    T *c = target->c + j;
+    const size_t ldc = target->ldc, columns = target->columns - j;
+    for (size_t i = 0; i < rows; i++, c += ldc) STORE_FEW(c, NAME(load)(sums + i * WIDTH), columns);
+}
+
 /* One tile of rows x vectors, constants after inlining, over a block of k. If `copying`, the vectors of
  * b that it loads are also written to `copy`, one row of the tile after another. */
 INLINE void NAME(tile)(const int rows, const int vectors, const int copying, size_t k, NAME(panel) a,
@@ -121,8 +146,8 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
 {
     NAME(vector) sum[TILE_SUMS];
     UNROLL for (int i = 0; i < rows * vectors; i++) sum[i] = (NAME(vector)){0};
-    /* What the sums will be added to is fetched meanwhile. */
-    if (t->accumulate || !t->first)
+    /* Where the sums will go is fetched meanwhile, unless there is no time for that. */
+    if (t->accumulate || !t->first || k > AHEAD)
         for (size_t i = 0; i < (size_t)rows; i++)
             UNROLL for (int v = 0; v < vectors * VECTOR_BYTES; v += 64)
                 __builtin_prefetch((const char *)(t->c + i * t->ldc) + v, 1);
@@ -142,18 +167,18 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
         }
     }
     if (t->plain && t->columns == (size_t)vectors * WIDTH) {
-        T *c = t->c;
-        const size_t ldc = t->ldc;
         if (t->first)
-            UNROLL for (int i = 0; i < rows; i++, c += ldc)
-                UNROLL for (int v = 0; v < vectors; v++)
-                    NAME(store)(c + v * WIDTH, sum[i * vectors + v] + 0);
+            NAME(store_plain)(rows, vectors, vectors, 1, sum, t->c, t->ldc);
         else
-            UNROLL for (int i = 0; i < rows; i++, c += ldc)
-                UNROLL for (int v = 0; v < vectors; v++)
-                    NAME(store)(c + v * WIDTH, NAME(load)(c + v * WIDTH) + sum[i * vectors + v]);
+            NAME(store_plain)(rows, vectors, vectors, 0, sum, t->c, t->ldc);
+        return;
+    }
+    T sums[TILE_SUMS * WIDTH];
+    if (t->plain && t->first) {
+        NAME(store_plain)(rows, vectors, vectors - 1, 1, sum, t->c, t->ldc);
+        UNROLL for (int i = 0; i < rows; i++) NAME(store)(sums + i * WIDTH, sum[(i + 1) * vectors - 1] + 0);
+        NAME(store_last)(t, sums, (size_t)rows, (size_t)(vectors - 1) * WIDTH);
     } else {
-        T sums[TILE_SUMS * WIDTH];
         UNROLL for (int i = 0; i < rows * vectors; i++) NAME(store)(sums + i * WIDTH, sum[i]);
         NAME(finish_tile)(t, sums, (size_t)rows, (size_t)vectors * WIDTH);
     }
@@ -211,24 +236,47 @@ static void NAME(tile_column)(size_t m, int vectors, int copying, size_t k, NAME
     }
 }
 
+/* Copies `steps` elements of fewer than WIDTH rows of x as columns, and zeros for the rows that are missing. */
+static void NAME(copy_few_rows)(T *to, size_t width, const T *x, size_t ldx, size_t steps, size_t rows)
+{
+    size_t p = 0;
+    if (rows > FEW_TO_TRANSPOSE)
+        for (; p + WIDTH <= steps; p += WIDTH) {
+            NAME(vector) square[WIDTH];
+            for (size_t i = 0; i < WIDTH; i++)
+                square[i] = i < rows ? NAME(load)(x + i * ldx + p) : (NAME(vector)){0};
+            NAME(transpose)(square);
+            for (size_t i = 0; i < WIDTH; i++) NAME(store)(to + (p + i) * width, square[i]);
+        }
+    for (size_t q = p; q < steps; q++) NAME(store)(to + q * width, (NAME(vector)){0});
+    for (size_t i = 0; i < rows; i++)
+        for (size_t q = p; q < steps; q++) to[q * width + i] = x[i * ldx + q];
+}
+
+/* The same of WIDTH rows. */
+static void NAME(copy_rows_transposed)(T *to, size_t width, const T *x, size_t ldx, size_t steps)
+{
+    NAME(vector) square[WIDTH];
+    for (; steps >= WIDTH; steps -= WIDTH, x += WIDTH, to += WIDTH * width) {
+        NAME(load_transposed)(square, x, ldx);
+        UNROLL for (size_t i = 0; i < WIDTH; i++) NAME(store)(to + i * width, square[i]);
+    }
+    if (steps > FEW_TO_TRANSPOSE) {
+        UNROLL for (size_t i = 0; i < WIDTH; i++) square[i] = NAME(load_few)(x + i * ldx, steps, 0);
+        NAME(transpose)(square);
+        for (size_t i = 0; i < steps; i++) NAME(store)(to + i * width, square[i]);
+    } else
+        for (size_t i = 0; i < WIDTH; i++)
+            for (size_t q = 0; q < steps; q++) to[q * width + i] = x[i * ldx + q];
+}
+
 /* Copies `columns` rows of x over a block of k as columns, row by row of length `width`, zero-padded. */
 static void NAME(copy_transposed)(T *to, size_t width, const T *x, size_t ldx, size_t k, size_t columns)
 {
-    if (columns < width) memset(to, 0, k * width * sizeof(T));
     size_t j = 0;
-    for (; j + WIDTH <= columns; j += WIDTH) {
-        size_t p = 0;
-        for (; p + WIDTH <= k; p += WIDTH) {
-            NAME(vector) square[WIDTH];
-            UNROLL for (size_t i = 0; i < WIDTH; i++) square[i] = NAME(load)(x + (j + i) * ldx + p);
-            NAME(transpose)(square);
-            UNROLL for (size_t i = 0; i < WIDTH; i++) NAME(store)(to + (p + i) * width + j, square[i]);
-        }
-        for (; p < k; p++)
-            for (size_t i = j; i < j + WIDTH; i++) to[p * width + i] = x[i * ldx + p];
-    }
-    for (; j < columns; j++)
-        for (size_t p = 0; p < k; p++) to[p * width + j] = x[j * ldx + p];
+    for (; j + WIDTH <= columns; j += WIDTH) NAME(copy_rows_transposed)(to + j, width, x + j * ldx, ldx, k);
+    for (; j < width; j += WIDTH)
+        NAME(copy_few_rows)(to + j, width, x + j * ldx, ldx, k, columns > j ? columns - j : 0);
 }
 
 /* Copies the rows of a tile's columns that do not fill its vectors, zero-padded. */
@@ -295,8 +343,12 @@ INLINE void NAME(add_rows_of_b)(const size_t few, T *sums, const T *a, size_t k_
         UNROLL for (size_t q = 0; q < few; q++) sum = VECTOR_FMA(av[q], NAME(load)(b + q * ldb + j), sum);
         NAME(store)(sums + j, sum);
     }
-    for (; j < columns; j++)
-        UNROLL for (size_t q = 0; q < few; q++) sums[j] = FMA(a[q * k_step], b[q * ldb + j], sums[j]);
+    if (j < columns) {
+        NAME(vector) sum = NAME(load)(sums + j);
+        UNROLL for (size_t q = 0; q < few; q++)
+            sum = VECTOR_FMA(av[q], NAME(load_few)(b + q * ldb + j, columns - j, 0), sum);
+        NAME(store)(sums + j, sum);
+    }
 }
 
 /* One row: b is read as it lies, from which the machine can foresee what comes next, and sums wait in the
@@ -320,38 +372,69 @@ static size_t NAME(one_row)(const fn_gemm_args *g, NAME(panel) a, const T *b, si
     return g->n;
 }
 
-/* One row against rows of b, squares of which are transposed in registers on their way: as many columns as
- * whole squares cover, whose number is returned. */
-static size_t NAME(row_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
+/* WIDTH steps of k of few rows against WIDTH rows of b, a square of which is transposed on its way. */
+INLINE void NAME(add_square)(const int rows, NAME(vector) *sum, NAME(panel) a, const T *b, size_t ldb)
 {
-    enum { SQUARES = 2 };
-    size_t j = 0;
-    for (; j + SQUARES * WIDTH <= g->n; j += SQUARES * WIDTH) {
-        NAME(vector) sum[SQUARES] = {{0}};
-        const T *x = a.data, *from = b + j * g->ldb;
-        size_t left = k;
-        for (; left >= WIDTH; left -= WIDTH, from += WIDTH, x += WIDTH * a.k_step)
+    NAME(vector) square[WIDTH];
+    NAME(load_transposed)(square, b, ldb);
+    UNROLL for (size_t s = 0; s < WIDTH; s++)
+        UNROLL for (int r = 0; r < rows; r++)
+            sum[r] = VECTOR_FMA(NAME(broadcast)(a.data[(size_t)r * a.row_step + s * a.k_step]), square[s],
+                                sum[r]);
+}
+
+/* Columns [j, j + DOT_COLUMNS) of few rows, or as many as there are. */
+INLINE void NAME(strip_of_dots)(const int rows, const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p,
+                                size_t k, size_t j)
+{
+    enum { SQUARES = DOT_COLUMNS / WIDTH };
+    const size_t columns = g->n - j < DOT_COLUMNS ? g->n - j : DOT_COLUMNS;
+    const NAME(target) t = NAME(target_at)(g, 0, j, p, k, columns);
+    NAME(vector) sum[SQUARES * DOT_ROWS_MAX];
+    UNROLL for (int i = 0; i < SQUARES * rows; i++) sum[i] = (NAME(vector)){0};
+    b += j * g->ldb;
+    if (columns == DOT_COLUMNS)
+        for (; k >= WIDTH; k -= WIDTH, a.data += WIDTH * a.k_step, b += WIDTH)
+            UNROLL for (int s = 0; s < SQUARES; s++)
+                NAME(add_square)(rows, sum + s * rows, a, b + (size_t)s * WIDTH * g->ldb, g->ldb);
+    while (k > 0) {
+        T part[WIDTH * DOT_COLUMNS];
+        const size_t steps = k < WIDTH ? k : WIDTH;
+        NAME(copy_transposed)(part, DOT_COLUMNS, b, g->ldb, steps, columns);
+        for (size_t q = 0; q < steps; q++, a.data += a.k_step)
             UNROLL for (int s = 0; s < SQUARES; s++)
             {
-                NAME(vector) row[WIDTH];
-                UNROLL for (int i = 0; i < WIDTH; i++)
-                    row[i] = NAME(load)(from + (size_t)(s * WIDTH + i) * g->ldb);
-                NAME(transpose)(row);
-                UNROLL for (size_t i = 0; i < WIDTH; i++)
-                    sum[s] = VECTOR_FMA(NAME(broadcast)(x[i * a.k_step]), row[i], sum[s]);
+                const NAME(vector) row = NAME(load)(part + q * DOT_COLUMNS + (size_t)s * WIDTH);
+                UNROLL for (int r = 0; r < rows; r++)
+                {
+                    const NAME(vector) x = NAME(broadcast)(a.data[(size_t)r * a.row_step]);
+                    sum[s * rows + r] = VECTOR_FMA(x, row, sum[s * rows + r]);
+                }
             }
-        for (; left > 0; left--, from++, x += a.k_step)
-            for (int s = 0; s < SQUARES; s++) {
-                NAME(vector) row;
-                for (int i = 0; i < WIDTH; i++) row[i] = from[(size_t)(s * WIDTH + i) * g->ldb];
-                sum[s] = VECTOR_FMA(NAME(broadcast)(*x), row, sum[s]);
-            }
-        for (size_t s = 0; s < SQUARES; s++) {
-            const NAME(target) t = NAME(target_at)(g, 0, j + s * WIDTH, p, k, WIDTH);
-            NAME(finish)(&t, sum[s], t.c, t.bias, t.mask, WIDTH);
-        }
+        b += WIDTH;
+        k -= steps;
     }
-    return j;
+    T sums[DOT_ROWS_MAX * DOT_COLUMNS];
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int s = 0; s < SQUARES; s++)
+            NAME(store)(sums + r * DOT_COLUMNS + s * WIDTH, sum[s * rows + r]);
+    NAME(finish_tile)(&t, sums, (size_t)rows, DOT_COLUMNS);
+}
+
+static size_t NAME(rows_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
+{
+#define STRIPS(rows)                                                                               \
+    case rows:                                                                                     \
+        for (size_t j = 0; j < g->n; j += DOT_COLUMNS)                                             \
+            NAME(strip_of_dots)(rows, g, a, b, p, k, j);                                           \
+        break;
+    switch (g->m) {
+        STRIPS(1)
+        STRIPS(2)
+        STRIPS(3)
+    }
+#undef STRIPS
+    return g->n;
 }
 
 #undef ROW_TILE
@@ -364,9 +447,9 @@ static size_t NAME(row_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *b
 /* Few rows: as many columns as can be done without copies, whose number is returned. */
 static size_t NAME(few_rows)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
 {
-    if (g->m == 1) return (g->transpose_b ? NAME(row_of_dots) : NAME(one_row))(g, a, b, p, k);
+    if (g->transpose_b) return g->m <= DOT_ROWS_MAX && g->k >= WIDTH ? NAME(rows_of_dots)(g, a, b, p, k) : 0;
+    if (g->m == 1) return NAME(one_row)(g, a, b, p, k);
     size_t j = 0;
-    if (g->transpose_b) return j;
     if (g->m == 2) ROW_TILE(2)
     if (g->m == 3) ROW_TILE(3)
     if (g->m == 4) ROW_TILE(4)

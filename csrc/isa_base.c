@@ -16,6 +16,10 @@
 #define VECTOR_MIN_f64(a, b) select_f64((mask_f64)((a) < (b)), a, b)
 #define MASKED_LOAD_f32 load_first_f32
 #define MASKED_LOAD_f64 load_first_f64
+#define LOAD_PIECES_f32(x, distance) load_f32(x)
+#define LOAD_PIECES_f64(x, distance) load_f64(x)
+#define STORE_FEW_f32 store_first_f32
+#define STORE_FEW_f64 store_first_f64
 #define MASK_BITS_f32 bits_of_f32
 #define MASK_BITS_f64 bits_of_f64
 #define MULTIPLY_WORDS(a, b) (((a)&0xffffffffu) * ((b)&0xffffffffu))

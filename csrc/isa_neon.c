@@ -17,6 +17,10 @@
 #define VECTOR_MIN_f64(a, b) select_f64((mask_f64)((a) < (b)), a, b)
 #define MASKED_LOAD_f32 load_first_f32
 #define MASKED_LOAD_f64 load_first_f64
+#define LOAD_PIECES_f32(x, distance) load_f32(x)
+#define LOAD_PIECES_f64(x, distance) load_f64(x)
+#define STORE_FEW_f32 store_first_f32
+#define STORE_FEW_f64 store_first_f64
 #define MASK_BITS_f32(mask) vaddvq_u32((uint32x4_t)(mask) & (uint32x4_t){1, 2, 4, 8})
 #define MASK_BITS_f64(mask) (unsigned)vaddvq_u64((uint64x2_t)(mask) & (uint64x2_t){1, 2})
 #define MULTIPLY_WORDS(a, b) (((a)&0xffffffffu) * ((b)&0xffffffffu))

@@ -26,6 +26,12 @@
 #define VECTOR_MIN_f64 _mm256_min_pd
 #define MASKED_LOAD_f32(x, mask) _mm256_maskload_ps(x, (__m256i)(mask))
 #define MASKED_LOAD_f64(x, mask) _mm256_maskload_pd(x, (__m256i)(mask))
+#define LOAD_PIECES_f32(x, distance)                                                               \
+    _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x)), _mm_loadu_ps((x) + (distance)), 1)
+#define LOAD_PIECES_f64(x, distance)                                                               \
+    _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(x)), _mm_loadu_pd((x) + (distance)), 1)
+#define STORE_FEW_f32 store_first_f32
+#define STORE_FEW_f64 store_first_f64
 #define MASK_BITS_f32(mask) (unsigned)_mm256_movemask_ps((__m256)(mask))
 #define MASK_BITS_f64(mask) (unsigned)_mm256_movemask_pd((__m256d)(mask))
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))

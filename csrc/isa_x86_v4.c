@@ -31,6 +31,18 @@
 #define VECTOR_MIN_f64 _mm512_min_pd
 #define MASKED_LOAD_f32(x, mask) _mm512_maskz_loadu_ps(_mm512_movepi32_mask((__m512i)(mask)), x)
 #define MASKED_LOAD_f64(x, mask) _mm512_maskz_loadu_pd(_mm512_movepi64_mask((__m512i)(mask)), x)
+#define INSERT_f32(v, x, place) _mm512_insertf32x4(v, _mm_loadu_ps(x), place)
+#define INSERT_f64(v, x, place) _mm512_insertf64x2(v, _mm_loadu_pd(x), place)
+#define LOAD_PIECES_f32(x, distance)                                                               \
+    INSERT_f32(INSERT_f32(INSERT_f32(_mm512_castps128_ps512(_mm_loadu_ps(x)), (x) + (distance), 1), \
+                          (x) + 2 * (distance), 2),                                                \
+               (x) + 3 * (distance), 3)
+#define LOAD_PIECES_f64(x, distance)                                                               \
+    INSERT_f64(INSERT_f64(INSERT_f64(_mm512_castpd128_pd512(_mm_loadu_pd(x)), (x) + (distance), 1), \
+                          (x) + 2 * (distance), 2),                                                \
+               (x) + 3 * (distance), 3)
+#define STORE_FEW_f32(y, v, n) _mm512_mask_storeu_ps(y, (__mmask16)((1u << (n)) - 1), v)
+#define STORE_FEW_f64(y, v, n) _mm512_mask_storeu_pd(y, (__mmask8)((1u << (n)) - 1), v)
 #define MASK_BITS_f32(mask) (unsigned)_mm512_movepi32_mask((__m512i)(mask))
 #define MASK_BITS_f64(mask) (unsigned)_mm512_movepi64_mask((__m512i)(mask))
 /* The elements of x at the mask's bits, one after another, then zeros. */

@@ -10,6 +10,8 @@
 #define VECTOR_MAX VECTOR_MAX_f32
 #define VECTOR_MIN VECTOR_MIN_f32
 #define MASKED_LOAD MASKED_LOAD_f32
+#define LOAD_PIECES LOAD_PIECES_f32
+#define STORE_FEW STORE_FEW_f32
 #define MASK_BITS MASK_BITS_f32
 #define PACK PACK_f32
 #define SQRT __builtin_sqrtf
@@ -23,6 +25,8 @@
 #undef VECTOR_MAX
 #undef VECTOR_MIN
 #undef MASKED_LOAD
+#undef LOAD_PIECES
+#undef STORE_FEW
 #undef MASK_BITS
 #undef PACK
 #undef SQRT
@@ -36,6 +40,8 @@
 #define VECTOR_MAX VECTOR_MAX_f64
 #define VECTOR_MIN VECTOR_MIN_f64
 #define MASKED_LOAD MASKED_LOAD_f64
+#define LOAD_PIECES LOAD_PIECES_f64
+#define STORE_FEW STORE_FEW_f64
 #define MASK_BITS MASK_BITS_f64
 #define PACK PACK_f64
 #define SQRT __builtin_sqrt

@@ -60,15 +60,16 @@ static fn_gemm_args NAME(swap)(const fn_gemm_args *g)
 KERNEL(gemm)
 {
     const fn_gemm_args *whole = args;
-    const int is_short = whole->n <= SHORT_N && !whole->transpose_a;
+    const int is_short = NAME(is_short)(whole), is_shallow = NAME(is_shallow)(whole);
     const size_t length = fn_block_length(whole->k);
     for (size_t unit = begin; unit < end; unit++) {
         fn_gemm_args g = NAME(gemm_part)(whole, unit, worker);
-        if (!is_short && NAME(is_swapped)(&g)) g = NAME(swap)(&g);
+        if (g.k == 1 && g.ldb == 1) g.transpose_b = 0; /* a column is a row */
+        if (!is_short && !is_shallow && NAME(is_swapped)(&g)) g = NAME(swap)(&g);
         size_t p = 0;
         do {
             const size_t k = g.k - p < length ? g.k - p : length;
-            if (is_short && g.k <= LANES && g.n > 1)
+            if (is_shallow)
                 NAME(shallow_block)(&g);
             else if (is_short)
                 NAME(short_block)(&g, p, k);

@@ -75,7 +75,7 @@ KERNEL(sum_rows)
         if (count == WIDTH)
             NAME(store)((T *)g->y + i, sums);
         else
-            NAME(store_few)((T *)g->y + i, sums, count);
+            STORE_FEW((T *)g->y + i, sums, count);
     }
 }
 

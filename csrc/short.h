@@ -1,18 +1,20 @@
-/* Products of at most SHORT_N columns whose a is not transposed: sums in LANES lanes, as gemm.h promises.
+/* Short products: at most SHORT_N columns, a not transposed, and more than SHORT_K steps of k or one column
+ * only. Their sums run in LANES lanes, as gemm.h promises.
  *
  * The columns of b over a block of k are copied as rows, padded with zeros to whole LANES, and stay in the
  * first-level cache. A tile is LANE_ROWS x LANE_COLUMNS dot products; its sums, LANES wide each, fill the
  * registers, and both operands are loaded as vectors. What costs is joining the lanes: WIDTH sums are
- * joined together, in a tree of exchanges that leaves them side by side in one vector.
+ * joined together, in a tree of exchanges that leaves them side by side in one vector; so few steps are not
+ * worth it.
  *
- * A single column takes WIDTH rows together instead; such a product is bound by how fast a comes. Where k
- * is at most LANES every lane holds one product, and the tree is computed on vectors of columns: such a
- * product is over so soon that k is known to the compiler, which keeps the rows of b in registers.
+ * A single column takes WIDTH rows together instead; such a product is bound by how fast a comes.
+ *
+ * Shallow products, of as few columns and at most LANES steps, are over so soon that k is known to the
+ * compiler, which keeps the rows of b in registers.
  */
 
 #undef LANE_ROWS
 #undef LANE_COLUMNS
-#undef SHORT_COLUMNS
 #undef DOT_ROWS
 /* A tile has as many chains as those of gemm.h, or nearly so. */
 #define LANE_COLUMNS (LANE_VECTORS == 1 ? 5 : 2)
@@ -20,14 +22,23 @@
     (TILE_SUMS < 2 * LANE_COLUMNS * LANE_VECTORS    ? 1                                            \
      : TILE_SUMS >= 4 * LANE_COLUMNS * LANE_VECTORS ? 4                                            \
                                                     : TILE_SUMS / (LANE_COLUMNS * LANE_VECTORS))
-#define SHORT_COLUMNS (SHORT_N + LANE_COLUMNS - 1)
 /* And where b has one column only: rows, of which WIDTH is a multiple. */
 #define DOT_ROWS (LANE_VECTORS <= 2 && WIDTH >= 4 ? 4 : 2)
 
 #ifndef SHORT_CHOICES
 #define SHORT_CHOICES
-enum { SHORT_N = 16 };
+enum { SHORT_N = 16, SHORT_K = 64 };
 #endif
+
+INLINE int NAME(is_short)(const fn_gemm_args *g)
+{
+    return !g->transpose_a && g->n <= SHORT_N && (g->n == 1 || g->k > SHORT_K);
+}
+
+INLINE int NAME(is_shallow)(const fn_gemm_args *g)
+{
+    return !g->transpose_a && g->n <= SHORT_N && g->n > 1 && g->k <= LANES;
+}
 
 /* LANES steps of k of a tile of dot products, or those that `kept` has bits of. */
 INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum, const T *a, size_t lda,
@@ -74,17 +85,45 @@ INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T
 
 /* Functions of their own, for the compiler to find registers for one tile at a time. */
 #undef LANE_TILE
-#define LANE_TILE(name, rows, columns)                                                             \
-    static __attribute__((noinline)) void NAME(name)(                                              \
-        size_t k, const T *a, size_t lda, const T *b, size_t ldb, const NAME(mask) *last,          \
-        NAME(vector) *folded, int row_step)                                                        \
-    {                                                                                              \
-        NAME(lane_tile)(rows, columns, k, a, lda, b, ldb, last, folded, row_step);                 \
+#undef LANE_TILES
+#define LANE_TILE(rows, columns)                                                                   \
+    case columns: NAME(lane_tile)(rows, columns, k, a, lda, b, ldb, last, folded, SHORT_N); break;
+#if VECTOR_BYTES * 8 / T_BITS == LANES
+#define LANE_TILES(rows)                                                                           \
+    LANE_TILE(rows, 1)                                                                             \
+    LANE_TILE(rows, 2)                                                                             \
+    LANE_TILE(rows, 3)                                                                             \
+    LANE_TILE(rows, 4)                                                                             \
+    LANE_TILE(rows, 5)
+#else
+#define LANE_TILES(rows)                                                                           \
+    LANE_TILE(rows, 1)                                                                             \
+    LANE_TILE(rows, 2)
+#endif
+
+static __attribute__((noinline)) void NAME(lane_rows)(size_t columns, size_t k, const T *a, size_t lda,
+                                                      const T *b, size_t ldb, const NAME(mask) *last,
+                                                      NAME(vector) *folded)
+{
+    switch (columns) {
+        LANE_TILES(LANE_ROWS)
     }
-LANE_TILE(lane_rows, LANE_ROWS, LANE_COLUMNS)
-LANE_TILE(lane_row, 1, LANE_COLUMNS)
-LANE_TILE(dots_of_rows, DOT_ROWS, 1)
-LANE_TILE(dots_of_row, 1, 1)
+}
+
+static __attribute__((noinline)) void NAME(lane_row)(size_t columns, size_t k, const T *a, size_t lda,
+                                                     const T *b, size_t ldb, const NAME(mask) *last,
+                                                     NAME(vector) *folded)
+{
+    switch (columns) {
+        LANE_TILES(1)
+    }
+}
+
+static __attribute__((noinline)) void NAME(dots_of_rows)(size_t k, const T *a, size_t lda, const T *b,
+                                                         const NAME(mask) *last, NAME(vector) *folded)
+{
+    NAME(lane_tile)(DOT_ROWS, 1, k, a, lda, b, 0, last, folded, 1);
+}
 
 /* The lanes of the last, incomplete step of k. */
 INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
@@ -98,12 +137,16 @@ INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
  * ldt. */
 static void NAME(short_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
                              const T *columns, size_t ldt, const NAME(mask) *last,
-                             NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS])
+                             NAME(vector) folded[LANE_ROWS][SHORT_N])
 {
     const NAME(target) t = NAME(target_at)(g, i, 0, p, k, g->n);
-    for (size_t j = 0; j < g->n; j += LANE_COLUMNS)
-        (rows == LANE_ROWS ? NAME(lane_rows) : NAME(lane_row))(k, a, g->lda, columns + j * ldt, ldt, last,
-                                                               &folded[0][j], SHORT_COLUMNS);
+    /* Near-equal groups of columns. */
+    size_t groups = (g->n + LANE_COLUMNS - 1) / LANE_COLUMNS;
+    for (size_t j = 0, few; j < g->n; j += few, groups--) {
+        few = (g->n - j + groups - 1) / groups;
+        (rows == LANE_ROWS ? NAME(lane_rows) : NAME(lane_row))(few, k, a, g->lda, columns + j * ldt, ldt, last,
+                                                               &folded[0][j]);
+    }
     T sums[LANE_ROWS * SHORT_N];
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < g->n; j += WIDTH)
@@ -118,8 +161,8 @@ static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t 
     NAME(vector) folded[WIDTH];
     size_t r = 0;
     for (; r + DOT_ROWS <= rows; r += DOT_ROWS)
-        NAME(dots_of_rows)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
-    for (; r < rows; r++) NAME(dots_of_row)(k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
+        NAME(dots_of_rows)(k, a + r * g->lda, g->lda, column, last, folded + r);
+    for (; r < rows; r++) NAME(lane_row)(1, k, a + r * g->lda, g->lda, column, 0, last, folded + r);
     for (; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
     T sums[2 * WIDTH] = {0}; /* room for a whole vector from each sum on */
     NAME(store)(sums, NAME(sums_of)(folded));
@@ -133,16 +176,8 @@ static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t 
             NAME(finish_row)(&t, sums + s, t.c + s * t.ldc, t.bias, t.mask ? t.mask + s * t.ldc : NULL, 1);
 }
 
-/* A short product of at most LANES steps of k, of which each lane holds one: rows of b times elements of a,
- * added in the order of the tree. */
-INLINE NAME(vector) NAME(product)(const T *a, const NAME(vector) *b, const int k, const int l)
-{
-    NAME(vector) x = {0};
-    if (l < k) x = VECTOR_FMA(NAME(broadcast)(a[l]), b[l], x);
-    return x;
-}
-
-/* Columns [j, j + WIDTH) of such a product: k, a constant after inlining, vectors of b stay in registers. */
+/* Columns [j, j + WIDTH) of a product of so few steps that k, a constant after inlining, vectors of b stay in
+ * registers. */
 INLINE void NAME(shallow_column)(const int k, const fn_gemm_args *g, const NAME(target) *target,
                                  const T *rows, size_t j)
 {
@@ -153,25 +188,9 @@ INLINE void NAME(shallow_column)(const int k, const fn_gemm_args *g, const NAME(
     NAME(vector) b[LANES];
     UNROLL for (int l = 0; l < k; l++) b[l] = NAME(load)(rows + l * SHORT_N + j);
     for (size_t i = 0; i < g->m; i++, a += g->lda, c += t.ldc, mask += mask ? t.ldc : 0) {
-        NAME(vector) sum[2];
-        UNROLL for (int l = 0; l < 2; l++)
-        {
-            NAME(vector) part[2];
-            UNROLL for (int q = 0; q < 2; q++)
-            {
-                NAME(vector) quarter[2];
-                UNROLL for (int e = 0; e < 2; e++)
-                {
-                    const int at = l + 2 * q + 4 * e;
-                    quarter[e] = NAME(product)(a, b, k, at);
-                    if (k > 8) quarter[e] += NAME(product)(a, b, k, at + 8);
-                }
-                part[q] = quarter[0];
-                if (k > 4) part[q] += quarter[1];
-            }
-            sum[l] = part[0] + part[1];
-        }
-        NAME(finish)(&t, sum[0] + sum[1], c, bias, mask, columns);
+        NAME(vector) sum = {0};
+        UNROLL for (int l = 0; l < k; l++) sum = VECTOR_FMA(NAME(broadcast)(a[l]), b[l], sum);
+        NAME(finish)(&t, sum, c, bias, mask, columns);
     }
 }
 
@@ -219,14 +238,16 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
     const T *b = (const T *)g->b + (g->transpose_b ? p : p * g->ldb);
     const size_t ldt = (k + LANES - 1) / LANES * LANES;
     T *columns = g->scratch;
-    memset(columns, 0, (g->n + LANE_COLUMNS - 1) * ldt * sizeof(T));
-    if (g->transpose_b)
-        for (size_t j = 0; j < g->n; j++) memcpy(columns + j * ldt, b + j * g->ldb, k * sizeof(T));
+    if (g->transpose_b || (g->n == 1 && g->ldb == 1))
+        for (size_t j = 0; j < g->n; j++) {
+            memcpy(columns + j * ldt, b + j * g->ldb, k * sizeof(T));
+            memset(columns + j * ldt + k, 0, (ldt - k) * sizeof(T));
+        }
     else
         NAME(copy_transposed)(columns, ldt, b, g->ldb, g->n, k);
     NAME(mask) last[LANE_VECTORS];
     NAME(last_lanes)(last, k);
-    NAME(vector) folded[LANE_ROWS][SHORT_COLUMNS] = {{{0}}};
+    NAME(vector) folded[LANE_ROWS][SHORT_N] = {{{0}}};
     const size_t step = g->n == 1 ? WIDTH : LANE_ROWS;
     for (size_t i = 0; i < g->m; i += step, a += step * g->lda) {
         const size_t rows = g->m - i < step ? g->m - i : step;

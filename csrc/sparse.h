@@ -13,8 +13,7 @@
  * Few rows would not pay for a panel: they take those rows of b that they need from where they lie, and
  * whether b is finite is a look of its own, which the units share.
  *
- * Short products (n <= 16 and a not transposed) are sums in LANES lanes, k modulo LANES: lanes of a row of c
- * each, in memory.
+ * Short products are sums in LANES lanes, k modulo LANES: lanes of a row of c each, in memory.
  *
  * The weights' gradient is the same product with the compressed transpose of a, which `transpose_compressed`
  * makes by counting: rows come out in order, and so do the additions.
@@ -257,7 +256,7 @@ KERNEL(sparse_gemm)
         const size_t i = g->m * part / g->parts_down, m = g->m * (part + 1) / g->parts_down - i;
         const size_t j = across * SPARSE_STRIP, columns = g->n - j < SPARSE_STRIP ? g->n - j : SPARSE_STRIP;
         const size_t vectors = (columns + WIDTH - 1) / WIDTH;
-        const int is_short = g->n <= SHORT_N && !g->transpose_a;
+        const int is_short = NAME(is_short)(g);
         const int is_outer = g->accumulate && g->k <= FN_SPARSE_FEW;
         if (s->infinite && (is_short || is_outer || g->m <= FN_SPARSE_FEW)) {
             const size_t first = g->k * unit / units, last = g->k * (unit + 1) / units;

@@ -31,13 +31,16 @@ INLINE NAME(vector) NAME(select)(NAME(mask) mask, NAME(vector) a, NAME(vector) b
     return (NAME(vector))((mask & (NAME(mask))a) | (~mask & (NAME(mask))b));
 }
 
-/* Copies n < WIDTH elements, in pieces of constant size. */
-INLINE void NAME(copy_few)(T *to, const T *from, size_t n)
+/* For levels without such an instruction: stores the first n < WIDTH elements, in pieces of constant size. */
+__attribute__((unused)) INLINE void NAME(store_first)(T *y, NAME(vector) v, size_t n)
 {
+    T all[WIDTH];
+    const T *from = all;
+    NAME(store)(all, v);
     UNROLL for (size_t s = WIDTH / 2; s > 0; s /= 2)
         if (n & s) {
-            memcpy(to, from, s * sizeof(T));
-            to += s;
+            memcpy(y, from, s * sizeof(T));
+            y += s;
             from += s;
         }
 }
@@ -73,13 +76,6 @@ INLINE NAME(vector) NAME(load_few)(const T *x, size_t n, T rest)
 INLINE NAME(vector) NAME(load_left)(const T *x, size_t n)
 {
     return n < WIDTH ? NAME(load_few)(x, n, 0) : NAME(load)(x);
-}
-
-INLINE void NAME(store_few)(T *y, NAME(vector) v, size_t n)
-{
-    T all[WIDTH];
-    NAME(store)(all, v);
-    NAME(copy_few)(y, all, n);
 }
 
 /* Exchanges blocks of h elements: u gets the even blocks of both, those of u first in each pair, and v the
@@ -125,6 +121,52 @@ INLINE void NAME(transpose)(NAME(vector) row[WIDTH])
     UNROLL for (int h = WIDTH / 2; h > 0; h /= 2)
         UNROLL for (int i = 0; i < WIDTH; i++)
             if (!(i & h)) NAME(exchange)(h, &row[i], &row[i + h]);
+}
+
+/* Of each piece of two vectors of float32 the first halves, interleaved, and the second ones. */
+#if T_BITS == 32
+INLINE void NAME(interleave)(NAME(vector) *u, NAME(vector) *v)
+{
+    const NAME(vector) a = *u, b = *v;
+#define INTERLEAVE(first, second)                                                                  \
+    *u = __builtin_shufflevector(a, b, EXPAND first);                                              \
+    *v = __builtin_shufflevector(a, b, EXPAND second);
+#if VECTOR_BYTES == 16
+    INTERLEAVE((0, 4, 1, 5), (2, 6, 3, 7))
+#elif VECTOR_BYTES == 32
+    INTERLEAVE((0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15))
+#else
+    INTERLEAVE((0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29),
+               (2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31))
+#endif
+#undef INTERLEAVE
+}
+#endif
+
+/* Loads WIDTH elements of WIDTH rows as a square and transposes it: blocks of pieces of 16 bytes by the way
+ * they are loaded, and then each piece by itself. Rows may push each other out of the cache: all of a few come
+ * before the next ones. */
+INLINE void NAME(load_transposed)(NAME(vector) square[WIDTH], const T *x, size_t ldx)
+{
+    enum { PIECE = 16 / sizeof(T) };
+    UNROLL for (size_t i = 0; i < PIECE; i++)
+        UNROLL for (size_t q = 0; q < WIDTH; q += PIECE)
+            square[q + i] = LOAD_PIECES(x + i * ldx + q, PIECE * ldx);
+    UNROLL for (size_t q = 0; q < WIDTH; q += PIECE)
+    {
+        NAME(vector) *row = square + q;
+#if T_BITS == 32
+        NAME(interleave)(&row[0], &row[1]);
+        NAME(interleave)(&row[2], &row[3]);
+        NAME(exchange)(2, &row[0], &row[2]);
+        NAME(exchange)(2, &row[1], &row[3]);
+        const NAME(vector) second = row[2];
+        row[2] = row[1];
+        row[1] = second;
+#else
+        NAME(exchange)(1, &row[0], &row[1]);
+#endif
+    }
 }
 
 /* Sums of LANES lanes: the upper half is added to the lower until one is left. `sums_of` does so for
@@ -177,6 +219,6 @@ INLINE void NAME(store_lanes)(T *y, const NAME(vector) lanes[LANE_VECTORS], size
         if (n >= before + WIDTH)
             NAME(store)(y + before, lanes[v]);
         else if (n > before)
-            NAME(store_few)(y + before, lanes[v], n - before);
+            STORE_FEW(y + before, lanes[v], n - before);
     }
 }
