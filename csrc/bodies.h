@@ -1,6 +1,10 @@
-/* Every kernel body for one type, and the table of them: included by level.h with T, T_BITS, UINT,
- * SUFFIX, FMA, VECTOR_FMA, VECTOR_MAX, VECTOR_MIN and SQRT set. NAME(relu) is relu_f32 or relu_f64.
- * VECTOR_MAX(a, b) is a where it is larger than b, else b, so that a NaN in b stays; VECTOR_MIN likewise. */
+/* Every kernel body for one type, and the table of them: included by level.h with the macros set that it names.
+ * NAME(relu) is relu_f32 or relu_f64.
+ *
+ * VECTOR_MAX(a, b) is a where it is larger than b, else b, so that a NaN in b stays; VECTOR_MIN likewise.
+ * MASKED_LOAD(x, mask) reads the elements of x at the mask's lanes only; the others are zeros.
+ * STORE_FEW(y, v, n) writes the first n < WIDTH elements of v and nothing behind them.
+ * LOAD_PIECES(x, distance) is a vector of pieces of 16 bytes that lie `distance` elements apart. */
 #undef NAME
 #define NAME(name) PASTE(name, SUFFIX)
 

@@ -50,12 +50,13 @@ enum {
     COPY_ROWS = 128,         /* from so many on, rows that lie badly: */
     BAD_DISTANCE = 4096,     /* a multiple of so many bytes apart */
     AHEAD = 24,              /* steps of k that the copying tile fetches ahead */
+    FETCHED = 24,            /* steps of k in whose time the place of a tile's sums can be fetched */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
     STORE_COST = 6,          /* of transposing an element of a tile in registers */
     FEW_TO_TRANSPOSE = 4,    /* rows, or elements of each, that are as soon copied one by one */
     ROWS_AT_ONCE = 4,        /* rows of b that a single row takes together, */
     ROW_COLUMNS = 2048,      /* over so many columns */
-    DOT_ROWS_MAX = 3,        /* up to so many rows meet rows of b without a copy of those */
+    UNCOPIED_ROWS = 3,       /* up to so many rows take squares of a transposed b as they need them */
     SWAP_ROWS = 48           /* rows of a swapped product that are transposed together */
 };
 #endif
@@ -147,7 +148,7 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
     NAME(vector) sum[TILE_SUMS];
     UNROLL for (int i = 0; i < rows * vectors; i++) sum[i] = (NAME(vector)){0};
     /* Where the sums will go is fetched meanwhile, unless there is no time for that. */
-    if (t->accumulate || !t->first || k > AHEAD)
+    if (t->accumulate || !t->first || k > FETCHED)
         for (size_t i = 0; i < (size_t)rows; i++)
             UNROLL for (int v = 0; v < vectors * VECTOR_BYTES; v += 64)
                 __builtin_prefetch((const char *)(t->c + i * t->ldc) + v, 1);
@@ -326,7 +327,8 @@ static NAME(target) NAME(target_at)(const fn_gemm_args *g, size_t i, size_t j, s
         .columns = columns,
         .alpha = (T)(g->rate ? -*g->rate : g->alpha),
         .first = p == 0,
-        .plain = !g->accumulate && (p + k < g->k || (g->alpha == 1 && !g->bias && !g->relu && !g->mask)),
+        .plain = !g->accumulate &&
+                 (p + k < g->k || (!g->rate && g->alpha == 1 && !g->bias && !g->relu && !g->mask)),
         .accumulate = g->accumulate,
         .relu = g->relu};
 }
@@ -390,7 +392,7 @@ INLINE void NAME(strip_of_dots)(const int rows, const fn_gemm_args *g, NAME(pane
     enum { SQUARES = DOT_COLUMNS / WIDTH };
     const size_t columns = g->n - j < DOT_COLUMNS ? g->n - j : DOT_COLUMNS;
     const NAME(target) t = NAME(target_at)(g, 0, j, p, k, columns);
-    NAME(vector) sum[SQUARES * DOT_ROWS_MAX];
+    NAME(vector) sum[SQUARES * UNCOPIED_ROWS];
     UNROLL for (int i = 0; i < SQUARES * rows; i++) sum[i] = (NAME(vector)){0};
     b += j * g->ldb;
     if (columns == DOT_COLUMNS)
@@ -414,7 +416,7 @@ INLINE void NAME(strip_of_dots)(const int rows, const fn_gemm_args *g, NAME(pane
         b += WIDTH;
         k -= steps;
     }
-    T sums[DOT_ROWS_MAX * DOT_COLUMNS];
+    T sums[UNCOPIED_ROWS * DOT_COLUMNS];
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int s = 0; s < SQUARES; s++)
             NAME(store)(sums + r * DOT_COLUMNS + s * WIDTH, sum[s * rows + r]);
@@ -428,6 +430,7 @@ static size_t NAME(rows_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *
         for (size_t j = 0; j < g->n; j += DOT_COLUMNS)                                             \
             NAME(strip_of_dots)(rows, g, a, b, p, k, j);                                           \
         break;
+    _Static_assert(UNCOPIED_ROWS == 3, "each number of rows has its line here");
     switch (g->m) {
         STRIPS(1)
         STRIPS(2)
@@ -447,7 +450,7 @@ static size_t NAME(rows_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *
 /* Few rows: as many columns as can be done without copies, whose number is returned. */
 static size_t NAME(few_rows)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
 {
-    if (g->transpose_b) return g->m <= DOT_ROWS_MAX && g->k >= WIDTH ? NAME(rows_of_dots)(g, a, b, p, k) : 0;
+    if (g->transpose_b) return g->m <= UNCOPIED_ROWS && g->k >= WIDTH ? NAME(rows_of_dots)(g, a, b, p, k) : 0;
     if (g->m == 1) return NAME(one_row)(g, a, b, p, k);
     size_t j = 0;
     if (g->m == 2) ROW_TILE(2)

@@ -14,10 +14,8 @@
  */
 
 #undef LANE_ROWS
-#undef LANE_COLUMNS
 #undef DOT_ROWS
 /* A tile has as many chains as those of gemm.h, or nearly so. */
-#define LANE_COLUMNS (LANE_VECTORS == 1 ? 5 : 2)
 #define LANE_ROWS                                                                                  \
     (TILE_SUMS < 2 * LANE_COLUMNS * LANE_VECTORS    ? 1                                            \
      : TILE_SUMS >= 4 * LANE_COLUMNS * LANE_VECTORS ? 4                                            \
@@ -84,11 +82,13 @@ INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T
 }
 
 /* Functions of their own, for the compiler to find registers for one tile at a time. */
+#undef LANE_COLUMNS
 #undef LANE_TILE
 #undef LANE_TILES
 #define LANE_TILE(rows, columns)                                                                   \
     case columns: NAME(lane_tile)(rows, columns, k, a, lda, b, ldb, last, folded, SHORT_N); break;
 #if VECTOR_BYTES * 8 / T_BITS == LANES
+#define LANE_COLUMNS 5
 #define LANE_TILES(rows)                                                                           \
     LANE_TILE(rows, 1)                                                                             \
     LANE_TILE(rows, 2)                                                                             \
@@ -96,6 +96,7 @@ INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T
     LANE_TILE(rows, 4)                                                                             \
     LANE_TILE(rows, 5)
 #else
+#define LANE_COLUMNS 2
 #define LANE_TILES(rows)                                                                           \
     LANE_TILE(rows, 1)                                                                             \
     LANE_TILE(rows, 2)

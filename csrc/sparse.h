@@ -232,13 +232,13 @@ static void NAME(sparse_outer)(const fn_sparse_args *s, size_t i, size_t m)
                 const T *row = (const T *)g->b + fn_column(s->columns, at) * g->ldb + j;
                 sum = VECTOR_FMA(NAME(broadcast)(values[at]), NAME(load)(row), sum);
             }
-            NAME(store)(c + j, VECTOR_FMA(NAME(broadcast)(alpha), sum, NAME(load)(c + j)));
+            NAME(store)(c + j, VECTOR_FMA(NAME(broadcast)(alpha), sum + 0, NAME(load)(c + j)));
         }
         for (; j < g->n; j++) {
             T sum = 0;
             for (int64_t at = start; at < end; at++)
                 sum = FMA(values[at], ((const T *)g->b)[fn_column(s->columns, at) * g->ldb + j], sum);
-            c[j] = FMA(alpha, sum, c[j]);
+            c[j] = FMA(alpha, sum + 0, c[j]);
         }
         NAME(look_for_infinite)(s->spoilt, c, g->n);
     }

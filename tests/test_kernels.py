@@ -279,6 +279,8 @@ def test_matmul(k, ta, tb, dtype, isa, rng):
             mask = draw(rng, (m, n), dtype)
             masked = _kernels.matmul(a, b, ta, tb, mask=mask, alpha=0.5)
             np.testing.assert_array_equal(masked, np.where(mask > 0, plain / 2, 0))
+            scaled = _kernels.matmul(a, b, ta, tb, rate=np.array(0.5))
+            np.testing.assert_array_equal(scaled, plain * dtype(-0.5))
             changed, updated = mask.copy(), mask.copy()
             _kernels.matmul(a, b, ta, tb, out=changed, alpha=-0.1, accumulate=True)
             _kernels.sgd(updated, plain, 0.1)

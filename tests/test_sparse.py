@@ -165,6 +165,22 @@ def test_products_that_underflow(n, dtype, isa):
     assert not np.signbit(_kernels.matmul(_kernels.compress(a), b)).any()
 
 
+@pytest.mark.parametrize("alpha", [-0.1, 1.0])
+@pytest.mark.parametrize("n", [1, 2, 17])
+@pytest.mark.parametrize("k", [1, 40])
+def test_additions_that_underflow(k, n, alpha, dtype, isa):
+    """To -0 is added what is +0 after an underflow, or minus that."""
+    tiny = dtype(1e-30 if dtype is np.float32 else 1e-200)
+    a, b = np.zeros((2, k), dtype), np.full((k, n), -tiny, dtype)
+    a[:, 0] = tiny
+    found = []
+    for x in (_kernels.compress(a), a):
+        c = np.full((2, n), -0.0, dtype)
+        _kernels.matmul(x, b, out=c, alpha=alpha, accumulate=True)
+        found.append(np.signbit(c).tolist())
+    assert found == 2 * [np.full((2, n), alpha < 0).tolist()]
+
+
 def test_zeros_are_left_out(dtype, isa, rng):
     for shape in ((0, 5), (5, 0), (1, 1), (7, 33), (300, 100)):
         a = sparse(rng, shape, 0.3, dtype)
