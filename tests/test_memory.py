@@ -1,5 +1,7 @@
 """Memory: big arrays are read where they lie, batch by batch."""
 
+import os
+import platform
 import subprocess
 import sys
 
@@ -38,3 +40,27 @@ def test_a_big_array_is_never_copied(share):
     run = [sys.executable, "-c", PROGRAM, str(share)]
     grown = float(subprocess.run(run, capture_output=True, check=True, text=True).stdout)
     assert grown < 60  # MB
+
+
+LOOP = """
+import resource
+import numpy as np
+import fastnn
+
+x = fastnn.constant(np.ones(1 << 20, np.float32))
+for step in range(100):
+    if step == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    total = fastnn.reduce_sum(fastnn.relu(x * 2.0) + x)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or "LD_PRELOAD" in os.environ,
+    reason="another allocator than glibc's",
+)
+def test_arrays_that_come_and_go_cost_no_page_faults():
+    """4 MB thrice a step are 3,000 pages of 4 KB, a fault each if the system gets them back."""
+    run = subprocess.run([sys.executable, "-c", LOOP], capture_output=True, check=True, text=True)
+    assert int(run.stdout) < 1000
