@@ -43,6 +43,11 @@ def real(array: Array) -> Array:
     """
     if array.dtype == object:
         return _of_objects(array)
+    if array.dtype.kind in "SU":
+        raise TypeError(
+            "a tensor holds real numbers, not texts; encode them as numbers first: labels with "
+            "names, codes = np.unique(texts, return_inverse=True), decimals with astype(float)"
+        )
     if not _is_real(array.dtype):
         raise TypeError(
             f"a tensor holds real numbers, not {array.dtype}; convert the values to float32, "

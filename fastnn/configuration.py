@@ -48,7 +48,7 @@ class Configurable:
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data."""
         config = {}
-        for name in _arguments(type(self)):
+        for name in arguments_of(type(self)):
             if not hasattr(self, name):
                 raise NotImplementedError(
                     f"{type(self).__name__} keeps no attribute {name!r} for its constructor's "
@@ -63,10 +63,10 @@ class Configurable:
         return cls(**{name: deserialize(value) for name, value in config.items()})
 
 
-def _arguments(cls: type) -> list[str]:
+def arguments_of(cls: type) -> list[str]:
     """The names of the constructor's arguments; ``**options`` are those of the base's."""
     names: list[str] = []
-    for base in cls.__mro__:
+    for base in cls.__mro__[:-1]:
         if "__init__" not in vars(base):
             continue
         parameters = list(signature(vars(base)["__init__"]).parameters.values())[1:]

@@ -39,8 +39,8 @@ class Arrays:
     sample_weight : array of shape (samples, ...), optional
     dtype : dtype, default float32
         In which inputs, and floats among the targets, are computed with.
-    prefix : str, optional
-        Stands before "x" and "y" in messages.
+    part_of : str, optional
+        What x and y are a part of, for messages.
 
     Raises
     ------
@@ -56,19 +56,19 @@ class Arrays:
         y: Any = None,
         sample_weight: TensorLike = None,
         dtype: DType = np.float32,
-        prefix: str = "",
+        part_of: str = "",
     ) -> None:
-        floats = np.dtype(dtype)
-        self.x = _each(x, lambda part: Column(_data(f"{prefix}x", part, to_samples), floats))
+        floats, of = np.dtype(dtype), part_of and f" of {part_of}"
+        self.x = _each(x, lambda part: Column(_data(f"x{of}", part, to_samples), floats))
         self.y = self.sample_weight = None
         if y is not None:
-            self.y = _each(y, lambda part: _targets(_data(f"{prefix}y", part, to_array), floats))
+            self.y = _each(y, lambda part: _targets(_data(f"y{of}", part, to_array), floats))
         if sample_weight is not None:
-            weights = _data(f"{prefix}sample_weight", sample_weight, to_array)
+            weights = _data(f"sample_weight{of}", sample_weight, to_array)
             self.sample_weight = Column(weights, floats)
         for name in PARTS:
             for column in _parts(getattr(self, name)):
-                self._check_length(f"{prefix}x", f"{prefix}{name}", column.data)
+                self._check_length(f"x{of}", f"{name}{of}", column.data)
         self.columns = self._columns()
 
     def _columns(self) -> list[Column]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastnn.configuration import custom_object, deserialize
+
+LONGEST = 100  # no name is; in a file one may be so long that to compare it takes memory
 
 
 def resolve(
@@ -50,9 +52,13 @@ def by_name(family: str, name: str, table: Mapping[str, Any]) -> Any:
     """The entry of `table` called `name`; ValueError with the nearest name if there is none."""
     if name in table:
         return table[name]
+    hint = near(name, table) or f"; choose one of {', '.join(sorted(table))}"
+    raise ValueError(f"unknown {family} {name[:LONGEST]!r}{hint}")
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """The end of a message that names what may have been meant; empty if nothing is like it."""
     import difflib
 
-    name = name[:100]  # longer than any; in a file it may be so long that to compare takes memory
-    near = difflib.get_close_matches(name, table, n=1, cutoff=0.8)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(sorted(table))}"
-    raise ValueError(f"unknown {family} {name!r}; {hint}")
+    found = difflib.get_close_matches(name[:LONGEST], names, n=1, cutoff=0.8)
+    return f"; did you mean {found[0]!r}?" if found else ""

@@ -448,7 +448,7 @@ def test_terminate_on_nan(value):
         history = model.fit(X, y, **options, callbacks=[callbacks.TerminateOnNaN()])
     assert history.epoch == [0]
     assert int(model.optimizer.iterations) == 2
-    with pytest.raises(RuntimeError, match=r"step 2 .*lower the learning rate"):
+    with pytest.raises(RuntimeError, match=r"step 2 .*correct the sample"):
         regression().fit(X, y, **options, callbacks=[callbacks.TerminateOnNaN(True)])
     good = regression(optimizers.SGD(0.0))
     assert (

@@ -269,3 +269,17 @@ def test_several_inputs_are_too_many_for_dense():
             with pytest.raises(TypeError, match=r"layer 'head' takes one array and got 2 in a"):
                 layer(inputs)
         layer(x)
+
+
+def test_a_misspelt_option():
+    with pytest.raises(TypeError, match=r"option 'activaton'; did you mean 'activation'\?"):
+        layers.Dense(3, activaton="relu")
+    with pytest.raises(TypeError, match=r"option 'names'; did you mean 'name'\?"):
+        layers.Dense(3, names="relu")
+    with pytest.raises(TypeError, match=r"option 'stride'$"):
+        layers.Dense(3, stride=2)
+
+
+def test_softmax_of_one_unit():
+    with pytest.warns(SyntaxWarning, match="'last': the softmax of a single unit is always 1"):
+        layers.Dense(1, "softmax", name="last").build((None, 3))

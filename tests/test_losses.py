@@ -290,6 +290,28 @@ def test_one_class_is_none():
         losses.categorical_crossentropy([[1.0]], [[0.3]])
 
 
+@pytest.mark.parametrize(
+    ("loss", "activation"),
+    [
+        (losses.sparse_categorical_crossentropy, fastnn.softmax),
+        (losses.categorical_crossentropy, fastnn.softmax),
+        (losses.binary_crossentropy, fastnn.sigmoid),
+    ],
+)
+def test_probabilities_are_no_logits(loss, activation):
+    y_true = [0, 1] if loss is losses.sparse_categorical_crossentropy else [[1.0, 0.0], [0.0, 1.0]]
+    with pytest.warns(SyntaxWarning, match=f"{activation.__name__} made probabilities of y_pred"):
+        loss(y_true, activation([[0.5, 1.0], [2.0, 0.0]]), from_logits=True)
+
+
+@pytest.mark.parametrize("labels", [[-1, 1, 1], [0, 1, 2]])
+def test_targets_that_are_no_probabilities(labels):
+    model = fastnn.Sequential([fastnn.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    with pytest.warns(SyntaxWarning, match=f"from {labels[0]} to {labels[2]}; make 0 and 1"):
+        model.fit(np.eye(3), labels, verbose=0)
+
+
 SPARSE = losses.sparse_categorical_crossentropy
 
 

@@ -210,8 +210,9 @@ def test_add_and_pop():
     outer = Sequential([model, layers.Dense(1)])
     assert outer(fastnn.ones((1, 4))).shape == (1, 1)
     assert len(outer.weights) == 4
-    with pytest.raises(TypeError, match=r"write Sequential\(\[layer\]\)"):
-        Sequential(layers.Dense(3))
+    for given in ([layers.Dense(3)], [layers.Dense(3), layers.Dense(3)]):
+        with pytest.raises(TypeError, match=r"write Sequential\(\[layer, layer\]\)"):
+            Sequential(*given)
     for wrong in (10, layers.Dense, "dense"):
         with pytest.raises(TypeError, match=r"Dense\(10\)"):
             model.add(wrong)
@@ -302,10 +303,12 @@ WRONG = {
     "no samples": (X[:0], Y[:0], {}, ValueError, r"x has shape \(0, 3\)"),
     "a number": (1.0, Y, {}, ValueError, "x has shape"),
     "one axis": (X[:, 0], Y, {}, ValueError, "incompatible with the layer"),
-    "strings": (X.astype(str), Y, {}, TypeError, "x: a tensor holds real numbers"),
+    "strings": (X.astype(str), Y, {}, TypeError, r"x: .* not texts; .*astype\(float\)"),
+    "names": (X, np.array(["cat"] * 10), {}, TypeError, r"y: .* np.unique\(texts"),
+    "a pair": ((X, Y), None, {}, TypeError, r"got 2 in a tuple.*fit\(x, y\)"),
     "complex": (X.astype(complex), Y, {}, TypeError, "complex128"),
     "objects": (X, np.array([None] * 10), {}, TypeError, "y: a tensor holds real numbers"),
-    "last label": (X, [*Y[:9], 2], {}, ValueError, r"y_true\[9\] is 2; 2 classes"),
+    "last label": (X, [*Y[:9], 2], {}, ValueError, r"y_true\[9\] is 2; 2 .* the last layer"),
     "negative label": (X, Y - 1, {}, ValueError, r"y_true\[0\] is -1"),
     "nan label": (X, [*Y[:9], np.nan], {}, ValueError, r"y_true\[9\] is nan"),
     "one-hot": (X, np.eye(2)[Y], {}, ValueError, "categorical_crossentropy"),
@@ -314,7 +317,13 @@ WRONG = {
     "epochs": (X, Y, {"epochs": -1}, ValueError, "epochs must be a positive integer, got -1"),
     "split of 1": (X, Y, {"validation_split": 1.0}, ValueError, "validation_split"),
     "split of nothing": (X, Y, {"validation_split": 0.95}, ValueError, "one part empty"),
-    "validation": (X, Y, {"validation_data": (X, Y[:3])}, ValueError, "val_x has 10 samples"),
+    "validation": (
+        X,
+        Y,
+        {"validation_data": (X, Y[:3])},
+        ValueError,
+        "x of validation_data has 10",
+    ),
     "split of a": (X, Y, {"validation_split": "a"}, ValueError, "must be a number"),
     "validation of one": (X, Y, {"validation_data": (X,)}, ValueError, "pass y beside x"),
     "validation labels": (X, Y, {"validation_data": (X, Y + 7)}, ValueError, r"y_true\[0\] is 7"),

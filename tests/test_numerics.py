@@ -35,7 +35,7 @@ def test_a_bad_sample_is_named(bad, eagerly):
     x = X.copy()
     x[21, 2] = bad
     trained = model(run_eagerly=eagerly)
-    message = rf"step 2 of 5.*the inputs of sample 21.*has {bad} at index \(2,\)"
+    message = rf"step 2 of 5.*sample 21.*has {bad} at index \(2,\): correct the sample"
     with pytest.raises(NotFiniteError, match=message):
         trained.fit(x, Y, 8, shuffle=False, verbose=0)
     for a, b in zip(trained.get_weights(), weights_after(2, X, Y), strict=True):
@@ -54,7 +54,9 @@ def test_a_bad_target_is_named():
 
 def test_a_training_that_diverges_names_the_op():
     trained = model(rate=1e12)
-    with pytest.raises(NotFiniteError, match=r"step 1 of.*op square .*has shape \(8, 1\) and inf"):
+    with pytest.raises(
+        NotFiniteError, match=r"step 1 of.*op square .*\(8, 1\) and inf.*: lower the"
+    ):
         trained.fit(X, Y, 8, epochs=3, shuffle=False, verbose=0)
     steps = int(trained.optimizer.iterations)
     assert all(np.isfinite(w).all() for w in trained.get_weights())
@@ -117,3 +119,10 @@ def test_terminate_on_nan_keeps_the_last_good_weights():
 def test_the_choice_is_checked():
     with pytest.raises(ValueError, match=r'check_numerics must be "raise", "warn" or None'):
         model("maybe")
+
+
+def test_a_loss_that_is_nan_is_told_of():
+    y = np.where(np.arange(40) == 3, np.nan, Y)
+    with pytest.warns(UserWarning, match="loss of model .* is nan: .*check_numerics") as warned:
+        model(None).fit(X, y, 8, verbose=0)
+    assert [w.filename for w in warned] == [__file__]

@@ -15,10 +15,11 @@ import numpy as np
 
 from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_open_shape, to_shape
-from fastnn.configuration import Configurable
+from fastnn.configuration import Configurable, arguments_of
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
 from fastnn.initializers import Start
+from fastnn.lookup import near
 from fastnn.naming import unique_name
 from fastnn.regularizers import Penalty
 from fastnn.sparse import to_tensor
@@ -130,8 +131,9 @@ class Layer(Configurable):
         if input_shape is not None:
             input_shape = to_open_shape(f"layer {self.name!r}: input_shape", input_shape)
         self.input_shape = input_shape
-        if old:
-            raise TypeError(f"layer {self.name!r}: there is no option {', '.join(map(repr, old))}")
+        for option in old:
+            hint = near(option, arguments_of(type(self)))
+            raise TypeError(f"layer {self.name!r}: there is no option {option!r}{hint}")
         self.trainable = trainable
         self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []

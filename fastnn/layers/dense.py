@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,13 @@ class Dense(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Make `kernel` and `bias` for an input of this shape."""
+        if self.units == 1 and self.activation is ops.softmax:
+            warnings.warn(
+                f"layer {self.name!r}: the softmax of a single unit is always 1; use "
+                'Dense(1, "sigmoid") and binary_crossentropy for two classes',
+                SyntaxWarning,
+                stacklevel=2,
+            )
         self.kernel = self.add_weight(
             (self._inputs(input_shape), self.units),
             self.kernel_initializer,
@@ -121,11 +129,12 @@ class Dense(Layer):
 
     def _inputs(self, input_shape: Shape) -> int:
         """The length of the last axis, if the input has the axes that it needs."""
-        if isinstance(input_shape, dict | list):
+        several = isinstance(input_shape, dict | list)
+        if several or any(isinstance(part, tuple | Tensor) for part in input_shape):
             raise TypeError(
                 f"layer {self.name!r} takes one array and got {len(input_shape)} in a "
                 f"{type(input_shape).__name__}: join them with np.column_stack, or write a Model "
-                "whose call(self, inputs) takes them"
+                "whose call(self, inputs) takes them; inputs and targets are given apart: fit(x, y)"
             )
         if len(input_shape) < 2:
             raise ValueError(

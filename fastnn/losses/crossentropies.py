@@ -6,6 +6,8 @@ import warnings
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from fastnn import ops
 from fastnn.arrays import DType, Shape
 from fastnn.losses.base import LossFunctionWrapper, clipped, pair, reduce_weighted
@@ -30,6 +32,23 @@ def logits_of(y_pred: Tensor, origin: type[SoftmaxOf | SigmoidOf]) -> Tensor | N
         r.follows(y_pred) == r.follows(logits) and not r.watches(y_pred) for r in recorders.stack
     )
     return logits if seen else None
+
+
+def _logits(
+    y_pred: Tensor, origin: type[SoftmaxOf | SigmoidOf], from_logits: bool
+) -> Tensor | None:
+    """The predictions themselves if they are logits, else those of `logits_of`."""
+    if not from_logits:
+        return logits_of(y_pred, origin)
+    if type(y_pred.origin) is origin:
+        made = "softmax" if origin is SoftmaxOf else "sigmoid"
+        warnings.warn(
+            f"from_logits=True, but {made} made probabilities of y_pred already: leave out one of "
+            "the two",
+            SyntaxWarning,
+            stacklevel=3,
+        )
+    return y_pred
 
 
 def _log_probabilities(y_pred: Tensor) -> Tensor:
@@ -79,7 +98,8 @@ def _class_labels(
 
 
 def check_targets(loss: Any, y_true: TensorLike, y_pred: Shape) -> None:
-    """Refuse targets of a whole data set that the loss would refuse in some later batch.
+    """Refuse targets of a whole data set that the loss would refuse in some later batch, and warn
+    of those that make no sense to it.
 
     Parameters
     ----------
@@ -92,6 +112,16 @@ def check_targets(loss: Any, y_true: TensorLike, y_pred: Shape) -> None:
     function, options = _unwrapped(loss)
     if function is sparse_categorical_crossentropy and options.get("axis", -1) == -1:
         _class_labels(y_true, (len(y_true), *y_pred), options.get("ignore_class"))
+    if function is binary_crossentropy:
+        low, high = np.min(y_true), np.max(y_true)
+        if low < 0 or high > 1:
+            warnings.warn(
+                f"binary_crossentropy takes targets from 0 to 1, and these are from {low} to "
+                f"{high}; make 0 and 1 of two classes, and of more take "
+                "sparse_categorical_crossentropy",
+                SyntaxWarning,
+                stacklevel=2,
+            )
 
 
 def _unwrapped(loss: Any) -> tuple[Any, dict[str, Any]]:
@@ -149,7 +179,7 @@ def sparse_categorical_crossentropy(
         raise ValueError("y_pred must have shape (..., classes), got shape ()")
     if y_true.ndim == y_pred.ndim:
         y_true = _classes_last(y_true, axis)
-    logits = y_pred if from_logits else logits_of(y_pred, SoftmaxOf)
+    logits = _logits(y_pred, SoftmaxOf, from_logits)
     scores = _classes_last(y_pred if logits is None else logits, axis)
     labels, valid = _class_labels(y_true, scores.shape, ignore_class)
     if valid is not None:  # what is predicted there is not even looked at
@@ -206,7 +236,7 @@ def categorical_crossentropy(
             f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; they must be equal. For "
             "integer labels use sparse_categorical_crossentropy"
         )
-    logits = y_pred if from_logits else logits_of(y_pred, SoftmaxOf)
+    logits = _logits(y_pred, SoftmaxOf, from_logits)
     scores = _classes_last(y_pred if logits is None else logits, axis)
     target = smoothed(_classes_last(y_true, axis), label_smoothing, scores.shape[-1])
     if scores.shape[-1] == 1:
@@ -281,7 +311,7 @@ def binary_crossentropies(
 ) -> Tensor:
     """The same before it is averaged."""
     y_pred = floating(y_pred)
-    logits = y_pred if from_logits else logits_of(y_pred, SigmoidOf)
+    logits = _logits(y_pred, SigmoidOf, from_logits)
     target, scores = pair(y_true, y_pred if logits is None else logits)
     target = smoothed(target, label_smoothing, 2)
     if logits is None:

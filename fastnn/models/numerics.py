@@ -85,7 +85,7 @@ def find(
         except NotFiniteError as error:
             before.restore()
             return f"step {number} of {-(-len(order) // size)}, counted from 0: {error}"
-    return "it is finite when it is computed op by op"
+    return "some step, though it is finite when it is computed op by op"
 
 
 def is_finite(array: Array) -> bool:
@@ -110,7 +110,8 @@ def _check_batch(batch: list[Tensor], rows: Array) -> None:
             bad = np.argwhere(~np.isfinite(tensor._array))[0]
             raise NotFiniteError(
                 f"{name} of sample {rows[bad[0]]}: an array of shape {tensor.shape[1:]} for each "
-                f"sample, which has {tensor._array[tuple(bad)]} at index {_index(bad[1:])}"
+                f"sample, which has {tensor._array[tuple(bad)]} at index {_index(bad[1:])}: "
+                "correct the sample or leave it out"
             )
 
 
@@ -122,7 +123,10 @@ def _check_variables(variables: list[Variable]) -> None:
 
 def _first(array: Array) -> str:
     bad = np.argwhere(~np.isfinite(array))[0]
-    return f"has shape {array.shape} and {array[tuple(bad)]} at index {_index(bad)}"
+    return (
+        f"has shape {array.shape} and {array[tuple(bad)]} at index {_index(bad)}: lower the "
+        "learning rate, clip gradients (clipnorm=1.0) or scale the data"
+    )
 
 
 def _index(place: Array) -> tuple[int, ...]:

@@ -48,7 +48,7 @@ class Sequential(Model):
     [(3, 8), (8,), (8, 1), (1,)]
     """
 
-    def __init__(self, layers: Sequence[Layer] = (), **options: Any) -> None:
+    def __init__(self, layers: Sequence[Layer] = (), *more: Layer, **options: Any) -> None:
         super().__init__(**options)
         self._layers: list[Layer] = []
         if self.dtype is not None:
@@ -56,8 +56,10 @@ class Sequential(Model):
                 f"model {self.name!r} has no dtype of its own, its layers have: write "
                 f"Dense(10, dtype={self.dtype!r})"
             )
-        if isinstance(layers, Layer):
-            raise TypeError("the layers of a model come in a list: write Sequential([layer])")
+        if isinstance(layers, Layer) or more:
+            raise TypeError(
+                "the layers of a model come in a list: write Sequential([layer, layer])"
+            )
         for layer in layers or ():
             self.add(layer)
 

@@ -139,7 +139,7 @@ class Trainer(Steps):
         if validation_data is not None:
             given = (validation_data,) if are_batches(validation_data, None) else validation_data
             validation = self._source(
-                *_triple(given), validation_size, validation_steps, prefix="val_"
+                *_triple(given), validation_size, validation_steps, part_of="validation_data"
             )
         elif validation_split:
             train, validation = split(train, validation_split, validation_size, validation_steps)
@@ -159,6 +159,8 @@ class Trainer(Steps):
                 if not measured:  # the data had ended before
                     break
                 logs = measured
+                if np.isnan(logs.get("loss", 0.0)) and not (self._checking or self.stop_training):
+                    self._point_to_check()
                 if validation is not None and due(epoch + 1):
                     measured = self._evaluated(validation, listeners)
                     logs |= {f"val_{name}": value for name, value in measured.items()}
@@ -359,12 +361,12 @@ class Trainer(Steps):
         size: int,
         steps: int | None,
         shuffle: bool = False,
-        prefix: str = "",
+        part_of: str = "",
     ) -> Source:
         """Data as they were given, as batches."""
 
         def arrays(x: Any, y: Any = None, sample_weight: TensorLike = None) -> Arrays:
-            return Arrays(x, y, sample_weight, self._float_type(), prefix)
+            return Arrays(x, y, sample_weight, self._float_type(), part_of)
 
         if x is None:
             raise ValueError("there are no data: pass x")
@@ -468,13 +470,19 @@ class Trainer(Steps):
         largest = max((float(np.abs(w.numpy()).max(initial=0)) for w in self.weights), default=0.0)
         message = (
             f"the training of model {self.name!r} is not finite at {cause}. Its weights are those "
-            f"before that step, the largest being {largest:.2g}: lower the learning rate, clip "
-            "gradients (clipnorm=1.0) or scale the data, and begin anew if they are too large"
+            f"before that step: begin anew if the largest, {largest:.2g}, is too large"
         )
         if self._checking == "raise":
             raise NotFiniteError(message)
         warnings.warn(f"{message}. The training ends here", stacklevel=6)
         self.stop_training = True
+
+    def _point_to_check(self) -> None:
+        warnings.warn(
+            f"the loss of model {self.name!r} is nan: compile it with check_numerics='raise', and "
+            "fit names the first number that is not finite and says what to do",
+            stacklevel=4,
+        )
 
     def _ends(self, kind: Callable[[Structure], Outcome]) -> bool:
         """Whether somebody has put an end to such a pass."""

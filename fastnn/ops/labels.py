@@ -22,7 +22,8 @@ def _to_classes(x: Array, classes: int, name: str, out: Array | None = None) -> 
         place = ", ".join(map(str, index))
         raise ValueError(
             f"{name}[{place}] is {x[index]}; {classes} classes are numbered by the whole "
-            f"numbers 0 to {classes - 1}"
+            f"numbers 0 to {classes - 1}: count the classes from 0, or let there be more of them "
+            "(units of the last layer, depth of one_hot)"
         )
     return x.astype(np.int64)
 
