@@ -357,8 +357,14 @@ typedef struct fn_pick_args { /* y[i] = (*x)[rows[i]], rows of so many bytes; un
     size_t bytes;
 } fn_pick_args;
 
+typedef struct fn_fetch_args { /* asks for the rows of *x, of so many bytes, that lie from *there on */
+    char **there, **end;
+    char **x;
+    size_t count, bytes;
+} fn_fetch_args;
+
 fn_kernel fn_count_up, fn_accumulate, fn_read_next, fn_write_next, fn_clear,
-    fn_pick;
+    fn_pick, fn_fetch_next;
 
 /* cut.c: cuts a product between `threads` and returns the number of parts. */
 size_t fn_gemm_cut(fn_gemm_args *args, int threads);

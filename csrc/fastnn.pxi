@@ -236,8 +236,14 @@ cdef extern from "fastnn.h":
         const int64_t *rows
         size_t bytes
 
-    fn_kernel fn_count_up, fn_accumulate, fn_read_next, fn_write_next
-    fn_kernel fn_clear, fn_pick
+    ctypedef struct fn_fetch_args:
+        char **there
+        char **end
+        char **x
+        size_t count
+        size_t bytes
+
+    fn_kernel fn_count_up, fn_accumulate, fn_read_next, fn_write_next, fn_clear, fn_pick, fn_fetch_next
 
     size_t fn_run(const fn_program *, size_t, int64_t) noexcept nogil
     int64_t fn_now() noexcept nogil

@@ -316,7 +316,7 @@ static NAME(panel) NAME(copy_if_better)(T *to, const fn_gemm_args *g, NAME(panel
     return g->n < COPY_ROWS || g->lda * sizeof(T) % BAD_DISTANCE ? a : NAME(copy_rows)(to, a, rows, k);
 }
 
-static NAME(target) NAME(target_at)(const fn_gemm_args *g, size_t i, size_t j, size_t p, size_t k,
+INLINE NAME(target) NAME(target_at)(const fn_gemm_args *g, size_t i, size_t j, size_t p, size_t k,
                                     size_t columns)
 {
     return (NAME(target)){

@@ -22,39 +22,40 @@ static size_t NAME(part_start)(size_t length, size_t unit, size_t parts, size_t 
     return start < length ? start : length;
 }
 
-/* The part `unit` of the product, as a product of its own. */
-static fn_gemm_args NAME(gemm_part)(const fn_gemm_args *g, size_t unit, int worker)
+/* The part `unit` of the product, as a product of its own. It is written in place, here as in what follows:
+ * to copy it as a whole would wait for each of its elements to be stored. */
+INLINE void NAME(gemm_part)(fn_gemm_args *part, const fn_gemm_args *g, size_t unit, int worker)
 {
     const size_t down = unit / g->parts_across, across = unit % g->parts_across;
     const size_t i = NAME(part_start)(g->m, down, g->parts_down, TILE_ROWS);
     const size_t j = NAME(part_start)(g->n, across, g->parts_across, TILE_COLUMNS);
-    fn_gemm_args part = *g;
-    part.c = (T *)g->c + i * g->ldc + j;
-    part.a = (const T *)g->a + (g->transpose_a ? i : i * g->lda);
-    part.b = (const T *)g->b + (g->transpose_b ? j * g->ldb : j);
-    if (g->mask) part.mask = (const T *)g->mask + i * g->ldc + j;
-    if (g->bias) part.bias = (const T *)g->bias + j;
-    part.m = NAME(part_start)(g->m, down + 1, g->parts_down, TILE_ROWS) - i;
-    part.n = NAME(part_start)(g->n, across + 1, g->parts_across, TILE_COLUMNS) - j;
-    part.scratch = (char *)g->scratch + (size_t)worker * GEMM_SCRATCH;
-    return part;
+    *part = *g;
+    part->c = (T *)g->c + i * g->ldc + j;
+    part->a = (const T *)g->a + (g->transpose_a ? i : i * g->lda);
+    part->b = (const T *)g->b + (g->transpose_b ? j * g->ldb : j);
+    if (g->mask) part->mask = (const T *)g->mask + i * g->ldc + j;
+    if (g->bias) part->bias = (const T *)g->bias + j;
+    part->m = NAME(part_start)(g->m, down + 1, g->parts_down, TILE_ROWS) - i;
+    part->n = NAME(part_start)(g->n, across + 1, g->parts_across, TILE_COLUMNS) - j;
+    part->scratch = (char *)g->scratch + (size_t)worker * GEMM_SCRATCH;
 }
 
-/* The transpose of the product: op(b)' gives the rows and op(a)' the columns. */
-static fn_gemm_args NAME(swap)(const fn_gemm_args *g)
+/* Makes the product its transpose: op(b)' gives the rows and op(a)' the columns. */
+INLINE void NAME(swap)(fn_gemm_args *g)
 {
-    fn_gemm_args swapped = *g;
     /* The transpose of one dense column is a row. */
-    swapped.swapped = g->n > 1 || g->ldc > 1 || g->bias;
-    swapped.a = g->b;
-    swapped.lda = g->ldb;
-    swapped.transpose_a = !g->transpose_b;
-    swapped.m = g->n;
-    swapped.b = g->a;
-    swapped.ldb = g->lda;
-    swapped.transpose_b = !g->transpose_a;
-    swapped.n = g->m;
-    return swapped;
+    g->swapped = g->n > 1 || g->ldc > 1 || g->bias;
+    const void *a = g->a;
+    const size_t lda = g->lda, m = g->m;
+    const int transpose_a = g->transpose_a;
+    g->a = g->b;
+    g->lda = g->ldb;
+    g->transpose_a = !g->transpose_b;
+    g->m = g->n;
+    g->b = a;
+    g->ldb = lda;
+    g->transpose_b = !transpose_a;
+    g->n = m;
 }
 
 KERNEL(gemm)
@@ -63,9 +64,10 @@ KERNEL(gemm)
     const int is_short = NAME(is_short)(whole), is_shallow = NAME(is_shallow)(whole);
     const size_t length = fn_block_length(whole->k);
     for (size_t unit = begin; unit < end; unit++) {
-        fn_gemm_args g = NAME(gemm_part)(whole, unit, worker);
+        fn_gemm_args g;
+        NAME(gemm_part)(&g, whole, unit, worker);
         if (g.k == 1 && g.ldb == 1) g.transpose_b = 0; /* a column is a row */
-        if (!is_short && !is_shallow && NAME(is_swapped)(&g)) g = NAME(swap)(&g);
+        if (!is_short && !is_shallow && NAME(is_swapped)(&g)) NAME(swap)(&g);
         size_t p = 0;
         do {
             const size_t k = g.k - p < length ? g.k - p : length;

@@ -71,10 +71,36 @@ SCALAR_KERNEL(fn_clear)
     memset(g->to, 0, g->bytes);
 }
 
-/* Units are rows. */
+/* Rows of a shuffled set lie anywhere: a run that takes less time than one of them to come from memory would
+ * wait for each. Of a long row the beginning is enough. */
+SCALAR_KERNEL(fn_fetch_next)
+{
+    const fn_fetch_args *g = args;
+    const size_t left = (size_t)(*g->end - *g->there) / sizeof(int64_t);
+    const size_t count = left < g->count ? left : g->count;
+    for (size_t i = 0; i < count; i++) {
+        int64_t row;
+        memcpy(&row, *g->there + i * sizeof row, sizeof row);
+        __builtin_prefetch(*g->x + (size_t)row * g->bytes);
+    }
+}
+
+static inline __attribute__((always_inline)) void pick(const fn_pick_args *g, size_t begin, size_t end,
+                                                       size_t bytes)
+{
+    for (size_t i = begin; i < end; i++)
+        memcpy((char *)g->y + i * bytes, *g->x + (size_t)g->rows[i] * bytes, bytes);
+}
+
+/* Units are rows. Where the compiler knows their length, no function is called to copy a few bytes. */
 void fn_pick(const void *args, size_t begin, size_t end, __attribute__((unused)) int worker)
 {
     const fn_pick_args *g = args;
-    for (size_t i = begin; i < end; i++)
-        memcpy((char *)g->y + i * g->bytes, *g->x + (size_t)g->rows[i] * g->bytes, g->bytes);
+    switch (g->bytes) {
+    case 4: pick(g, begin, end, 4); break;
+    case 8: pick(g, begin, end, 8); break;
+    case 16: pick(g, begin, end, 16); break;
+    case 32: pick(g, begin, end, 32); break;
+    default: pick(g, begin, end, g->bytes);
+    }
 }

@@ -18,6 +18,7 @@ cdef class Cursor:
     """A place in an array from which `read_next` reads, or to which `write_next` writes."""
 
     cdef char *at
+    cdef char *end
     cdef cnp.ndarray array
 
     def move_to(self, array, cnp.npy_intp index=0):
@@ -27,10 +28,11 @@ cdef class Cursor:
         readable(array, "array")
         self.array = array
         self.at = cnp.PyArray_BYTES(self.array) + index * cnp.PyArray_STRIDE(self.array, 0)
+        self.end = cnp.PyArray_BYTES(self.array) + cnp.PyArray_NBYTES(self.array)
 
     def let_go(self):
         """Point nowhere; the array need not stay alive any longer."""
-        self.array, self.at = None, NULL
+        self.array, self.at, self.end = None, NULL, NULL
 
 
 cdef class Program:
@@ -260,7 +262,7 @@ cdef Cursor pointing(Cursor cursor):
 
 
 cdef int check_room(cnp.ndarray a, Cursor cursor) except -1:
-    if cnp.PyArray_BYTES(cursor.array) + cnp.PyArray_NBYTES(cursor.array) - cursor.at < cnp.PyArray_NBYTES(a):
+    if cursor.end - cursor.at < cnp.PyArray_NBYTES(a):
         raise ValueError(f"fewer than {cnp.PyArray_NBYTES(a)} bytes are left behind the cursor")
     return 0
 
@@ -314,3 +316,19 @@ def pick(x, rows, out, Cursor source=None):
     if count:
         g.bytes = cnp.PyArray_NBYTES(out) // count
         run(fn_pick, &g, sizeof(g), count, g.bytes + (g.bytes == 0))
+
+
+def fetch_next(Cursor order not None, Py_ssize_t count, x, Cursor source not None):
+    """Ask for the rows of what is at `source`, an array like x, whose numbers (int64) come next in `order`:
+    at most `count` of them, which a later `pick` or `gather` then finds near. Only for a program.
+    """
+    if not is_recording():
+        raise RuntimeError("fetch_next is a part of a program; call it between start and stop")
+    readable(x, "x")
+    cdef cnp.ndarray a = x
+    if cnp.PyArray_NDIM(a) == 0 or cnp.PyArray_DIM(a, 0) == 0 or count < 0:
+        raise ValueError(f"x has shape {x.shape} and count is {count}; there must be rows to ask for")
+    recording().cursors.extend((order, source))
+    cdef fn_fetch_args g = fn_fetch_args(
+        &order.at, &order.end, &source.at, count, cnp.PyArray_NBYTES(a) // cnp.PyArray_DIM(a, 0))
+    run(fn_fetch_next, &g, sizeof(g), 1)

@@ -248,7 +248,8 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
         NAME(copy_transposed)(columns, ldt, b, g->ldb, g->n, k);
     NAME(mask) last[LANE_VECTORS];
     NAME(last_lanes)(last, k);
-    NAME(vector) folded[LANE_ROWS][SHORT_N] = {{{0}}};
+    NAME(vector) folded[LANE_ROWS][SHORT_N];
+    if (g->n > 1) memset(folded, 0, sizeof folded);
     const size_t step = g->n == 1 ? WIDTH : LANE_ROWS;
     for (size_t i = 0; i < g->m; i += step, a += step * g->lda) {
         const size_t rows = g->m - i < step ? g->m - i : step;

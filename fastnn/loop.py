@@ -209,6 +209,15 @@ class _Batch:
                 self._gather_rows(program, at, data, next(slots))
             elif buffer is not None:
                 program.kernels(partial(_kernels.pick_rows, data, self._rows, buffer))
+        self._fetch_next(columns, program)
+
+    def _fetch_next(self, columns: Sequence[Column], program: Program) -> None:
+        """Have what is short come from memory while the batch before is at work."""
+        for column, source in zip(columns, self._streams.sources, strict=True):
+            data = column.data
+            if isinstance(data, np.ndarray) and is_in_order(data):
+                order, count = self._streams.order, len(self._rows)
+                program.kernels(partial(_kernels.fetch_next, order, count, data, source))
 
     def _gather_rows(self, program: Program, at: int, data: Array, slot: Array) -> None:
         rows, streams = self._rows, self._streams

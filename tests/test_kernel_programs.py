@@ -186,6 +186,41 @@ def test_pick(shape, dtype, rng):
         _kernels.pick(x, rows, out, _kernels.Cursor())
 
 
+@pytest.mark.parametrize("asked", [0, 1, 4, 100])
+@pytest.mark.parametrize("shape", [(7,), (7, 3), (7, 0), (7, 500)])
+def test_rows_are_the_same_if_they_are_asked_for_before(shape, asked, rng):
+    """Up to the end of the order, where fewer follow than are asked for."""
+    x = rng.standard_normal(shape).astype(np.float32)
+    order, rows = rng.integers(0, 7, 12), np.zeros(4, np.int64)
+    out, seen = np.zeros((4, *shape[1:]), np.float32), np.zeros((12, *shape[1:]), np.float32)
+    numbers, source, sink = _kernels.Cursor(), _kernels.Cursor(), _kernels.Cursor()
+    program = recorded(
+        lambda: _kernels.read_next(numbers, rows),
+        lambda: _kernels.pick(x, rows, out, source),
+        lambda: _kernels.fetch_next(numbers, asked, x, source),
+        lambda: _kernels.write_next(out, sink),
+    )
+    with pytest.raises(ValueError, match="points nowhere"):
+        program.run()
+    for cursor, array in ((numbers, order), (source, x), (sink, seen)):
+        cursor.move_to(array)
+    assert program.run(3) == 3
+    np.testing.assert_array_equal(seen, x[order])
+
+
+def test_rows_are_asked_for_in_a_program_only():
+    x, numbers, source = np.zeros((3, 2)), _kernels.Cursor(), _kernels.Cursor()
+    with pytest.raises(RuntimeError, match="between start and stop"):
+        _kernels.fetch_next(numbers, 1, x, source)
+    for wrong in (
+        (numbers, -1, x, source),
+        (numbers, 1, x[:0], source),
+        (numbers, 1, x[0, 0], source),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            recorded(lambda wrong=wrong: _kernels.fetch_next(*wrong))
+
+
 def test_a_program_stops_at_a_label_that_is_no_class():
     labels, classes = np.array([0, 1, 2]), np.zeros(3, np.int64)
     count = np.zeros((), np.int64)

@@ -128,7 +128,7 @@ def test_every_kernel_is_here():
     compressed = {"CompressedRows", "from_csr", "LONGEST_ACCUMULATED"}
     chains = {"CHAIN_OPS", "CHAIN_STEPS", "CHAIN_INPUTS", "chain_fits"}
     programs = {"Program", "NotRecorded", "Cursor", "settings", "read_next", "write_next"}
-    programs |= {"copy_arrays"}
+    programs |= {"copy_arrays", "fetch_next"}
     of_one_number = {"count_up", "accumulate", "all_finite"}
     others = levels | threads | compressed | chains | programs | of_one_number | {"np", "os"}
     assert KERNELS.keys() == {n for n in vars(_kernels) if n[0] != "_"} - others
