@@ -94,9 +94,9 @@ class Function:
             arrays = [x._array if isinstance(x := given[at], Tensor) else x for at in entry.inputs]
             _kernels.copy_arrays(arrays, program.inputs)
             program.run()
+            if entry.is_single:
+                return wrap(program.results[0].copy())
             results = [wrap(array.copy()) for array in program.results]
-        if entry.is_single:
-            return results[0]
         parts = iter(results)
         returned = leaves(entry.structure)
         return filled(entry.structure, (next(parts) if _is_tensor(x) else x for x in returned))
