@@ -4,8 +4,8 @@
  *
  * exp(x) = 2^n exp(r), n the integer nearest to x / ln 2 and |r| <= ln(2) / 2. All four functions but log
  * rest on the Taylor series of exp(r), cut where its next term is below half a unit in the last place.
- * 2^n is applied as two factors, since 2^n alone overflows or vanishes before the result does. Rounding to
- * n is done by adding ROUNDER, so large that the fraction is rounded away: n then stands in the low bits,
+ * 2^n is applied as two factors, since 2^n alone overflows or vanishes before the result does; AVX-512 has one
+ * instruction for it. Either way only the last step rounds, so the bits are the same. Rounding to n is done by adding ROUNDER, so large that the fraction is rounded away: n then stands in the low bits,
  * from where a shift moves it into the exponent.
  *
  * tanh(x) = (exp(2x) - 1) / (exp(2x) + 1) for x > 0, with exp(2x) - 1 = 2^n (exp(r) - 1) + (2^n - 1),
@@ -109,13 +109,16 @@ INLINE NAME(vector) NAME(exp_rest)(NAME(vector) r, NAME(vector) square)
     return NAME(series)(NAME(exp_terms), EXP_TERMS, r, square);
 }
 
-INLINE NAME(vector) NAME(exp_of)(NAME(vector) x)
+/* exp(x), x <= EXP_MAX */
+INLINE NAME(vector) NAME(bounded_exp)(NAME(vector) x)
 {
     x = VECTOR_MAX(NAME(broadcast)(EXP_MIN), x);
-    x = VECTOR_MIN(NAME(broadcast)(EXP_MAX), x);
     NAME(vector) n;
     const NAME(vector) r = NAME(reduce)(x, &n);
     const NAME(vector) slope = VECTOR_FMA(NAME(exp_rest)(r, r * r), r, NAME(broadcast)(1));
+#ifdef HAS_SCALE
+    return SCALE(VECTOR_FMA(slope, r, NAME(broadcast)(1)), n - ROUNDER);
+#else
     /* n = half + rest, each about n / 2; ROUNDER goes out with the shift, or in the difference. */
     const NAME(vector) half =
         VECTOR_FMA(x, NAME(broadcast)((T)0x1.71547652b82fep-1), NAME(broadcast)(ROUNDER));
@@ -123,6 +126,12 @@ INLINE NAME(vector) NAME(exp_of)(NAME(vector) x)
     const NAME(vector) factor = (NAME(vector))(((NAME(mask))half << MANTISSA_BITS) + ONE_BITS);
     return VECTOR_FMA(slope, r * factor, factor) *
            (NAME(vector))((rest << MANTISSA_BITS) + ONE_BITS);
+#endif
+}
+
+INLINE NAME(vector) NAME(exp_of)(NAME(vector) x)
+{
+    return NAME(bounded_exp)(VECTOR_MIN(NAME(broadcast)(EXP_MAX), x));
 }
 
 INLINE NAME(vector) NAME(tanh_of)(NAME(vector) x)
@@ -142,7 +151,7 @@ INLINE NAME(vector) NAME(tanh_of)(NAME(vector) x)
 INLINE NAME(vector) NAME(sigmoid_of)(NAME(vector) x)
 {
     const NAME(mask) negative = (NAME(mask))x | ((UINT)1 << (T_BITS - 1));
-    const NAME(vector) e = NAME(exp_of)((NAME(vector))negative);
+    const NAME(vector) e = NAME(bounded_exp)((NAME(vector))negative);
     return NAME(select)((NAME(mask))(x < 0), e, NAME(broadcast)(1)) / (1 + e);
 }
 

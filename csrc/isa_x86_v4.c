@@ -49,6 +49,10 @@
 #define PACK_f32(x, bits) _mm512_maskz_compress_ps((__mmask16)(bits), x)
 #define PACK_f64(x, bits) _mm512_maskz_compress_pd((__mmask8)(bits), x)
 #define HAS_PACK
+/* x 2^n, rounded once */
+#define SCALE_f32(x, n) _mm512_scalef_ps(x, n)
+#define SCALE_f64(x, n) _mm512_scalef_pd(x, n)
+#define HAS_SCALE
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #define TILE_ROWS 6
 #define TILE_VECTORS 4

@@ -14,6 +14,7 @@
 #define STORE_FEW STORE_FEW_f32
 #define MASK_BITS MASK_BITS_f32
 #define PACK PACK_f32
+#define SCALE SCALE_f32
 #define SQRT __builtin_sqrtf
 #include "bodies.h"
 #undef T
@@ -29,6 +30,7 @@
 #undef STORE_FEW
 #undef MASK_BITS
 #undef PACK
+#undef SCALE
 #undef SQRT
 
 #define T double
@@ -44,6 +46,7 @@
 #define STORE_FEW STORE_FEW_f64
 #define MASK_BITS MASK_BITS_f64
 #define PACK PACK_f64
+#define SCALE SCALE_f64
 #define SQRT __builtin_sqrt
 #include "bodies.h"
 

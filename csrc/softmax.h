@@ -9,9 +9,8 @@
  * bits on every level.
  *
  * Joining the lanes of a row, to its maximum and to its sum, is a chain of steps that wait for each other, as
- * long as the rest of a short row. So WIDTH short rows go together: their trees are computed at once, on
- * vectors of rows, and so are their reciprocals and logarithms. A long row goes by itself, to stay in the
- * cache.
+ * long as the rest of a short row. So up to WIDTH rows go together, as many as stay in the first-level cache:
+ * their trees are computed at once, on vectors of rows, and so are their reciprocals and logarithms.
  *
  * A NaN anywhere in a row, or an infinite maximum (infinity - infinity), makes the sum NaN and so the
  * whole row; the maximum itself may pass a NaN by.
@@ -19,13 +18,14 @@
 
 #ifndef SOFTMAX_CHOICES
 #define SOFTMAX_CHOICES
-enum { TOGETHER = 256 }; /* the longest rows that are taken together */
+enum { TOGETHER = 1 << 14 }; /* bytes of the rows that are taken together; as many come of their results */
 #endif
 
 /* How many of the rows that are left to take together. */
 INLINE size_t NAME(rows_together)(size_t left, size_t n)
 {
-    const size_t most = n <= TOGETHER ? WIDTH : 1;
+    const size_t elements = TOGETHER / sizeof(T), fit = n * WIDTH <= elements ? WIDTH : elements / n;
+    const size_t most = fit ? fit : 1;
     return left < most ? left : most;
 }
 
@@ -67,7 +67,17 @@ INLINE NAME(vector) NAME(row_max)(const T *x, size_t n)
 INLINE NAME(vector) NAME(masked_exp)(NAME(vector) x)
 {
     const NAME(mask) kept = ~(NAME(mask))(x < EXP_MIN);
-    return (NAME(vector))((NAME(mask))NAME(exp_of)((NAME(vector))((NAME(mask))x & kept)) & kept);
+    return (NAME(vector))((NAME(mask))NAME(bounded_exp)((NAME(vector))((NAME(mask))x & kept)) & kept);
+}
+
+/* Adds exp(x - max) of some vectors to the sums of its lanes, and stores it where e is not NULL. */
+INLINE void NAME(add_powers)(const int vectors, NAME(vector) sum[LANE_VECTORS], T *e, T max, const T *x)
+{
+    NAME(vector) power[2 * LANE_VECTORS];
+    UNROLL for (int v = 0; v < vectors; v++) power[v] = NAME(bounded_exp)(NAME(load)(x + v * WIDTH) - max);
+    UNROLL for (int v = 0; v < vectors; v++) sum[v % LANE_VECTORS] += power[v];
+    if (e)
+        UNROLL for (int v = 0; v < vectors; v++) NAME(store)(e + v * WIDTH, power[v]);
 }
 
 /* e = exp(x - max) where e is not NULL; returns the sum of these, folded. Whole lanes are followed by the
@@ -76,12 +86,9 @@ INLINE NAME(vector) NAME(row_exp)(T *e, T max, const T *x, size_t n)
 {
     const size_t whole = NAME(whole_lanes)(n);
     NAME(vector) last[LANE_VECTORS], sum[LANE_VECTORS] = {{0}};
-    for (size_t j = 0; j < whole; j += LANES)
-        UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
-            const NAME(vector) power = NAME(exp_of)(NAME(load)(x + j + v * WIDTH) - max);
-            sum[v] += power;
-            if (e) NAME(store)(e + j + v * WIDTH, power);
-        }
+    size_t j = 0;
+    for (; j + LANES < whole; j += 2 * LANES) NAME(add_powers)(2 * LANE_VECTORS, sum, e ? e + j : NULL, max, x + j);
+    if (j < whole) NAME(add_powers)(LANE_VECTORS, sum, e ? e + j : NULL, max, x + j);
     NAME(load_lanes)(last, x + whole, n - whole, -(T)INFINITY);
     UNROLL for (int v = 0; v < LANE_VECTORS; v++) {
         last[v] = NAME(masked_exp)(last[v] - max);
