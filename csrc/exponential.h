@@ -5,8 +5,9 @@
  * exp(x) = 2^n exp(r), n the integer nearest to x / ln 2 and |r| <= ln(2) / 2. All four functions but log
  * rest on the Taylor series of exp(r), cut where its next term is below half a unit in the last place.
  * 2^n is applied as two factors, since 2^n alone overflows or vanishes before the result does; AVX-512 has one
- * instruction for it. Either way only the last step rounds, so the bits are the same. Rounding to n is done by adding ROUNDER, so large that the fraction is rounded away: n then stands in the low bits,
- * from where a shift moves it into the exponent.
+ * instruction for it. Either way only the last step rounds, so the bits are the same. Rounding to n is done by
+ * adding ROUNDER, so large that the fraction is rounded away: n then stands in the low bits, from where a shift
+ * moves it into the exponent.
  *
  * tanh(x) = (exp(2x) - 1) / (exp(2x) + 1) for x > 0, with exp(2x) - 1 = 2^n (exp(r) - 1) + (2^n - 1),
  * which keeps all digits of a small x; the sign is taken off before and put back at the end.
