@@ -254,7 +254,29 @@ static void NAME(copy_few_rows)(T *to, size_t width, const T *x, size_t ldx, siz
         for (size_t q = p; q < steps; q++) to[q * width + i] = x[i * ldx + q];
 }
 
-/* The same of WIDTH rows. */
+/* Copies WIDTH rows of few elements, which follow each other, as columns. */
+INLINE void NAME(pull_apart)(const size_t few, T *restrict to, size_t width, const T *restrict x)
+{
+    INDEPENDENT for (size_t i = 0; i < WIDTH; i++)
+        UNROLL for (size_t q = 0; q < few; q++) to[q * width + i] = x[i * few + q];
+}
+
+/* And few rows of sums as WIDTH columns of such elements. */
+INLINE void NAME(put_together)(const size_t few, T *restrict to, const T *restrict sums)
+{
+    INDEPENDENT for (size_t i = 0; i < WIDTH; i++)
+        UNROLL for (size_t q = 0; q < few; q++) to[i * few + q] = sums[q * TILE_COLUMNS + i];
+}
+
+/* Cases of either, in which the compiler knows how few. */
+#undef FEW
+#define FEW(copy, ...)                                                                             \
+    case 2: NAME(copy)(2, __VA_ARGS__); break;                                                     \
+    case 3: NAME(copy)(3, __VA_ARGS__); break;                                                     \
+    case 4: NAME(copy)(4, __VA_ARGS__); break;
+_Static_assert(FEW_TO_TRANSPOSE == 4, "each number of elements has its case here");
+
+/* The same as copy_few_rows, of WIDTH rows. */
 static void NAME(copy_rows_transposed)(T *to, size_t width, const T *x, size_t ldx, size_t steps)
 {
     NAME(vector) square[WIDTH];
@@ -266,7 +288,11 @@ static void NAME(copy_rows_transposed)(T *to, size_t width, const T *x, size_t l
         UNROLL for (size_t i = 0; i < WIDTH; i++) square[i] = NAME(load_few)(x + i * ldx, steps, 0);
         NAME(transpose)(square);
         for (size_t i = 0; i < steps; i++) NAME(store)(to + i * width, square[i]);
-    } else
+    } else if (VECTOR_BYTES == 64 && steps > 1 && ldx == steps)
+        switch (steps) {
+            FEW(pull_apart, to, width, x)
+        }
+    else
         for (size_t i = 0; i < WIDTH; i++)
             for (size_t q = 0; q < steps; q++) to[q * width + i] = x[i * ldx + q];
 }
@@ -463,6 +489,14 @@ static size_t NAME(few_rows)(const fn_gemm_args *g, NAME(panel) a, const T *b, s
 static void NAME(finish_square)(const NAME(target) *target, const T *sums, size_t rows, size_t columns)
 {
     const NAME(target) t = *target;
+    if (rows > 1 && rows <= FEW_TO_TRANSPOSE && t.ldc == rows && !t.bias) {
+        T together[FEW_TO_TRANSPOSE * WIDTH];
+        switch (rows) {
+            FEW(put_together, together, sums)
+        }
+        NAME(finish_row)(&t, together, t.c, NULL, t.mask, rows * (columns < WIDTH ? columns : WIDTH));
+        return;
+    }
     NAME(vector) square[WIDTH];
     UNROLL for (int s = 0; s < WIDTH; s++) square[s] = NAME(load)(sums + s * TILE_COLUMNS);
     NAME(transpose)(square);
