@@ -154,6 +154,34 @@ cdef cnp.ndarray convertible(object x):
     return x
 
 
+def empty_rows(cnp.npy_intp m, cnp.npy_intp k, dtype):
+    """Rows with room for any matrix (m, k) of `dtype`, float32 or float64; `fill_rows` fills them."""
+    cdef cnp.ndarray values = floating(np.empty(m * k, dtype), "dtype")
+    cdef CompressedRows rows = compressed(
+        np.zeros(m, np.int64), np.zeros(m, np.int64), empty_columns(m * k, fit_for_columns(k)), values, k)
+    rows.room = max(1, m * k)
+    return rows
+
+
+def fill_rows(x, CompressedRows rows not None):
+    """Keep of x (m, k), instead of what was there, the elements that are not zero in `rows`."""
+    cdef cnp.ndarray a = floating_like(x, "x", rows.values, "rows")
+    cdef int ignored = 0
+    only_in_place("rows without their zeros")
+    if x.shape != rows.shape or rows.room < cnp.PyArray_SIZE(a):
+        raise ValueError(f"x has shape {x.shape}; make room for it with empty_rows{x.shape}")
+    fill(rows, cnp.PyArray_DATA(a), rows.k, &ignored, &ignored)
+
+
+cdef int fill(CompressedRows rows, const void *x, size_t ldx, const int *infinite, int *whole) except -1:
+    cdef cnp.npy_intp m = cnp.PyArray_DIM(rows.starts, 0)
+    cdef fn_compress_few_args g = fn_compress_few_args(
+        x, m, rows.k, ldx, <int64_t *>cnp.PyArray_DATA(rows.starts), <int64_t *>cnp.PyArray_DATA(rows.ends),
+        columns_in(rows.columns), cnp.PyArray_DATA(rows.values), infinite, whole)
+    run(kernels_for(rows.values).compress_few, &g, sizeof(g), 1, rows.room)
+    return 0
+
+
 def from_csr(starts, columns, values, columns_in_all):
     """CompressedRows of (m, columns_in_all) from the three arrays of compressed rows, which are copied.
 
@@ -282,16 +310,9 @@ cdef int record_with_zeros(CompressedRows rows, fn_gemm_args *g) except -1:
 cdef int record_few(fn_gemm_args *g, cnp.ndarray like, int *infinite) except -1:
     """Records the product of a few rows of a, without their zeros where these are many and b is finite."""
     cdef const fn_kernels *kernels = kernels_for(like)
-    cdef cnp.npy_intp room = g.m * g.k
-    cdef CompressedRows rows = compressed(
-        empty(g.m, cnp.NPY_INT64), empty(g.m, cnp.NPY_INT64), empty_columns(room, g.k),
-        empty(room, cnp.PyArray_TYPE(like)), g.k)
-    rows.room = room
+    cdef CompressedRows rows = empty_rows(g.m, g.k, like.dtype)
     cdef int *whole = <int *>recording().hold(sizeof(int))
-    cdef fn_compress_few_args few = fn_compress_few_args(
-        g.a, g.m, g.k, g.lda, <int64_t *>cnp.PyArray_DATA(rows.starts), <int64_t *>cnp.PyArray_DATA(rows.ends),
-        columns_in(rows.columns), cnp.PyArray_DATA(rows.values), infinite, whole)
-    run(kernels.compress_few, &few, sizeof(few), 1, room)
+    fill(rows, g.a, g.lda, infinite, whole)
     recording().depend(whole, False)
     multiply_rows(rows, g, NULL, NULL)
     recording().depend(whole, True)

@@ -10,9 +10,14 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import CompressedRows
+from fastnn.arrays import Array
+from fastnn.ops.core import COMPUTED_IN
 from fastnn.ops.elementwise import copy
+from fastnn.passes import products_with, with_rows
 from fastnn.program import Program
 from fastnn.recorders import recorders
+from fastnn.sparse import may_save_time, saves_time
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, Variable, to_array, wrap
 from fastnn.trace import Instruction, Trace, Value
@@ -54,14 +59,48 @@ def trace(
     return Traced(recording.instructions, values, results, structure)
 
 
+class _Runs(NamedTuple):
+    """A program, and by their places those of its inputs that it takes as rows without zeros."""
+
+    program: Program
+    rows: dict[int, CompressedRows]
+
+
 class _Entry(NamedTuple):
     """A program, which of the arguments it takes, and what its caller gets."""
 
-    program: Program
+    traced: Traced
+    runs: _Runs
     inputs: list[int]
-    structure: Structure
     is_single: bool  # one tensor, and no structure
     kept: Any  # what the key refers to by id
+    # By their places the inputs that only products read, with the columns of each product; and the
+    # programs that take some of these as rows.
+    in_products: dict[int, list[int]]
+    without_zeros: dict[tuple[int, ...], _Runs]
+
+    def runs_for(self, given: list[Any]) -> _Runs:
+        """What runs fastest for these arguments."""
+        places = tuple(
+            at
+            for at, columns in self.in_products.items()
+            if saves_time(to_array(given[self.inputs[at]]), min(columns), len(columns))
+        )
+        if not places:
+            return self.runs
+        if places not in self.without_zeros:
+            self.without_zeros[places] = self._runs_without_zeros(places)
+        return self.without_zeros[places]
+
+    def _runs_without_zeros(self, places: tuple[int, ...]) -> _Runs:
+        instructions, inputs, results, _ = self.traced
+        rows = {}
+        for at in places:
+            x = inputs[at]
+            rows[at] = _kernels.empty_rows(x.shape[0], x.shape[1], x.dtype)
+            instructions = with_rows(instructions, x, rows[at])
+        others = [x for at, x in enumerate(inputs) if at not in rows]
+        return _Runs(Program(instructions, others, results), rows)
 
 
 class Function:
@@ -89,21 +128,26 @@ class Function:
             return self.python_function(*args, **kwargs)
         given = leaves((args, kwargs)) if kwargs else leaves(args)
         entry = self._entry(given, args, kwargs)
-        program = entry.program
+        program, rows = entry.runs_for(given) if entry.in_products else entry.runs
         with program.lock.here():
             arrays = [x._array if isinstance(x := given[at], Tensor) else x for at in entry.inputs]
+            if rows:
+                arrays = _filled(rows, arrays)
             _kernels.copy_arrays(arrays, program.inputs)
             program.run()
             if entry.is_single:
                 return wrap(program.results[0].copy())
             results = [wrap(array.copy()) for array in program.results]
         parts = iter(results)
-        returned = leaves(entry.structure)
-        return filled(entry.structure, (next(parts) if _is_tensor(x) else x for x in returned))
+        structure = entry.traced.structure
+        returned = leaves(structure)
+        return filled(structure, (next(parts) if _is_tensor(x) else x for x in returned))
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
         """The program that runs for such arguments; it is made if there is none."""
-        return self._entry(leaves((args, kwargs)), args, kwargs).program
+        given = leaves((args, kwargs))
+        entry = self._entry(given, args, kwargs)
+        return entry.runs_for(given).program
 
     def describe(self, *args: Any, profile: bool = False, **kwargs: Any) -> str:
         """The program for such arguments, as tables: what was recorded, and what runs.
@@ -166,10 +210,10 @@ class Function:
         traced = trace(
             self.python_function, [examples[at] for at in inputs], *example_args, **example_kwargs
         )
-        program = Program(traced.instructions, traced.inputs, traced.results)
-        structure = traced.structure
+        runs = _Runs(Program(traced.instructions, traced.inputs, traced.results), {})
         kept = [x for x in given if not _is_input(x)]
-        return _Entry(program, inputs, structure, type(structure) is Tensor, kept)
+        is_single = type(traced.structure) is Tensor
+        return _Entry(traced, runs, inputs, is_single, kept, _in_products(traced), {})
 
 
 @overload
@@ -205,7 +249,8 @@ def function(
         as it is in the first call, and a call with another number, string or object records anew.
         So are Python's own effects: a ``print``, an ``append``, a number read from a global happen,
         or count, while recording only. A Variable is read and updated at every run, and so are a
-        layer's weights; those made while recording are made once.
+        layer's weights; those made while recording are made once. Of an input that only products
+        read and that is mostly zeros, these are left out, which changes no bit.
     jit_compile, input_signature, reduce_retracing, autograph : optional
         Without effect, as everything is compiled, for each signature as it comes:
         ``@function(jit_compile=True)`` is TensorFlow's way to ask for it.
@@ -236,6 +281,27 @@ def function(
     [5.0, 1.25, 0.3125]
     """
     return function if python_function is None else Function(python_function)
+
+
+def _in_products(traced: Traced) -> dict[int, list[int]]:
+    """As `_Entry.in_products`, where it may be worth looking for zeros."""
+    products = {
+        at: products_with(x, traced.instructions)
+        for at, x in enumerate(traced.inputs)
+        if x.dtype in COMPUTED_IN
+    }
+    return {
+        at: columns
+        for at, columns in products.items()
+        if columns and may_save_time(traced.inputs[at].shape, min(columns), len(columns))
+    }
+
+
+def _filled(rows: dict[int, CompressedRows], arrays: list[Array]) -> list[Array]:
+    """The arrays that are no rows, after the others have been written into these."""
+    for at, kept in rows.items():
+        _kernels.fill_rows(arrays[at], kept)
+    return [array for at, array in enumerate(arrays) if at not in rows]
 
 
 def _is_tensor(x: Any) -> bool:

@@ -63,6 +63,43 @@ def _rows_descend(
     _kernels.matmul(rows, b, transpose_a, out=w, accumulate=True, rate=rate, infinite=infinite)
 
 
+def products_with(x: Value, instructions: list[Instruction]) -> list[int]:
+    """The columns of each product whose left operand is `x`; none if something else reads it."""
+    columns = []
+    for instruction in instructions:
+        if x not in instruction.inputs:
+            continue
+        if not _is_product_with(x, instruction):
+            return []
+        columns.append(instruction.outputs[0].shape[-1])
+    return columns
+
+
+def _is_product_with(x: Value, instruction: Instruction) -> bool:
+    left, *others = instruction.inputs
+    is_plain = instruction.op is products._dense or (
+        instruction.op is products._matmul and not instruction.attributes["transpose_b"]
+    )
+    return left is x and x not in others and is_plain and len(others[0].shape) == 2
+
+
+def with_rows(
+    instructions: list[Instruction], x: Value, rows: _kernels.CompressedRows
+) -> list[Instruction]:
+    """The same with `rows` for `x`, which is the left operand of products only."""
+
+    def changed(instruction: Instruction) -> Instruction:
+        if x not in instruction.inputs:
+            return instruction
+        attributes = {"rows": rows} | instruction.attributes
+        attributes.pop("transpose_b", None)
+        is_dense = instruction.op is products._dense
+        op = products._rows_dense if is_dense else products._rows_matmul
+        return Instruction(op, instruction.inputs[1:], attributes, instruction.outputs)
+
+    return [changed(instruction) for instruction in instructions]
+
+
 def optimized(instructions: list[Instruction], results: Sequence[Value]) -> list[Instruction]:
     """The instructions after all passes; `results` are the values that must be there at the end."""
     for rewrite in PASSES:

@@ -91,10 +91,20 @@ def _from_scipy(matrix: Any) -> CompressedRows:
 
 def without_zeros(x: Samples, units: int, passes: int, dtype: DType = np.float32) -> Samples:
     """`x` as rows of `dtype` if that saves time over so many products with `units` columns."""
-    if isinstance(x, CompressedRows) or x.ndim != 2 or len(x) < FEWEST or passes * units < COST:
-        return x
-    sample = x[:: len(x) // SAMPLE]
-    share = np.count_nonzero(sample) / max(1, sample.size)
-    if share > min(units / NARROW, MOST) or share * x.size * BYTES > LARGEST:
+    if isinstance(x, CompressedRows) or not saves_time(x, units, passes):
         return x
     return compress(x, dtype)
+
+
+def saves_time(x: Array, units: int, passes: int) -> bool:
+    """Whether it does, as far as some of the rows tell."""
+    if not may_save_time(x.shape, units, passes):
+        return False
+    sample = x[:: len(x) // SAMPLE]
+    share = float(np.count_nonzero(sample) / max(1, sample.size))
+    return share <= min(units / NARROW, MOST) and share * x.size * BYTES <= LARGEST
+
+
+def may_save_time(shape: Shape, units: int, passes: int) -> bool:
+    """Whether it is worth a look."""
+    return len(shape) == 2 and shape[0] >= FEWEST and passes * units >= COST

@@ -423,3 +423,98 @@ def test_a_wrong_label_is_named_though_other_labels_are_gone():
     step(x, np.array([0, 1]), np.array([1, 2]))
     with pytest.raises(ValueError, match=r"\[1\] is 5; 3 classes"):
         step(x, np.array([0, 1]), np.array([1, 5]))
+
+
+class TestZerosAreLeftOut:
+    """Inputs of products that are mostly zeros go in as rows, with the same bits."""
+
+    FEATURES, UNITS = 120, 256
+
+    def x(self, rng, share, dtype="float32", rows=70):
+        x = rng.standard_normal((rows, self.FEATURES))
+        return np.where(rng.random(x.shape) < share, x, 0).astype(dtype)
+
+    def step(self, dtype="float32"):
+        rng = np.random.default_rng(5)
+        w = Variable(rng.standard_normal((self.FEATURES, self.UNITS)).astype(dtype) / 10)
+        b = Variable(rng.standard_normal(self.UNITS).astype(dtype))
+
+        def descend(x):
+            with GradientTape() as tape:
+                loss = fastnn.reduce_mean(fastnn.square(fastnn.relu(x @ w + b) - 1))
+            for v, g in zip([w, b], tape.gradient(loss, [w, b]), strict=True):
+                v.assign_sub(0.5 * g)
+            return loss
+
+        return descend, (w, b)
+
+    def test_same_bits(self, dtype, isa, rng):
+        """Batches with many zeros and with few, contiguous or not, in turn."""
+        batches = [self.x(rng, share, dtype) for share in (0.1, 1.0, 0.05, 0.0, 0.9)]
+        batches.append(np.asfortranarray(batches[0]))
+        results = []
+        for compiled in (False, True):
+            step, variables = self.step(dtype)
+            step = fastnn.function(step) if compiled else step
+            losses = [step(fastnn.constant(x)).numpy() for x in batches * 2]
+            results.append([*losses, *(v.numpy() for v in variables)])
+        for a, b in zip(*results, strict=True):
+            np.testing.assert_array_equal(a, b, strict=True)
+
+    def test_what_runs(self, rng):
+        step = fastnn.function(self.step()[0])
+        sparse, full = self.x(rng, 0.1), self.x(rng, 1.0)
+        assert "rows_dense" in step.describe(sparse)
+        assert "rows_matmul" in step.describe(sparse)
+        assert "rows" not in step.describe(full)
+        assert "rows" not in step.describe(sparse[:32])
+        assert step.program(sparse) is not step.program(full)
+        assert step.program(sparse) is step.program(self.x(rng, 0.1))
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_zeros_times_infinity(self, bad, isa, rng):
+        x = self.x(rng, 0.1)
+        seen = []
+        for compiled in (False, True):
+            step, (w, _) = self.step()
+            step = fastnn.function(step) if compiled else step
+            step(x)
+            w[3, 5].assign(bad)
+            with np.errstate(invalid="ignore"):
+                seen.append([step(x).numpy(), w.numpy()])
+        for a, b in zip(*seen, strict=True):
+            np.testing.assert_array_equal(a, b, strict=True)
+        assert np.isnan(seen[0][0])
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            lambda x, w: (x @ w, x * 2),
+            lambda x, w: (x @ w, x),
+            lambda x, w: (x @ w, fastnn.matmul(w, x, transpose_a=True, transpose_b=True)),
+            lambda x, w: (x @ w, x @ fastnn.ops.transpose(x)),
+        ],
+    )
+    def test_what_something_else_reads_stays_whole(self, other, rng):
+        w = Variable(rng.standard_normal((self.FEATURES, 400)).astype(np.float32))
+        x = self.x(rng, 0.1)
+        run = fastnn.function(lambda x: other(x, w))
+        assert "rows" not in run.describe(x)
+        for a, b in zip(run(x), other(fastnn.constant(x), w), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_two_of_them(self, rng):
+        v, w = (
+            Variable(rng.standard_normal((self.FEATURES, 400)).astype(np.float32)) for _ in range(2)
+        )
+
+        def both(x, y):
+            return x @ v + y @ w
+
+        run = fastnn.function(both)
+        for a, b in ((0.1, 0.1), (0.1, 1.0), (1.0, 0.1), (1.0, 1.0)):
+            x, y = self.x(rng, a), self.x(rng, b)
+            program = run.program(x, y)
+            names = [i.op.name for i in program.instructions]
+            assert names.count("rows_matmul") == (a < 1) + (b < 1)
+            np.testing.assert_array_equal(run(x, y), both(fastnn.constant(x), fastnn.constant(y)))

@@ -397,3 +397,31 @@ def test_an_output_that_overlaps_is_refused():
         with pytest.raises(ValueError, match="out overlaps b"):
             _kernels.matmul(_kernels.compress(b), b, out=b, **options)
     np.testing.assert_array_equal(b, before)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (0, 5), (3, 0), (2, 70_000), (40, 33)])
+def test_rows_that_are_filled_again(shape, dtype, isa, rng):
+    rows = _kernels.empty_rows(*shape, dtype)
+    np.testing.assert_array_equal(rows.dense(), np.zeros(shape))
+    for share in (0.3, 1.0, 0.0):
+        x = np.where(rng.random(shape) < share, rng.standard_normal(shape), 0).astype(dtype)
+        _kernels.fill_rows(x, rows)
+        np.testing.assert_array_equal(rows.dense(), x, strict=True)
+        assert rows.nonzeros == np.count_nonzero(x)
+
+
+def test_rows_that_do_not_fit():
+    rows = _kernels.empty_rows(2, 3, np.float32)
+    x = np.ones((2, 3), np.float32)
+    _kernels.fill_rows(x, rows)
+    for wrong, error in (
+        (np.zeros((3, 2), np.float32), ValueError),
+        (np.zeros((2, 3)), TypeError),
+        ([[0.0] * 3] * 2, TypeError),
+    ):
+        with pytest.raises(error):
+            _kernels.fill_rows(wrong, rows)
+    with pytest.raises(ValueError, match="empty_rows"):
+        _kernels.fill_rows(x, _kernels.compress(x))
+    _kernels.fill_rows(np.asfortranarray(x), rows)
+    np.testing.assert_array_equal(rows.dense(), x)

@@ -44,6 +44,12 @@ def picked_rows(x):
     return out.dense()
 
 
+def filled_rows(x):
+    rows = _kernels.empty_rows(*x.shape, x.dtype)
+    _kernels.fill_rows(np.where(x > 0, x, 0), rows)
+    return rows.dense()
+
+
 def cross_entropy(x, labels, dloss):
     dlogits = np.empty_like(x)
     return [_kernels.softmax_cross_entropy(x, labels, dlogits, dloss), dlogits]
@@ -115,6 +121,7 @@ KERNELS = {
     "softmax_cross_entropy": lambda x, y: cross_entropy(x, np.arange(M) % N, y[:, 0]),
     "pick": lambda x, y: [picked(x)],
     "pick_rows": lambda x, y: [picked_rows(x)],
+    "fill_rows": lambda x, y: [filled_rows(x)],
     "sgd": lambda x, y: updated(_kernels.sgd, [x], y, 0.1),
     "momentum": lambda x, y: updated(_kernels.momentum, [x, y], y, 0.1, 0.9, True),
     "adagrad": lambda x, y: updated(_kernels.adagrad, [x, y * y], y, 0.1, 1e-7),
@@ -125,7 +132,7 @@ KERNELS = {
 
 def test_every_kernel_is_here():
     levels, threads = {"isa", "isas", "set_isa"}, {"threads", "set_threads", "processors"}
-    compressed = {"CompressedRows", "from_csr", "LONGEST_ACCUMULATED"}
+    compressed = {"CompressedRows", "from_csr", "LONGEST_ACCUMULATED", "empty_rows"}
     chains = {"CHAIN_OPS", "CHAIN_STEPS", "CHAIN_INPUTS", "chain_fits"}
     programs = {"Program", "NotRecorded", "Cursor", "settings", "read_next", "write_next"}
     programs |= {"copy_arrays", "fetch_next"}

@@ -374,6 +374,15 @@ def compress(draw):
 
 
 @kernel(ulps=0, of_rows=True)
+def fill_rows(draw):
+    x = with_zeros(draw)
+    rows = _kernels.empty_rows(*x.shape, x.dtype)
+    for _ in range(2):
+        _kernels.fill_rows(draw.laid(x), rows)
+    yield Result(rows.dense(), x, abs(x))
+
+
+@kernel(ulps=0, of_rows=True)
 def pick_rows(draw):
     x = with_zeros(draw)
     rows = draw.rng.integers(0, len(x), draw.length(30)) if len(x) else np.empty(0, np.int64)
