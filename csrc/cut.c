@@ -20,8 +20,14 @@ size_t fn_gemm_cut(fn_gemm_args *g, int threads)
                               ? PARTS_PER_THREAD
                               : (size_t)(work / ((double)PART * threads)) + 1;
     const size_t parts = wanted * (size_t)threads, columns = g->transpose_a ? COLUMNS_OF_COPIES : COLUMNS;
+    size_t even = 1;
     for (size_t across = 1; across <= parts; across++)
-        if (parts % across == 0 && g->n / across >= columns) g->parts_across = across;
+        if (parts % across == 0 && g->n / across >= columns) {
+            g->parts_across = across;
+            if (g->n % (across * COLUMNS) == 0) even = across;
+        }
+    /* Parts of one or two tiles would keep one thread waiting for another's two. */
+    if (even > 1 && g->n < 2 * COLUMNS * g->parts_across) g->parts_across = even;
     g->parts_down = parts / g->parts_across;
     if (g->parts_down > g->m / ROWS) g->parts_down = g->m < ROWS ? 1 : g->m / ROWS;
     return g->parts_down * g->parts_across;
