@@ -140,7 +140,8 @@ cdef int apart_from_matrix(cnp.ndarray c, cnp.ndarray x, str name) except -1:
     if cnp.PyArray_IS_C_CONTIGUOUS(x):
         return apart(c, "out", x, name, False)
     cdef const char *start = cnp.PyArray_BYTES(x)
-    cdef const char *end = start + cnp.PyArray_STRIDE(x, 0) * cnp.PyArray_DIM(x, 0)
+    cdef const char *end = start + cnp.PyArray_DIM(x, 1) * cnp.PyArray_ITEMSIZE(x)
+    end += cnp.PyArray_STRIDE(x, 0) * (cnp.PyArray_DIM(x, 0) - 1)
     if cnp.PyArray_BYTES(c) < end and start < cnp.PyArray_BYTES(c) + cnp.PyArray_NBYTES(c):
         raise ValueError(f"out overlaps {name} in memory; give out memory of its own")
     return 0

@@ -128,8 +128,9 @@ class Function:
             return self.python_function(*args, **kwargs)
         given = leaves((args, kwargs)) if kwargs else leaves(args)
         entry = self._entry(given, args, kwargs)
-        program, rows = entry.runs_for(given) if entry.in_products else entry.runs
-        with program.lock.here():
+        # One lock for all programs of an entry: they update the same variables.
+        with entry.runs.program.lock.here():
+            program, rows = entry.runs_for(given) if entry.in_products else entry.runs
             arrays = [x._array if isinstance(x := given[at], Tensor) else x for at in entry.inputs]
             if rows:
                 arrays = _filled(rows, arrays)

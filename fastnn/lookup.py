@@ -60,5 +60,5 @@ def near(name: str, names: Iterable[str]) -> str:
     """The end of a message that names what may have been meant; empty if nothing is like it."""
     import difflib
 
-    found = difflib.get_close_matches(name[:LONGEST], names, n=1, cutoff=0.8)
+    found = difflib.get_close_matches(name[:LONGEST], names, n=1, cutoff=0.7)
     return f"; did you mean {found[0]!r}?" if found else ""

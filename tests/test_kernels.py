@@ -522,3 +522,14 @@ def test_levels_agree_bit_for_bit(dtype, rng):
     _kernels.set_isa(before)
     first, *others = found.values()
     assert all(other == first for other in others)
+
+
+def test_out_may_follow_the_columns_of_a_matrix():
+    block = np.ones(320, np.float32)
+    a, out = block[:200].reshape(20, 10), block[200:].reshape(6, 20)
+    _kernels.matmul(a[:, 4:], np.ones((20, 20), np.float32), True, out=out)
+    np.testing.assert_array_equal(out, np.full((6, 20), 20))
+    with pytest.raises(ValueError, match="out overlaps a"):
+        _kernels.matmul(
+            a[:, 4:], np.ones((20, 20), np.float32), True, out=block[199:319].reshape(6, 20)
+        )

@@ -304,14 +304,36 @@ def test_probabilities_are_no_logits(loss, activation):
         loss(y_true, activation([[0.5, 1.0], [2.0, 0.0]]), from_logits=True)
 
 
+@pytest.mark.parametrize(
+    ("loss", "units", "last"),
+    [
+        ("sparse_categorical_crossentropy", 2, "softmax"),
+        ("categorical_crossentropy", 2, "softmax"),
+        ("binary_crossentropy", 1, "sigmoid"),
+        (losses.BinaryCrossentropy(), 1, "sigmoid"),
+    ],
+)
+def test_predictions_that_are_no_probabilities(loss, units, last):
+    model = fastnn.Sequential([fastnn.layers.Dense(units, kernel_initializer="ones")])
+    model.compile("sgd", loss)
+    y = np.eye(2)[[0, 1]] if loss == "categorical_crossentropy" else np.array([0, 1])
+    with pytest.warns(SyntaxWarning, match=f"last layer activation='{last}', or") as warned:
+        model.fit(np.ones((2, 3)), y, verbose=0)
+    assert [w.filename for w in warned] == [__file__]
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch"])
 @pytest.mark.parametrize("labels", [[-1, 1, 1], [0, 1, 2]])
-def test_targets_that_are_no_probabilities(labels):
+def test_targets_that_are_no_probabilities(labels, method):
     model = fastnn.Sequential([fastnn.layers.Dense(1, "sigmoid")])
     model.compile("sgd", "binary_crossentropy")
-    with pytest.warns(SyntaxWarning, match=f"from {labels[0]} to {labels[2]}; make 0 and 1"):
-        model.fit(np.eye(3), labels, verbose=0)
+    with pytest.warns(SyntaxWarning, match="some of these lie outside; make 0 and 1") as warned:
+        getattr(model, method)(np.eye(3), np.array(labels))
+    assert [w.filename for w in warned] == [__file__]
+    model.fit(np.eye(3), np.array([0.5, 0.0, 1 + 1e-7]), verbose=0)
 
 
+PREDICTED = fastnn.constant([[0.2, 0.3, 0.5]])
 SPARSE = losses.sparse_categorical_crossentropy
 
 
@@ -327,17 +349,17 @@ SPARSE = losses.sparse_categorical_crossentropy
     ids=["function", "partial", "class", "wrapped", "partial, wrapped"],
 )
 def test_targets_of_a_whole_data_set(loss):
-    losses.check_targets(loss, np.array([0, 1, 2]), (3,))
+    losses.check_targets(loss, np.array([0, 1, 2]), PREDICTED)
     with pytest.raises(ValueError, match=r"y_true\[2\] is 3"):
-        losses.check_targets(loss, np.array([0, 1, 3]), (3,))
-    losses.check_targets("any other", np.array([7]), (3,))
+        losses.check_targets(loss, np.array([0, 1, 3]), PREDICTED)
+    losses.check_targets("any other", np.array([7]), PREDICTED)
 
 
 def test_targets_with_a_class_to_ignore():
     loss = losses.SparseCategoricalCrossentropy(ignore_class=255)
-    losses.check_targets(loss, np.uint8([0, 255, 2]), (3,))
+    losses.check_targets(loss, np.uint8([0, 255, 2]), PREDICTED)
     with pytest.raises(ValueError, match=r"y_true\[1\] is 254"):
-        losses.check_targets(loss, np.uint8([0, 254, 2]), (3,))
+        losses.check_targets(loss, np.uint8([0, 254, 2]), PREDICTED)
 
 
 @pytest.mark.parametrize("name", ["mean_squared_error", "binary_crossentropy", "hinge", "poisson"])

@@ -211,7 +211,7 @@ def test_add_and_pop():
     assert outer(fastnn.ones((1, 4))).shape == (1, 1)
     assert len(outer.weights) == 4
     for given in ([layers.Dense(3)], [layers.Dense(3), layers.Dense(3)]):
-        with pytest.raises(TypeError, match=r"write Sequential\(\[layer, layer\]\)"):
+        with pytest.raises(TypeError, match=r"write Sequential\(\[layer, layer\], name"):
             Sequential(*given)
     for wrong in (10, layers.Dense, "dense"):
         with pytest.raises(TypeError, match=r"Dense\(10\)"):
@@ -305,7 +305,7 @@ WRONG = {
     "one axis": (X[:, 0], Y, {}, ValueError, "incompatible with the layer"),
     "strings": (X.astype(str), Y, {}, TypeError, r"x: .* not texts; .*astype\(float\)"),
     "names": (X, np.array(["cat"] * 10), {}, TypeError, r"y: .* np.unique\(texts"),
-    "a pair": ((X, Y), None, {}, TypeError, r"got 2 in a tuple.*fit\(x, y\)"),
+    "a pair": ((X, Y), None, {}, ValueError, r"pass y beside x, as in fit\(x, y\)"),
     "complex": (X.astype(complex), Y, {}, TypeError, "complex128"),
     "objects": (X, np.array([None] * 10), {}, TypeError, "y: a tensor holds real numbers"),
     "last label": (X, [*Y[:9], 2], {}, ValueError, r"y_true\[9\] is 2; 2 .* the last layer"),

@@ -126,3 +126,20 @@ def test_a_loss_that_is_nan_is_told_of():
     with pytest.warns(UserWarning, match="loss of model .* is nan: .*check_numerics") as warned:
         model(None).fit(X, y, 8, verbose=0)
     assert [w.filename for w in warned] == [__file__]
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan])
+def test_a_loss_of_several_numbers(bad):
+    class OfEach(Sequential):
+        def train_step(self, data):
+            x, y = data
+            return {"loss": fastnn.reduce_mean(fastnn.square(self(x) - y), axis=0)}
+
+    trained = OfEach([layers.Dense(2)])
+    trained.compile("sgd", "mse")
+    y = np.full((40, 2), bad)
+    if np.isnan(bad):
+        with pytest.warns(UserWarning, match="is nan"):
+            trained.fit(X, y, verbose=0)
+    else:
+        assert trained.fit(X, y, verbose=0).history["loss"][0].shape == (2,)

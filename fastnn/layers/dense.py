@@ -18,6 +18,10 @@ from fastnn.layers.shapes import known_length
 from fastnn.regularizers import Penalty
 from fastnn.tensor import Tensor, Variable
 
+ANOTHER_AXIS = (
+    "put one sample into a batch with x[None], or make a column of one feature with x[:, None]"
+)
+
 
 class Dense(Layer):
     """activation(x @ kernel + bias), over the last axis of x.
@@ -139,7 +143,7 @@ class Dense(Layer):
         if len(input_shape) < 2:
             raise ValueError(
                 f"layer {self.name!r} needs an input of shape (batch, ..., inputs), got shape "
-                f"{tuple(input_shape)}; put one sample into a batch with x[None]"
+                f"{tuple(input_shape)}; {ANOTHER_AXIS}"
             )
         return known_length(self, input_shape, -1)
 
@@ -161,6 +165,6 @@ class Dense(Layer):
 
     def _remedy(self, shape: Shape) -> str:
         if len(shape) < 2:
-            return "; put one sample into a batch with x[None]"
+            return f"; {ANOTHER_AXIS}"
         flat = math.prod(shape[1:]) == self.kernel.shape[0]
         return "; flatten it with x.reshape(len(x), -1)" if flat else ""

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
-from fastnn.arrays import DType, Shape
+from fastnn.arrays import Array, DType, Shape
 from fastnn.losses.base import LossFunctionWrapper, clipped, pair, reduce_weighted
 from fastnn.ops.core import floating
 from fastnn.ops.labels import to_classes
 from fastnn.ops.neural import cross_entropy_of_classes
 from fastnn.recorders import recorders
 from fastnn.tensor import SigmoidOf, SoftmaxOf, Tensor, TensorLike, convert
+
+ROUNDING = 1e-3
 
 
 def logits_of(y_pred: Tensor, origin: type[SoftmaxOf | SigmoidOf]) -> Tensor | None:
@@ -97,31 +99,47 @@ def _class_labels(
     return to_classes(labels, shape[-1], "y_true"), valid
 
 
-def check_targets(loss: Any, y_true: TensorLike, y_pred: Shape) -> None:
+def check_targets(loss: Any, y_true: TensorLike, y_pred: Tensor) -> None:
     """Refuse targets of a whole data set that the loss would refuse in some later batch, and warn
-    of those that make no sense to it.
+    of those, and of predictions, that make no sense to it.
 
     Parameters
     ----------
     loss : Loss or callable
     y_true : array
         All targets.
-    y_pred : tuple
-        The shape of the prediction for one sample, without the batch axis.
+    y_pred : Tensor
+        The prediction for one sample.
     """
     function, options = _unwrapped(loss)
     if function is sparse_categorical_crossentropy and options.get("axis", -1) == -1:
-        _class_labels(y_true, (len(y_true), *y_pred), options.get("ignore_class"))
-    if function is binary_crossentropy:
-        low, high = np.min(y_true), np.max(y_true)
-        if low < 0 or high > 1:
-            warnings.warn(
-                f"binary_crossentropy takes targets from 0 to 1, and these are from {low} to "
-                f"{high}; make 0 and 1 of two classes, and of more take "
-                "sparse_categorical_crossentropy",
-                SyntaxWarning,
-                stacklevel=2,
-            )
+        shape = (len(y_true), *y_pred.shape[1:])
+        _class_labels(y_true, shape, options.get("ignore_class"))
+    if function in _OF_PROBABILITIES and not options.get("from_logits"):
+        _warn_of_logits(function.__name__, y_pred.numpy())
+    if function is binary_crossentropy and _are_outside(np.asarray(y_true)):
+        warnings.warn(
+            "binary_crossentropy takes targets from 0 to 1, and some of these lie outside; make 0 "
+            "and 1 of two classes, and of more take sparse_categorical_crossentropy",
+            SyntaxWarning,
+            stacklevel=6,
+        )
+
+
+def _warn_of_logits(loss: str, y_pred: Array) -> None:
+    if _are_outside(y_pred):
+        last = "sigmoid" if loss == "binary_crossentropy" else "softmax"
+        warnings.warn(
+            f"{loss} takes probabilities, which the model does not predict; give its last layer "
+            f"activation={last!r}, or the loss from_logits=True",
+            SyntaxWarning,
+            stacklevel=7,
+        )
+
+
+def _are_outside(x: Array) -> bool:
+    """Whether some are no probabilities, rounding errors apart."""
+    return bool(np.min(x, initial=0) < -ROUNDING or np.max(x, initial=0) > 1 + ROUNDING)
 
 
 def _unwrapped(loss: Any) -> tuple[Any, dict[str, Any]]:
@@ -318,6 +336,13 @@ def binary_crossentropies(
         p = clipped(scores)
         return -(target * ops.log(p) + (1 - target) * ops.log(1 - p))
     return target * ops.softplus(-scores) + (1 - target) * ops.softplus(scores)
+
+
+_OF_PROBABILITIES = (
+    sparse_categorical_crossentropy,
+    categorical_crossentropy,
+    binary_crossentropy,
+)
 
 
 class SparseCategoricalCrossentropy(LossFunctionWrapper):

@@ -58,7 +58,8 @@ class Sequential(Model):
             )
         if isinstance(layers, Layer) or more:
             raise TypeError(
-                "the layers of a model come in a list: write Sequential([layer, layer])"
+                "the layers of a model come in a list, and all else by name: write "
+                "Sequential([layer, layer], name='model')"
             )
         for layer in layers or ():
             self.add(layer)

@@ -156,11 +156,7 @@ class Steps(Layer):
         """What is minimised: the loss of a batch, and what layers and regularizers add to it."""
         terms = list(self.losses)
         if self._objective is not None:
-            if y is None:
-                raise ValueError(
-                    f"model {self.name!r} has a loss that needs targets: pass y beside x, also in "
-                    "validation_data=(x, y) and in batches"
-                )
+            self._require_targets(y)
             terms.insert(0, self._objective(y, y_pred, sample_weight))
         if not terms:
             raise ValueError(
@@ -170,6 +166,13 @@ class Steps(Layer):
         for term in terms[1:]:
             total = total + term
         return total
+
+    def _require_targets(self, y: Any) -> None:
+        if self._objective is not None and y is None:
+            raise ValueError(
+                f"model {self.name!r} has a loss that needs targets: pass y beside x, as in "
+                "fit(x, y), also in validation_data=(x, y) and in batches"
+            )
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: TensorLike = None

@@ -159,7 +159,9 @@ class Trainer(Steps):
                 if not measured:  # the data had ended before
                     break
                 logs = measured
-                if np.isnan(logs.get("loss", 0.0)) and not (self._checking or self.stop_training):
+                if np.any(np.isnan(logs.get("loss", 0.0))) and not (
+                    self._checking or self.stop_training
+                ):
                     self._point_to_check()
                 if validation is not None and due(epoch + 1):
                     measured = self._evaluated(validation, listeners)
@@ -401,10 +403,12 @@ class Trainer(Steps):
         if self._is_own(step):
             return
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first())
+        if not self._is_own(self.compute_loss):
+            self._require_targets(y)
         with unbuilt_again_on_failure(self), _kept(self.non_trainable_weights):
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
-                losses.check_targets(self._objective, arrays.y.data, y_pred.shape[1:])
+                losses.check_targets(self._objective, arrays.y.data, y_pred)
             self._loss(x, y, y_pred, sample_weight, training=False)
             try:
                 self._measure(y, y_pred, sample_weight)

@@ -57,6 +57,7 @@ def test_ops(assert_same, dtype, rng):
     assert_same(f"ops and their gradients in {dtype.__name__}", {c.name: of(c) for c in CASES})
 
 
+@pytest.mark.filterwarnings("ignore:sparse_categorical_crossentropy takes probabilities")
 def test_trainings(assert_same):
     """By each layer, optimizer and loss, in batches so large that threads share them."""
 
