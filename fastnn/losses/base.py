@@ -196,7 +196,8 @@ def pair(y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
     if target.shape != predicted.shape or not predicted.ndim:
         raise ValueError(
             f"y_true has shape {target.shape} and y_pred {predicted.shape}; they must be equal: "
-            "reshape the targets to the model's output"
+            "reshape the targets to the model's output (labels of classes are for "
+            "sparse_categorical_crossentropy)"
         )
     return target, predicted
 
