@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from typing import Any, NamedTuple, overload
 
@@ -72,14 +72,15 @@ class _Entry(NamedTuple):
     traced: Traced
     runs: _Runs
     inputs: list[int]
-    is_single: bool  # one tensor, and no structure
+    is_flat: bool  # the leaves of the arguments are the positional arguments themselves
+    is_single: bool  # one tensor is returned, and no structure
     kept: Any  # what the key refers to by id
     # By their places the inputs that only products read, with the columns of each product; and the
     # programs that take some of these as rows.
     in_products: dict[int, list[int]]
     without_zeros: dict[tuple[int, ...], _Runs]
 
-    def runs_for(self, given: list[Any]) -> _Runs:
+    def runs_for(self, given: Sequence[Any]) -> _Runs:
         """What runs fastest for these arguments."""
         places = tuple(
             at
@@ -126,8 +127,8 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Structure:
         if recorders.stack:  # a tape or another trace wants to see the ops themselves
             return self.python_function(*args, **kwargs)
-        given = leaves((args, kwargs)) if kwargs else leaves(args)
-        entry = self._entry(given, args, kwargs)
+        entry = self._entry(args, kwargs)
+        given = args if entry.is_flat else leaves((args, kwargs))
         # One lock for all programs of an entry: they update the same variables.
         with entry.runs.program.lock.here():
             program, rows = entry.runs_for(given) if entry.in_products else entry.runs
@@ -146,9 +147,7 @@ class Function:
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
         """The program that runs for such arguments; it is made if there is none."""
-        given = leaves((args, kwargs))
-        entry = self._entry(given, args, kwargs)
-        return entry.runs_for(given).program
+        return self._entry(args, kwargs).runs_for(leaves((args, kwargs))).program
 
     def describe(self, *args: Any, profile: bool = False, **kwargs: Any) -> str:
         """The program for such arguments, as tables: what was recorded, and what runs.
@@ -191,20 +190,21 @@ class Function:
 
         return program.describe(program.profiled(calls))
 
-    def _entry(self, given: list[Any], args: Any, kwargs: Any) -> _Entry:
+    def _entry(self, args: Any, kwargs: Any) -> _Entry:
         named = (*kwargs, *map(_key, kwargs.values())) if kwargs else ()
         # The key of a tensor, which is the usual argument, without the time of a call.
         keys = [(x._array.shape, x._array.dtype) if type(x) is Tensor else _key(x) for x in args]
         key = (*keys, *named, _kernels.settings())
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._made(given, args, kwargs)
+            entry = self._made(args, kwargs)
             self._entries[key] = entry
             if len(self._entries) > KEPT:
                 self._entries.popitem(last=False)
         return entry
 
-    def _made(self, given: list[Any], args: Any, kwargs: Any) -> _Entry:
+    def _made(self, args: Any, kwargs: Any) -> _Entry:
+        given = leaves((args, kwargs))
         examples = [wrap(to_array(x).copy()) if _is_input(x) else x for x in given]
         example_args, example_kwargs = filled((args, kwargs), iter(examples))
         inputs = [at for at, leaf in enumerate(given) if _is_input(leaf)]
@@ -213,8 +213,9 @@ class Function:
         )
         runs = _Runs(Program(traced.instructions, traced.inputs, traced.results), {})
         kept = [x for x in given if not _is_input(x)]
+        is_flat = list(map(id, given)) == list(map(id, args))
         is_single = type(traced.structure) is Tensor
-        return _Entry(traced, runs, inputs, is_single, kept, _in_products(traced), {})
+        return _Entry(traced, runs, inputs, is_flat, is_single, kept, _in_products(traced), {})
 
 
 @overload

@@ -315,6 +315,10 @@ def test_the_structure_of_the_arguments_counts():
     assert float(lengths([x, x], [x])[0]) == 21
     assert float(lengths(a=[x, x, x], b=[])[0]) == 30
     assert float(lengths(a=[], b=[x, x, x])[0]) == 3
+    # As many leaves as arguments, which are not the same.
+    first_minus_second = function(lambda a, b: a[0] - a[1])
+    assert [float(first_minus_second([x, y], [])[0]) for _ in range(2)] == [3, 3]
+    assert float(first_minus_second([y, x], [])[0]) == -3
 
 
 @pytest.mark.parametrize("kind", [float, np.float32])
