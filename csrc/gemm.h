@@ -152,8 +152,9 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
         for (size_t i = 0; i < (size_t)rows; i++)
             UNROLL for (int v = 0; v < vectors * VECTOR_BYTES; v += 64)
                 __builtin_prefetch((const char *)(t->c + i * t->ldc) + v, 1);
-    const T *ap = a.data;
-    for (size_t p = 0; p < k; p++, ap += a.k_step, b += ldb) {
+    /* Two pointers and one distance take fewer registers than the distances of all rows. */
+    const T *upper = a.data, *lower = a.data + (rows > 3 ? 3 * a.row_step : 0);
+    for (size_t p = 0; p < k; p++, upper += a.k_step, lower += a.k_step, b += ldb) {
         NAME(vector) bv[TILE_SUMS];
         UNROLL for (int v = 0; v < vectors; v++) bv[v] = NAME(load)(b + v * WIDTH);
         if (copying) {
@@ -162,7 +163,7 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
             copy += vectors * WIDTH;
         }
         UNROLL for (int i = 0; i < rows; i++) {
-            const NAME(vector) ai = NAME(broadcast)(ap[(size_t)i * a.row_step]);
+            const NAME(vector) ai = NAME(broadcast)((i < 3 ? upper : lower)[(size_t)(i % 3) * a.row_step]);
             UNROLL for (int v = 0; v < vectors; v++)
                 sum[i * vectors + v] = VECTOR_FMA(ai, bv[v], sum[i * vectors + v]);
         }
