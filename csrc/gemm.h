@@ -255,11 +255,12 @@ static void NAME(copy_few_rows)(T *to, size_t width, const T *x, size_t ldx, siz
         for (size_t q = p; q < steps; q++) to[q * width + i] = x[i * ldx + q];
 }
 
-/* Copies WIDTH rows of few elements, which follow each other, as columns. */
-INLINE void NAME(pull_apart)(const size_t few, T *restrict to, size_t width, const T *restrict x)
+/* Copies `rows` rows of few elements, which follow each other, as columns: a multiple of WIDTH. */
+INLINE void NAME(pull_apart)(const size_t few, T *restrict to, size_t width, const T *restrict x, size_t rows)
 {
-    INDEPENDENT for (size_t i = 0; i < WIDTH; i++)
-        UNROLL for (size_t q = 0; q < few; q++) to[q * width + i] = x[i * few + q];
+    for (; rows; rows -= WIDTH, x += WIDTH * few, to += WIDTH)
+        INDEPENDENT for (size_t i = 0; i < WIDTH; i++)
+            UNROLL for (size_t q = 0; q < few; q++) to[q * width + i] = x[i * few + q];
 }
 
 /* And few rows of sums as WIDTH columns of such elements. */
@@ -289,11 +290,7 @@ static void NAME(copy_rows_transposed)(T *to, size_t width, const T *x, size_t l
         UNROLL for (size_t i = 0; i < WIDTH; i++) square[i] = NAME(load_few)(x + i * ldx, steps, 0);
         NAME(transpose)(square);
         for (size_t i = 0; i < steps; i++) NAME(store)(to + i * width, square[i]);
-    } else if (VECTOR_BYTES == 64 && steps > 1 && ldx == steps)
-        switch (steps) {
-            FEW(pull_apart, to, width, x)
-        }
-    else
+    } else
         for (size_t i = 0; i < WIDTH; i++)
             for (size_t q = 0; q < steps; q++) to[q * width + i] = x[i * ldx + q];
 }
@@ -301,9 +298,14 @@ static void NAME(copy_rows_transposed)(T *to, size_t width, const T *x, size_t l
 /* Copies `columns` rows of x over a block of k as columns, row by row of length `width`, zero-padded. */
 static void NAME(copy_transposed)(T *to, size_t width, const T *x, size_t ldx, size_t k, size_t columns)
 {
-    size_t j = 0;
-    for (; j + WIDTH <= columns; j += WIDTH) NAME(copy_rows_transposed)(to + j, width, x + j * ldx, ldx, k);
-    for (; j < width; j += WIDTH)
+    const size_t whole = columns / WIDTH * WIDTH;
+    if (VECTOR_BYTES == 64 && k > 1 && k <= FEW_TO_TRANSPOSE && ldx == k)
+        switch (k) {
+            FEW(pull_apart, to, width, x, whole)
+        }
+    else
+        for (size_t j = 0; j < whole; j += WIDTH) NAME(copy_rows_transposed)(to + j, width, x + j * ldx, ldx, k);
+    for (size_t j = whole; j < width; j += WIDTH)
         NAME(copy_few_rows)(to + j, width, x + j * ldx, ldx, k, columns > j ? columns - j : 0);
 }
 

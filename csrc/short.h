@@ -69,7 +69,7 @@ INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum
 /* Dot products of `rows` rows of a with `columns` columns of b, which lie as rows padded with zeros: the
  * folded lanes of row i and column j go to folded[i * row_step + j]. */
 INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T *a, size_t lda, const T *b,
-                            size_t ldb, const NAME(mask) *last, NAME(vector) *folded, int row_step)
+                            size_t ldb, const NAME(mask) *last, NAME(vector) *folded, size_t row_step)
 {
     NAME(vector) sum[TILE_SUMS + LANE_VECTORS];
     UNROLL for (int i = 0; i < rows * columns * LANE_VECTORS; i++) sum[i] = (NAME(vector)){0};
@@ -78,7 +78,7 @@ INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T
     if (k) NAME(lane_step)(rows, columns, sum, a, lda, b, ldb, last);
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < columns; j++)
-            folded[i * row_step + j] = NAME(fold)(sum + (i * columns + j) * LANE_VECTORS);
+            folded[(size_t)i * row_step + (size_t)j] = NAME(fold)(sum + (i * columns + j) * LANE_VECTORS);
 }
 
 /* Functions of their own, for the compiler to find registers for one tile at a time. */
@@ -86,7 +86,7 @@ INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T
 #undef LANE_TILE
 #undef LANE_TILES
 #define LANE_TILE(rows, columns)                                                                   \
-    case columns: NAME(lane_tile)(rows, columns, k, a, lda, b, ldb, last, folded, SHORT_N); break;
+    case columns: NAME(lane_tile)(rows, columns, k, a, lda, b, ldb, last, folded, row_step); break;
 #if VECTOR_BYTES * 8 / T_BITS == LANES
 #define LANE_COLUMNS 5
 #define LANE_TILES(rows)                                                                           \
@@ -104,7 +104,7 @@ INLINE void NAME(lane_tile)(const int rows, const int columns, size_t k, const T
 
 static __attribute__((noinline)) void NAME(lane_rows)(size_t columns, size_t k, const T *a, size_t lda,
                                                       const T *b, size_t ldb, const NAME(mask) *last,
-                                                      NAME(vector) *folded)
+                                                      NAME(vector) *folded, size_t row_step)
 {
     switch (columns) {
         LANE_TILES(LANE_ROWS)
@@ -113,7 +113,7 @@ static __attribute__((noinline)) void NAME(lane_rows)(size_t columns, size_t k, 
 
 static __attribute__((noinline)) void NAME(lane_row)(size_t columns, size_t k, const T *a, size_t lda,
                                                      const T *b, size_t ldb, const NAME(mask) *last,
-                                                     NAME(vector) *folded)
+                                                     NAME(vector) *folded, size_t row_step)
 {
     switch (columns) {
         LANE_TILES(1)
@@ -134,25 +134,31 @@ INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
     memcpy(kept, bits, sizeof bits);
 }
 
-/* LANE_ROWS rows or one of a short product over a block of k: `columns` holds those of b as rows of length
- * ldt. */
-static void NAME(short_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
-                             const T *columns, size_t ldt, const NAME(mask) *last,
-                             NAME(vector) folded[LANE_ROWS][SHORT_N])
+/* At most LANE_ROWS rows of a short product over a block of k: `columns` holds those of b as rows of length
+ * ldt. Rows of sums follow each other, so that few columns share a tree; and so does c, if it is dense, for
+ * which `bias` holds that of all rows. */
+static void NAME(short_rows)(size_t rows, const NAME(target) *target, size_t k, const T *a, size_t lda,
+                             const T *columns, size_t ldt, const NAME(mask) *last, NAME(vector) *folded,
+                             const T *bias)
 {
-    const NAME(target) t = NAME(target_at)(g, i, 0, p, k, g->n);
+    const NAME(target) t = *target;
     /* Near-equal groups of columns. */
-    size_t groups = (g->n + LANE_COLUMNS - 1) / LANE_COLUMNS;
-    for (size_t j = 0, few; j < g->n; j += few, groups--) {
-        few = (g->n - j + groups - 1) / groups;
-        (rows == LANE_ROWS ? NAME(lane_rows) : NAME(lane_row))(few, k, a, g->lda, columns + j * ldt, ldt, last,
-                                                               &folded[0][j]);
+    size_t groups = (t.columns + LANE_COLUMNS - 1) / LANE_COLUMNS;
+    for (size_t j = 0, few; j < t.columns; j += few, groups--) {
+        const T *b = columns + j * ldt;
+        few = (t.columns - j + groups - 1) / groups;
+        if (rows == LANE_ROWS)
+            NAME(lane_rows)(few, k, a, lda, b, ldt, last, folded + j, t.columns);
+        else
+            for (size_t r = 0; r < rows; r++)
+                NAME(lane_row)(few, k, a + r * lda, lda, b, ldt, last, folded + r * t.columns + j, t.columns);
     }
     T sums[LANE_ROWS * SHORT_N];
-    for (size_t r = 0; r < rows; r++)
-        for (size_t j = 0; j < g->n; j += WIDTH)
-            NAME(store)(sums + r * SHORT_N + j, NAME(sums_of)(&folded[r][j]));
-    NAME(finish_tile)(&t, sums, rows, SHORT_N);
+    for (size_t s = 0; s < rows * t.columns; s += WIDTH) NAME(store)(sums + s, NAME(sums_of)(folded + s));
+    if (t.ldc == t.columns)
+        NAME(finish_row)(&t, sums, t.c, t.bias ? bias : NULL, t.mask, rows * t.columns);
+    else
+        NAME(finish_tile)(&t, sums, rows, t.columns);
 }
 
 /* The same where b has one column: sums of WIDTH rows make one vector. */
@@ -163,7 +169,7 @@ static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t 
     size_t r = 0;
     for (; r + DOT_ROWS <= rows; r += DOT_ROWS)
         NAME(dots_of_rows)(k, a + r * g->lda, g->lda, column, last, folded + r);
-    for (; r < rows; r++) NAME(lane_row)(1, k, a + r * g->lda, g->lda, column, 0, last, folded + r);
+    for (; r < rows; r++) NAME(lane_row)(1, k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
     for (; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
     T sums[2 * WIDTH] = {0}; /* room for a whole vector from each sum on */
     NAME(store)(sums, NAME(sums_of)(folded));
@@ -248,17 +254,21 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
         NAME(copy_transposed)(columns, ldt, b, g->ldb, g->n, k);
     NAME(mask) last[LANE_VECTORS];
     NAME(last_lanes)(last, k);
-    NAME(vector) folded[LANE_ROWS][SHORT_N];
-    if (g->n > 1) memset(folded, 0, sizeof folded);
-    const size_t step = g->n == 1 ? WIDTH : LANE_ROWS;
-    for (size_t i = 0; i < g->m; i += step, a += step * g->lda) {
-        const size_t rows = g->m - i < step ? g->m - i : step;
-        if (g->n == 1)
-            NAME(dot_rows)(rows, g, i, p, k, a, columns, last);
-        else if (rows == LANE_ROWS)
-            NAME(short_rows)(LANE_ROWS, g, i, p, k, a, columns, ldt, last, folded);
-        else
-            for (size_t r = 0; r < rows; r++)
-                NAME(short_rows)(1, g, i + r, p, k, a + r * g->lda, columns, ldt, last, folded);
+    if (g->n == 1) {
+        for (size_t i = 0; i < g->m; i += WIDTH)
+            NAME(dot_rows)(g->m - i < WIDTH ? g->m - i : WIDTH, g, i, p, k, a + i * g->lda, columns, last);
+        return;
+    }
+    NAME(vector) folded[LANE_ROWS * SHORT_N];
+    memset(folded, 0, sizeof folded);
+    NAME(target) t = NAME(target_at)(g, 0, 0, p, k, g->n);
+    T bias[LANE_ROWS * SHORT_N];
+    if (t.bias)
+        for (size_t r = 0; r < LANE_ROWS; r++) memcpy(bias + r * g->n, t.bias, g->n * sizeof(T));
+    for (size_t i = 0; i < g->m; i += LANE_ROWS) {
+        const size_t rows = g->m - i < LANE_ROWS ? g->m - i : LANE_ROWS;
+        NAME(short_rows)(rows, &t, k, a + i * g->lda, g->lda, columns, ldt, last, folded, bias);
+        t.c += LANE_ROWS * t.ldc;
+        if (t.mask) t.mask += LANE_ROWS * t.ldc;
     }
 }
