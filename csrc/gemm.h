@@ -16,9 +16,9 @@
  * What lies where: the columns of a tile over a block of k (16 to 20 KB, on AVX-512 four times that) are
  * needed dense, zero-padded and in the order of use. There they stay in the first-level cache (AVX-512:
  * the second), beside the few KB of rows that stream past. The first tile of a column makes that copy as it
- * goes, in the shadow of its arithmetic, while it fetches ahead what the copy is made of; with rows for one
- * tile only nothing is copied. A panel of rows takes about half of a second-level cache of 512 KB.
- * The last columns take tiles of as few vectors as hold them.
+ * goes, in the shadow of its arithmetic, while it fetches ahead what the copy is made of; for few rows, and
+ * they are more the wider the tile is, nothing is copied. A panel of rows takes about half of a second-level
+ * cache of 512 KB. The last columns take tiles of as few vectors as hold them.
  * Rows are copied where that pays (many columns, and rows that are columns in memory or that lie a large
  * power of two apart, and so push each other out of the cache).
  *
@@ -49,6 +49,9 @@ enum {
     COPY_PANEL = 192,        /* from so many columns on, rows that are columns in memory are copied */
     COPY_ROWS = 128,         /* from so many on, rows that lie badly: */
     BAD_DISTANCE = 4096,     /* a multiple of so many bytes apart */
+    NARROW_UNCOPIED = 18,    /* up to so many rows take columns as they lie, if a tile is narrow, */
+    WIDE_UNCOPIED = 192,     /* and so many if it is wide: */
+    WIDE_TILE = 256,         /* its rows are so many bytes, which the machine fetches as soon from anywhere */
     AHEAD = 24,              /* steps of k that the copying tile fetches ahead */
     FETCHED = 24,            /* steps of k in whose time the place of a tile's sums can be fetched */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
@@ -562,7 +565,8 @@ static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, siz
     const size_t columns = g->n - j < TILE_COLUMNS ? g->n - j : TILE_COLUMNS;
     const size_t vectors = (columns + WIDTH - 1) / WIDTH, width = vectors * WIDTH;
     size_t ldb = g->ldb;
-    int copying = rows > TILE_ROWS; /* by the first tile, unless it is done before */
+    /* By the first tile, unless it is done before. */
+    int copying = rows > (TILE_COLUMNS * sizeof(T) < WIDE_TILE ? NARROW_UNCOPIED : WIDE_UNCOPIED);
     b += g->transpose_b ? j * ldb : j;
     if (g->transpose_b || columns < TILE_COLUMNS) {
         if (g->transpose_b)
