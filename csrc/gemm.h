@@ -123,16 +123,39 @@ static void NAME(finish_tile)(const NAME(target) *target, const T *sums, size_t 
                          t.mask ? t.mask + i * t.ldc : NULL, t.columns);
 }
 
-/* Stores the first `whole` vectors of each row of a tile of plain sums, or adds them to what is there. */
-INLINE void NAME(store_plain)(const int rows, const int vectors, const int whole, const int first,
-                              const NAME(vector) *sum, T *c, size_t ldc)
+/* Whether sums are stored in one of the ways of `store_whole`. */
+INLINE int NAME(is_usual)(const NAME(target) *t)
 {
-    UNROLL for (int i = 0; i < rows; i++, c += ldc)
-        UNROLL for (int v = 0; v < whole; v++)
-        {
-            const NAME(vector) before = first ? (NAME(vector)){0} : NAME(load)(c + v * WIDTH);
-            NAME(store)(c + v * WIDTH, before + sum[i * vectors + v]);
-        }
+    if (t->plain || t->accumulate) return 1;
+    return t->first && t->alpha == 1 && (t->mask ? !t->bias && !t->relu : t->bias && t->relu);
+}
+
+/* Stores the first `whole` vectors of each row of a tile from their registers, in a way that is known to the
+ * compiler. */
+INLINE void NAME(store_whole)(const int rows, const int vectors, const int whole, const NAME(target) *t,
+                              const NAME(vector) *sum, T *c)
+{
+    const NAME(target) first_block = {.first = 1, .plain = 1}, later_block = {.plain = 1},
+                       added = {.first = 1, .accumulate = 1, .alpha = t->alpha},
+                       masked = {.first = 1, .alpha = 1}, rectified = {.first = 1, .alpha = 1, .relu = 1};
+    const T *bias = t->bias, *mask = t->mask;
+    const size_t ldc = t->ldc;
+#define EACH_VECTOR(how, bias, mask)                                                               \
+    UNROLL for (int i = 0; i < rows; i++, c += ldc)                                                \
+        UNROLL for (int v = 0; v < whole; v++)                                                     \
+            NAME(finish)(&how, sum[i * vectors + v], c + v * WIDTH, bias, mask, WIDTH);
+    if (t->accumulate) {
+        EACH_VECTOR(added, NULL, NULL)
+    } else if (t->plain && t->first) {
+        EACH_VECTOR(first_block, NULL, NULL)
+    } else if (t->plain) {
+        EACH_VECTOR(later_block, NULL, NULL)
+    } else if (mask) {
+        EACH_VECTOR(masked, NULL, mask + (size_t)i * ldc + v * WIDTH)
+    } else {
+        EACH_VECTOR(rectified, bias + v * WIDTH, NULL)
+    }
+#undef EACH_VECTOR
 }
 
 /* Stores the last, incomplete vectors of a tile, from column j on. */
@@ -171,16 +194,13 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
                 sum[i * vectors + v] = VECTOR_FMA(ai, bv[v], sum[i * vectors + v]);
         }
     }
-    if (t->plain && t->columns == (size_t)vectors * WIDTH) {
-        if (t->first)
-            NAME(store_plain)(rows, vectors, vectors, 1, sum, t->c, t->ldc);
-        else
-            NAME(store_plain)(rows, vectors, vectors, 0, sum, t->c, t->ldc);
+    if (t->columns == (size_t)vectors * WIDTH && NAME(is_usual)(t)) {
+        NAME(store_whole)(rows, vectors, vectors, t, sum, t->c);
         return;
     }
     T sums[TILE_SUMS * WIDTH];
     if (t->plain && t->first) {
-        NAME(store_plain)(rows, vectors, vectors - 1, 1, sum, t->c, t->ldc);
+        NAME(store_whole)(rows, vectors, vectors - 1, t, sum, t->c);
         UNROLL for (int i = 0; i < rows; i++) NAME(store)(sums + i * WIDTH, sum[(i + 1) * vectors - 1] + 0);
         NAME(store_last)(t, sums, (size_t)rows, (size_t)(vectors - 1) * WIDTH);
     } else {

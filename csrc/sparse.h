@@ -84,12 +84,6 @@ static void NAME(set_infinite)(const fn_sparse_args *s)
     if (s->infinite) __atomic_store_n(s->infinite, 1, __ATOMIC_RELAXED);
 }
 
-INLINE void NAME(finish_sums)(const NAME(target) t, const int vectors, const NAME(vector) *sum, T *c)
-{
-    UNROLL for (int v = 0; v < vectors; v++)
-        NAME(finish)(&t, sum[v], c + v * WIDTH, NULL, NULL, WIDTH);
-}
-
 static void NAME(look_for_infinite)(int *found, const T *x, size_t n)
 {
     if (found && NAME(not_finite)(x, n)) __atomic_store_n(found, 1, __ATOMIC_RELAXED);
@@ -101,9 +95,6 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
                                  int64_t *cursor, const NAME(target) *target)
 {
     const NAME(target) t = *target;
-    /* The usual ways of storing a row from its registers, known to the compiler. */
-    const NAME(target) first_block = {.first = 1, .plain = 1}, later_block = {.plain = 1};
-    const NAME(target) added = {.first = 1, .accumulate = 1, .alpha = t.alpha};
     const T *values = s->values;
     const fn_columns columns = s->columns;
     const size_t width = (size_t)vectors * WIDTH;
@@ -130,13 +121,8 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
         cursor[r] = at;
         const T *mask = t.mask ? t.mask + r * t.ldc : NULL;
         if (ends && t.columns == width && (t.plain || t.accumulate)) {
-            if (t.accumulate) {
-                NAME(finish_sums)(added, vectors, sum, c);
-                NAME(look_for_infinite)(s->spoilt, c, t.columns);
-            } else if (t.first)
-                NAME(finish_sums)(first_block, vectors, sum, c);
-            else
-                NAME(finish_sums)(later_block, vectors, sum, c);
+            NAME(store_whole)(1, vectors, vectors, &t, sum, c);
+            if (t.accumulate) NAME(look_for_infinite)(s->spoilt, c, t.columns);
             continue;
         }
         UNROLL for (int v = 0; v < vectors; v++) NAME(store)(sums + v * WIDTH, sum[v]);
