@@ -69,8 +69,9 @@ KERNEL(sum_rows)
     for (size_t i = begin; i < end; i += WIDTH) {
         const size_t count = end - i < WIDTH ? end - i : WIDTH;
         const size_t before = i % blocks * FN_SUM_BLOCK;
-        NAME(vector) folded[WIDTH] = {{0}};
+        NAME(vector) folded[WIDTH];
         NAME(fold_blocks)(folded, (const T *)g->a + i / blocks * n + before, n, n - before, count);
+        for (size_t r = count; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
         const NAME(vector) sums = NAME(sums_of)(folded);
         if (count == WIDTH)
             NAME(store)((T *)g->y + i, sums);
