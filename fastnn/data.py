@@ -78,9 +78,11 @@ class Arrays:
     def _check_length(self, x: str, name: str, data: Samples) -> None:
         first = leaves(self.x)[0].data
         if len(data) != len(first):
+            is_list = isinstance(self.x, list)
+            remedy = ": np.stack makes one array of a list of samples" if is_list else ""
             raise ValueError(
                 f"{x} has {len(first)} samples (shape {first.shape}) and {name} has {len(data)} "
-                f"(shape {data.shape}); their first axes must be equal"
+                f"(shape {data.shape}); their first axes must be equal{remedy}"
             )
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Sequential, Variable, layers, losses, optimizers
+from fastnn import Model, Sequential, Variable, layers, losses, optimizers
 from fastnn.datasets import mnist
 
 
@@ -326,7 +326,21 @@ WRONG = {
     ),
     "split of a": (X, Y, {"validation_split": "a"}, ValueError, "must be a number"),
     "validation of one": (X, Y, {"validation_data": (X,)}, ValueError, "pass y beside x"),
-    "validation labels": (X, Y, {"validation_data": (X, Y + 7)}, ValueError, r"y_true\[0\] is 7"),
+    "validation labels": (
+        X,
+        Y,
+        {"validation_data": (X, Y + 7)},
+        ValueError,
+        r"validation data: y_true\[0\] is 7",
+    ),
+    "validation width": (
+        X,
+        Y,
+        {"validation_data": (X[:, :2], Y)},
+        ValueError,
+        r"validation data: .* must have length 3",
+    ),
+    "list of samples": ([*X], Y, {}, ValueError, "np.stack makes one array"),
 }
 
 
@@ -353,6 +367,33 @@ def test_a_wrong_width_names_the_layer():
     ):
         with pytest.raises(ValueError, match=r"\(.*, 4\) is incompatible with the layer 'dense"):
             call()
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_mistakes_in_call_are_named(eagerly):
+    class WithoutReturn(Model):
+        def call(self, inputs):
+            layers.Dense(2)(inputs)
+
+    class WithLayersInside(Model):
+        def call(self, inputs):
+            return layers.Dense(2)(inputs)
+
+    model = WithoutReturn(name="silent")
+    model.compile("sgd", "mse", run_eagerly=eagerly)
+    with pytest.raises(TypeError, match="'silent': call returned None; end it with return"):
+        model.fit(X, X[:, :2], verbose=0)
+    model = WithLayersInside()
+    model.compile("sgd", "mse", run_eagerly=eagerly)
+    with pytest.warns(UserWarning, match="no weights to train; make its layers in __init__"):
+        model.fit(X, X[:, :2], verbose=0)
+
+
+def test_one_unit_for_several_classes():
+    model = Sequential([layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"there is one class, 0: .* binary_crossentropy"):
+        model.fit(X, Y + 1, verbose=0)
 
 
 def test_before_compile():

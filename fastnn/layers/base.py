@@ -226,6 +226,8 @@ class Layer(Configurable):
                 if not self.built:
                     self._build_for_shapes_of(x)
                 y = self.call(x, *args, **kwargs)
+        if y is None:
+            raise TypeError(f"layer {self.name!r}: call returned None; end it with return")
         if not self.output_shapes:
             self.output_shapes = [(None, *part.shape[1:]) for part in leaves(y)]
         if self.activity_regularizer is not None:

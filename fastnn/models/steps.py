@@ -204,7 +204,11 @@ class Steps(Layer):
             gradients = tape.gradient(loss, weights)
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         else:
-            warnings.warn(f"model {self.name!r} has no weights to train", stacklevel=2)
+            warnings.warn(
+                f"model {self.name!r} has no weights to train; make its layers in __init__, as its "
+                "attributes: one made inside call is another at each call",
+                stacklevel=2,
+            )
         self._track(loss, x)
         return self._metrics(x, y, y_pred, sample_weight)
 

@@ -146,7 +146,8 @@ class Trainer(Steps):
         train.weigh(class_weight)
         self._begin(train, self.train_step, passes=2 * epochs)
         if validation is not None:
-            self._begin(validation, self.test_step, passes=epochs)
+            with _errors_of("validation data"):
+                self._begin(validation, self.test_step, passes=epochs)
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
         self.stop_training, self._initial_epoch = False, initial_epoch
         logs: Logs = {}
@@ -544,6 +545,16 @@ def _kept(variables: list[Variable]) -> Iterator[None]:
         for variable, value in before:
             if variable.value is not value:
                 variable.assign(value)
+
+
+@contextmanager
+def _errors_of(part: str) -> Iterator[None]:
+    """Says of an error inside the block which part of the data it is about."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{part}: {error}") from error
 
 
 def _returned(logs: Logs, return_dict: bool) -> float | list[float] | Logs:

@@ -20,6 +20,12 @@ def _to_classes(x: Array, classes: int, name: str, out: Array | None = None) -> 
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         place = ", ".join(map(str, index))
+        if classes == 1:
+            raise ValueError(
+                f"{name}[{place}] is {x[index]}, and there is one class, 0: give the last layer a "
+                "unit for each class, or tell two classes apart by one unit with "
+                "binary_crossentropy"
+            )
         raise ValueError(
             f"{name}[{place}] is {x[index]}; {classes} classes are numbered by the whole "
             f"numbers 0 to {classes - 1}: count the classes from 0, or let there be more of them "
