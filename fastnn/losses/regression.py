@@ -35,7 +35,8 @@ def mean_squared_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     Tensor([0. 4.], shape=(2,), dtype=float32)
     """
     target, predicted = pair(y_true, y_pred)
-    return ops.reduce_mean(ops.square(target - predicted), axis=-1)
+    # In this order the gradient needs no change of sign.
+    return ops.reduce_mean(ops.square(predicted - target), axis=-1)
 
 
 def mean_absolute_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
