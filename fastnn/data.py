@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, NamedTuple, Self, TypeAlias
 
@@ -12,6 +11,7 @@ import numpy as np
 from fastnn import random
 from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array, DType
+from fastnn.caller import warn
 from fastnn.loop import Column
 from fastnn.ops.labels import to_classes
 from fastnn.sparse import Samples, to_samples
@@ -263,10 +263,9 @@ class Batches:
         if not self._had_batches:
             raise ValueError("the data gave no batch: a generator that was read before is empty")
         if self.ran_out:
-            warnings.warn(
+            warn(
                 f"the data ended after {done} batches of an epoch; give more batches, fewer steps, "
-                "or instead of a generator what can be read again",
-                stacklevel=2,
+                "or instead of a generator what can be read again"
             )
         getattr(self._batches, "on_epoch_end", lambda: None)()
 

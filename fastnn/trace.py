@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fastnn.arrays import Array, Shape
+from fastnn.caller import line_outside
 from fastnn.ops.core import Call, Primitive, Update
 from fastnn.recorders import recorders
 from fastnn.sparse import SparseTensor
 from fastnn.tensor import ReadFrom, Tensor, Variable
-
-PACKAGE, NUMPY = str(Path(__file__).parent), str(Path(np.__file__).parent)
 
 
 class TraceError(RuntimeError):
@@ -166,18 +164,11 @@ class Trace:
     def read(self, x: Tensor | None) -> None:
         """Refuse to show a value that differs from run to run."""
         if x is None or isinstance(x, SparseTensor) or not self.is_constant(x):
-            import traceback
-
-            place = next(
-                f"line {frame.lineno} of {frame.filename}, `{frame.line}`,"
-                for frame in reversed(traceback.extract_stack())
-                if not frame.filename.startswith((PACKAGE, NUMPY))
-            )
             raise TraceError(
-                f"{place} needs a number that is known only when the step runs, and Python is not "
-                "there then. Compute with ops and tensors alone (fastnn.where chooses, assign "
-                "keeps a value), or leave the step uncompiled: run_eagerly=True in compile, no "
-                "@fastnn.function"
+                f"{line_outside()} needs a number that is known only when the step runs, and "
+                "Python is not there then. Compute with ops and tensors alone (fastnn.where "
+                "chooses, assign keeps a value), or leave the step uncompiled: run_eagerly=True in "
+                "compile, no @fastnn.function"
             )
 
     def _variable(self, variable: Variable) -> Value:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.callbacks.callback import Callback, Logs
+from fastnn.caller import warn
 from fastnn.naming import snake_case
 
 # Words in the names of losses and metrics, and of their classes.
@@ -52,10 +52,9 @@ class MonitorCallback(Callback):
         min_delta: float = 0.0,
     ) -> None:
         if mode not in ("auto", "min", "max"):
-            warnings.warn(
+            warn(
                 f'{type(self).__name__} mode {mode!r} is unknown, "auto" is used; choose '
-                '"min" or "max"',
-                stacklevel=3,
+                '"min" or "max"'
             )
             mode = "auto"
         self.monitor = monitor
@@ -69,10 +68,9 @@ class MonitorCallback(Callback):
         self._set_monitor_op()
         logs = logs or {}
         if self.monitor not in logs:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} monitors {self.monitor!r}, which is not there; "
-                f"available are {', '.join(logs) or 'none'}",
-                stacklevel=3,
+                f"available are {', '.join(logs) or 'none'}"
             )
         return logs.get(self.monitor)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.activations import Activation
 from fastnn.arrays import Shape
+from fastnn.caller import warn
 from fastnn.constraints import Projection
 from fastnn.initializers import Start
 from fastnn.layers.base import Layer
@@ -103,11 +103,10 @@ class Dense(Layer):
     def build(self, input_shape: Shape) -> None:
         """Make `kernel` and `bias` for an input of this shape."""
         if self.units == 1 and self.activation is ops.softmax:
-            warnings.warn(
+            warn(
                 f"layer {self.name!r}: the softmax of a single unit is always 1; use "
                 'Dense(1, "sigmoid") and binary_crossentropy for two classes',
                 SyntaxWarning,
-                stacklevel=2,
             )
         self.kernel = self.add_weight(
             (self._inputs(input_shape), self.units),

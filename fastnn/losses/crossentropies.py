@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.arrays import Array, DType, Shape
+from fastnn.caller import warn
 from fastnn.losses.base import LossFunctionWrapper, clipped, pair, reduce_weighted
 from fastnn.ops.core import floating
 from fastnn.ops.labels import to_classes
@@ -17,7 +17,7 @@ from fastnn.ops.neural import cross_entropy_of_classes
 from fastnn.recorders import recorders
 from fastnn.tensor import SigmoidOf, SoftmaxOf, Tensor, TensorLike, convert
 
-ROUNDING = 1e-3
+ROUNDING = 1e-3  # how far from [0, 1] an inexact probability may lie
 
 
 def logits_of(y_pred: Tensor, origin: type[SoftmaxOf | SigmoidOf]) -> Tensor | None:
@@ -44,11 +44,10 @@ def _logits(
         return logits_of(y_pred, origin)
     if type(y_pred.origin) is origin:
         made = "softmax" if origin is SoftmaxOf else "sigmoid"
-        warnings.warn(
+        warn(
             f"from_logits=True, but {made} made probabilities of y_pred already: leave out one of "
             "the two",
             SyntaxWarning,
-            stacklevel=3,
         )
     return y_pred
 
@@ -118,22 +117,20 @@ def check_targets(loss: Any, y_true: TensorLike, y_pred: Tensor) -> None:
     if function in _OF_PROBABILITIES and not options.get("from_logits"):
         _warn_of_logits(function.__name__, y_pred.numpy())
     if function is binary_crossentropy and _are_outside(np.asarray(y_true)):
-        warnings.warn(
+        warn(
             "binary_crossentropy takes targets from 0 to 1, and some of these lie outside; make 0 "
             "and 1 of two classes, and of more take sparse_categorical_crossentropy",
             SyntaxWarning,
-            stacklevel=6,
         )
 
 
 def _warn_of_logits(loss: str, y_pred: Array) -> None:
     if _are_outside(y_pred):
         last = "sigmoid" if loss == "binary_crossentropy" else "softmax"
-        warnings.warn(
+        warn(
             f"{loss} takes probabilities, which the model does not predict; give its last layer "
             f"activation={last!r}, or the loss from_logits=True",
             SyntaxWarning,
-            stacklevel=7,
         )
 
 
@@ -258,11 +255,10 @@ def categorical_crossentropy(
     scores = _classes_last(y_pred if logits is None else logits, axis)
     target = smoothed(_classes_last(y_true, axis), label_smoothing, scores.shape[-1])
     if scores.shape[-1] == 1:
-        warnings.warn(
+        warn(
             f"categorical_crossentropy of a single class (y_pred has shape {y_pred.shape}) is "
             "always 0; use binary_crossentropy for two classes with one output",
             SyntaxWarning,
-            stacklevel=2,
         )
     if logits is None:
         return -ops.reduce_sum(target * _log_probabilities(scores), axis=-1)

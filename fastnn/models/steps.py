@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from fastnn import _kernels, losses, metrics, optimizers
 from fastnn._kernels import CompressedRows
+from fastnn.caller import warn
 from fastnn.configuration import deserialize, serialize
 from fastnn.data import Arrays, unpack_x_y_sample_weight
 from fastnn.function import KEPT
@@ -204,10 +204,9 @@ class Steps(Layer):
             gradients = tape.gradient(loss, weights)
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         else:
-            warnings.warn(
+            warn(
                 f"model {self.name!r} has no weights to train; make its layers in __init__, as its "
-                "attributes: one made inside call is another at each call",
-                stacklevel=2,
+                "attributes: one made inside call is another at each call"
             )
         self._track(loss, x)
         return self._metrics(x, y, y_pred, sample_weight)
@@ -292,9 +291,7 @@ class Steps(Layer):
         try:
             return CompiledLoop(step, arrays.columns, size)
         except TraceError as error:
-            warnings.warn(
-                f"model {self.name!r} runs op by op, which is slower: {error}", stacklevel=4
-            )
+            warn(f"model {self.name!r} runs op by op, which is slower: {error}")
             return EagerLoop(step, size)
 
 

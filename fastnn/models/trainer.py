@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from fastnn import losses
 from fastnn.arrays import Array
 from fastnn.callbacks import CallbackList, History
+from fastnn.caller import warn
 from fastnn.data import (
     Arrays,
     ArraysInBatches,
@@ -150,26 +150,10 @@ class Trainer(Steps):
                 self._begin(validation, self.test_step, passes=epochs)
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
         self.stop_training, self._initial_epoch = False, initial_epoch
-        logs: Logs = {}
         with CallbackList(callbacks, True, True, self, **params) as listeners:
             self._checking = self.check_numerics or listeners.check_numerics
             listeners.on_train_begin()
-            for epoch in range(self._initial_epoch, epochs):
-                listeners.on_epoch_begin(epoch)
-                measured = self._pass(self._training, train, listeners)
-                if not measured:  # the data had ended before
-                    break
-                logs = measured
-                if np.any(np.isnan(logs.get("loss", 0.0))) and not (
-                    self._checking or self.stop_training
-                ):
-                    self._point_to_check()
-                if validation is not None and due(epoch + 1):
-                    measured = self._evaluated(validation, listeners)
-                    logs |= {f"val_{name}": value for name, value in measured.items()}
-                listeners.on_epoch_end(epoch, logs)
-                if self.stop_training or (isinstance(train, Batches) and train.ran_out):
-                    break
+            logs = self._fitted(train, validation, epochs, due, listeners)
             if self.optimizer is not None:
                 self.optimizer.finalize_variable_values(self.trainable_weights)
             listeners.on_train_end(logs)
@@ -425,6 +409,33 @@ class Trainer(Steps):
         """The inputs in the form in which they go through the model fastest, so many times."""
         return x
 
+    def _fitted(
+        self,
+        train: Source,
+        validation: Source | None,
+        epochs: int,
+        due: Callable[[int], bool],
+        listeners: CallbackList,
+    ) -> Logs:
+        """The epochs of `fit`: the averages of the last one."""
+        logs: Logs = {}
+        for epoch in range(self._initial_epoch, epochs):
+            listeners.on_epoch_begin(epoch)
+            measured = self._pass(self._training, train, listeners)
+            if not measured:  # the data had ended before
+                break
+            logs = measured
+            told = self._checking or self.stop_training
+            if np.any(np.isnan(logs.get("loss", 0.0))) and not told:
+                self._point_to_check()
+            if validation is not None and due(epoch + 1):
+                measured = self._evaluated(validation, listeners)
+                logs |= {f"val_{name}": value for name, value in measured.items()}
+            listeners.on_epoch_end(epoch, logs)
+            if self.stop_training or (isinstance(train, Batches) and train.ran_out):
+                break
+        return logs
+
     def _evaluated(self, source: Source, listeners: CallbackList) -> Logs:
         self.stop_evaluating = False
         source.restart()
@@ -479,14 +490,13 @@ class Trainer(Steps):
         )
         if self._checking == "raise":
             raise NotFiniteError(message)
-        warnings.warn(f"{message}. The training ends here", stacklevel=6)
+        warn(f"{message}. The training ends here")
         self.stop_training = True
 
     def _point_to_check(self) -> None:
-        warnings.warn(
+        warn(
             f"the loss of model {self.name!r} is nan: compile it with check_numerics='raise', and "
-            "fit names the first number that is not finite and says what to do",
-            stacklevel=4,
+            "fit names the first number that is not finite and says what to do"
         )
 
     def _ends(self, kind: Callable[[Structure], Outcome]) -> bool:

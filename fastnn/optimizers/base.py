@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from fastnn import initializers, ops
 from fastnn.arrays import DType, Shape, to_shape
+from fastnn.caller import warn
 from fastnn.configuration import Configurable, serialize
 from fastnn.initializers import Initializer
 from fastnn.naming import unique_name
@@ -286,9 +286,7 @@ class Optimizer(Configurable):
             raise ValueError("a variable comes twice; add its gradients up first")
         if len(pairs) < len(given):
             missing = [w.path for g, w in given if g is None]
-            warnings.warn(
-                f"there is no gradient for {missing}: they stay as they are", stacklevel=2
-            )
+            warn(f"there is no gradient for {missing}: they stay as they are")
         if not self.built or any(id(w) not in self._places for w in everything):
             new = [w for w in everything if id(w) not in self._places]
             self.build([*self._trainable_variables, *new])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fastnn.arrays import Array
+from fastnn.caller import warn
 from fastnn.layers.base import Layer, layers_in
 from fastnn.random import SeedGenerator, Stream, is_state, set_state, state_of
 from fastnn.saving.files import SavedFile
@@ -96,10 +96,9 @@ def optimizer_state(model: Model) -> tuple[dict[str, Any], Tensors]:
     keys = {id(w): key for key, w in weights_by_key(model).items()}
     trained = [keys.get(id(w)) for w in optimizer._trainable_variables]
     if None in trained:
-        warnings.warn(
+        warn(
             f"the optimizer of model {model.name!r} has also trained variables that are not in "
-            "the model any more; it is saved as a new one, without its state",
-            stacklevel=4,
+            "the model any more; it is saved as a new one, without its state"
         )
         return {}, {}
     variables = _by_unique_key(

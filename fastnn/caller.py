@@ -1,0 +1,31 @@
+"""The user's line that led to where fastnn is now."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from inspect import currentframe
+from pathlib import Path
+
+import numpy as np
+
+INSIDE = tuple(f"{Path(str(module)).parent}{os.sep}" for module in (__file__, np.__file__))
+
+
+def line_outside() -> str:
+    """Where it is, and what it says."""
+    import traceback  # few need it, and it takes milliseconds
+
+    return next(
+        f"line {frame.lineno} of {frame.filename}, `{frame.line}`,"
+        for frame in reversed(traceback.extract_stack())
+        if not frame.filename.startswith(INSIDE)
+    )
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of that line."""
+    level, frame = 1, currentframe()
+    while frame is not None and frame.f_code.co_filename.startswith(INSIDE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
