@@ -1,15 +1,16 @@
 /* How a product is cut between threads: into a grid of near-equal parts, small enough that a thread which
  * loses its processor holds up little work, large enough that what each part repeats (copying rows or
- * columns) costs little, and as many as the threads can share evenly. Rows are cut rather than columns, since
- * tiles are lower than they are wide, and so the parts more equal. The inner dimension is never cut. */
+ * columns) costs little, and as many as the threads can share evenly. Many rows are cut before columns are,
+ * since tiles are lower than they are wide, and so the parts more equal. The inner dimension is never cut. */
 #include "fastnn.h"
 
 enum {
     ONE_THREAD = 100000,  /* a product of fewer multiply-adds stays on one thread */
     PART = 2000000,       /* multiply-adds that a part should have */
     PARTS_PER_THREAD = 4, /* but no more parts than that */
-    ROWS = 12, COLUMNS = 64, /* that a part should have at least; and to share copies among many tiles */
-    ROWS_OF_COPIES = 120, COLUMNS_OF_COPIES = 192 /* so many, of columns and of a's columns */
+    ROWS = 12, COLUMNS = 64, /* that a part should have at least, */
+    MANY_ROWS = 120,         /* so many to be cut before columns are, */
+    COLUMNS_OF_COPIES = 192  /* and so many columns where they share copies of a's columns */
 };
 
 size_t fn_gemm_cut(fn_gemm_args *g, int threads)
@@ -21,9 +22,9 @@ size_t fn_gemm_cut(fn_gemm_args *g, int threads)
                               ? PARTS_PER_THREAD
                               : (size_t)(work / ((double)PART * threads)) + 1;
     const size_t parts = wanted * (size_t)threads, columns = g->transpose_a ? COLUMNS_OF_COPIES : COLUMNS;
-    size_t down = parts, even = 1;
-    while (down > 1 && (parts % down || g->m / down < ROWS_OF_COPIES)) down--;
-    for (size_t across = 1; across <= parts / down; across++)
+    size_t of_many_rows = parts, even = 1;
+    while (of_many_rows > 1 && (parts % of_many_rows || g->m / of_many_rows < MANY_ROWS)) of_many_rows--;
+    for (size_t across = 1; across <= parts / of_many_rows; across++)
         if (parts % across == 0 && g->n / across >= columns) {
             g->parts_across = across;
             if (g->n % (across * COLUMNS) == 0) even = across;

@@ -14,11 +14,11 @@
  * fewer loads than multiply-adds, and enough chains to fill the pipeline.
  *
  * What lies where: the columns of a tile over a block of k (16 to 20 KB, on AVX-512 four times that) are
- * needed dense, zero-padded and in the order of use. There they stay in the first-level cache (AVX-512:
- * the second), beside the few KB of rows that stream past. The first tile of a column makes that copy as it
- * goes, in the shadow of its arithmetic, while it fetches ahead what the copy is made of; for few rows, and
- * they are more the wider the tile is, nothing is copied. A panel of rows takes about half of a second-level
- * cache of 512 KB. The last columns take tiles of as few vectors as hold them.
+ * needed again for every tile below. Copied dense, zero-padded and in the order of use they stay in the
+ * first-level cache (AVX-512: the second), beside the few KB of rows that stream past. The first tile of a
+ * column makes that copy as it goes, while it fetches ahead what the copy is made of. It pays for many rows
+ * only, on AVX-512 for most of a panel's. A panel of rows takes about half of a second-level cache of 512 KB.
+ * The last columns take tiles of as few vectors as hold them, and are always copied.
  * Rows are copied where that pays (many columns, and rows that are columns in memory or that lie a large
  * power of two apart, and so push each other out of the cache).
  *
@@ -49,9 +49,8 @@ enum {
     COPY_PANEL = 192,        /* from so many columns on, rows that are columns in memory are copied */
     COPY_ROWS = 128,         /* from so many on, rows that lie badly: */
     BAD_DISTANCE = 4096,     /* a multiple of so many bytes apart */
-    NARROW_UNCOPIED = 18,    /* up to so many rows take columns as they lie, if a tile is narrow, */
-    WIDE_UNCOPIED = 192,     /* and so many if it is wide: */
-    WIDE_TILE = 256,         /* its rows are so many bytes, which the machine fetches as soon from anywhere */
+    UNCOPIED = 18,           /* up to so many rows take columns as they lie; most rows of a panel do, */
+    WIDE_TILE = 256,         /* if the rows of a tile are so many bytes: they come as soon from anywhere */
     AHEAD = 24,              /* steps of k that the copying tile fetches ahead */
     FETCHED = 24,            /* steps of k in whose time the place of a tile's sums can be fetched */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
@@ -123,15 +122,15 @@ static void NAME(finish_tile)(const NAME(target) *target, const T *sums, size_t 
                          t.mask ? t.mask + i * t.ldc : NULL, t.columns);
 }
 
-/* Whether sums are stored in one of the ways of `store_whole`. */
+/* Whether sums are stored in one of the ways of `store_whole`. An accumulation has one block of k. */
 INLINE int NAME(is_usual)(const NAME(target) *t)
 {
     if (t->plain || t->accumulate) return 1;
     return t->first && t->alpha == 1 && (t->mask ? !t->bias && !t->relu : t->bias && t->relu);
 }
 
-/* Stores the first `whole` vectors of each row of a tile from their registers, in a way that is known to the
- * compiler. */
+/* Stores the first `whole` vectors of each row of a tile from their registers: which of the ways it is is asked
+ * once, and not of each vector. */
 INLINE void NAME(store_whole)(const int rows, const int vectors, const int whole, const NAME(target) *t,
                               const NAME(vector) *sum, T *c)
 {
@@ -140,18 +139,22 @@ INLINE void NAME(store_whole)(const int rows, const int vectors, const int whole
                        masked = {.first = 1, .alpha = 1}, rectified = {.first = 1, .alpha = 1, .relu = 1};
     const T *bias = t->bias, *mask = t->mask;
     const size_t ldc = t->ldc;
-#define EACH_VECTOR(how, bias, mask)                                                               \
-    UNROLL for (int i = 0; i < rows; i++, c += ldc)                                                \
+/* Of vector v of row i, which begins `at` elements into the tile. */
+#define EACH_VECTOR(how, its_bias, its_mask)                                                       \
+    UNROLL for (int i = 0; i < rows; i++)                                                          \
         UNROLL for (int v = 0; v < whole; v++)                                                     \
-            NAME(finish)(&how, sum[i * vectors + v], c + v * WIDTH, bias, mask, WIDTH);
-    if (t->accumulate) {
-        EACH_VECTOR(added, NULL, NULL)
-    } else if (t->plain && t->first) {
+        {                                                                                          \
+            const size_t at = (size_t)i * ldc + (size_t)v * WIDTH;                                 \
+            NAME(finish)(&how, sum[i * vectors + v], c + at, its_bias, its_mask, WIDTH);           \
+        }
+    if (t->plain && t->first) {
         EACH_VECTOR(first_block, NULL, NULL)
     } else if (t->plain) {
         EACH_VECTOR(later_block, NULL, NULL)
+    } else if (t->accumulate) {
+        EACH_VECTOR(added, NULL, NULL)
     } else if (mask) {
-        EACH_VECTOR(masked, NULL, mask + (size_t)i * ldc + v * WIDTH)
+        EACH_VECTOR(masked, NULL, mask + at)
     } else {
         EACH_VECTOR(rectified, bias + v * WIDTH, NULL)
     }
@@ -179,6 +182,7 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
             UNROLL for (int v = 0; v < vectors * VECTOR_BYTES; v += 64)
                 __builtin_prefetch((const char *)(t->c + i * t->ldc) + v, 1);
     /* Two pointers and one distance take fewer registers than the distances of all rows. */
+    _Static_assert(TILE_ROWS <= 6, "no row is farther from a pointer than twice the distance");
     const T *upper = a.data, *lower = a.data + (rows > 3 ? 3 * a.row_step : 0);
     for (size_t p = 0; p < k; p++, upper += a.k_step, lower += a.k_step, b += ldb) {
         NAME(vector) bv[TILE_SUMS];
@@ -278,7 +282,8 @@ static void NAME(copy_few_rows)(T *to, size_t width, const T *x, size_t ldx, siz
         for (size_t q = p; q < steps; q++) to[q * width + i] = x[i * ldx + q];
 }
 
-/* Copies `rows` rows of few elements, which follow each other, as columns: a multiple of WIDTH. */
+/* Copies rows of few elements, which follow each other, as columns; the number of rows is a multiple of
+ * WIDTH. */
 INLINE void NAME(pull_apart)(const size_t few, T *restrict to, size_t width, const T *restrict x, size_t rows)
 {
     for (; rows; rows -= WIDTH, x += WIDTH * few, to += WIDTH)
@@ -586,7 +591,7 @@ static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, siz
     const size_t vectors = (columns + WIDTH - 1) / WIDTH, width = vectors * WIDTH;
     size_t ldb = g->ldb;
     /* By the first tile, unless it is done before. */
-    int copying = rows > (TILE_COLUMNS * sizeof(T) < WIDE_TILE ? NARROW_UNCOPIED : WIDE_UNCOPIED);
+    int copying = rows > (TILE_COLUMNS * sizeof(T) < WIDE_TILE ? UNCOPIED : PANEL_ROWS * 2 / 3);
     b += g->transpose_b ? j * ldb : j;
     if (g->transpose_b || columns < TILE_COLUMNS) {
         if (g->transpose_b)

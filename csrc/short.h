@@ -135,8 +135,8 @@ INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
 }
 
 /* At most LANE_ROWS rows of a short product over a block of k: `columns` holds those of b as rows of length
- * ldt. Rows of sums follow each other, so that few columns share a tree; and so does c, if it is dense, for
- * which `bias` holds that of all rows. */
+ * ldt. Rows of sums follow each other, so that few columns share a tree, and go to c, which is dense since so
+ * few columns are never cut, as one row, for which `bias` is repeated. */
 static void NAME(short_rows)(size_t rows, const NAME(target) *target, size_t k, const T *a, size_t lda,
                              const T *columns, size_t ldt, const NAME(mask) *last, NAME(vector) *folded,
                              const T *bias)
@@ -155,10 +155,7 @@ static void NAME(short_rows)(size_t rows, const NAME(target) *target, size_t k, 
     }
     T sums[LANE_ROWS * SHORT_N];
     for (size_t s = 0; s < rows * t.columns; s += WIDTH) NAME(store)(sums + s, NAME(sums_of)(folded + s));
-    if (t.ldc == t.columns)
-        NAME(finish_row)(&t, sums, t.c, t.bias ? bias : NULL, t.mask, rows * t.columns);
-    else
-        NAME(finish_tile)(&t, sums, rows, t.columns);
+    NAME(finish_row)(&t, sums, t.c, t.bias ? bias : NULL, t.mask, rows * t.columns);
 }
 
 /* The same where b has one column: sums of WIDTH rows make one vector. */
@@ -171,16 +168,11 @@ static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t 
         NAME(dots_of_rows)(k, a + r * g->lda, g->lda, column, last, folded + r);
     for (; r < rows; r++) NAME(lane_row)(1, k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
     for (; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
-    T sums[2 * WIDTH] = {0}; /* room for a whole vector from each sum on */
+    T sums[WIDTH], bias[WIDTH];
     NAME(store)(sums, NAME(sums_of)(folded));
     const NAME(target) t = NAME(target_at)(g, i, 0, p, k, 1);
-    if (g->ldc == 1) {
-        T bias[WIDTH];
-        if (t.bias) NAME(store)(bias, NAME(broadcast)(*t.bias));
-        NAME(finish_row)(&t, sums, t.c, t.bias ? bias : NULL, t.mask, rows);
-    } else
-        for (size_t s = 0; s < rows; s++)
-            NAME(finish_row)(&t, sums + s, t.c + s * t.ldc, t.bias, t.mask ? t.mask + s * t.ldc : NULL, 1);
+    if (t.bias) NAME(store)(bias, NAME(broadcast)(*t.bias));
+    NAME(finish_row)(&t, sums, t.c, t.bias ? bias : NULL, t.mask, rows);
 }
 
 /* Columns [j, j + WIDTH) of a product of so few steps that k, a constant after inlining, vectors of b stay in
@@ -260,7 +252,8 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
         return;
     }
     NAME(vector) folded[LANE_ROWS * SHORT_N];
-    memset(folded, 0, sizeof folded);
+    /* What the last tree joins beside sums. */
+    for (size_t s = (g->m < LANE_ROWS ? g->m : LANE_ROWS) * g->n; s % WIDTH; s++) folded[s] = (NAME(vector)){0};
     NAME(target) t = NAME(target_at)(g, 0, 0, p, k, g->n);
     T bias[LANE_ROWS * SHORT_N];
     if (t.bias)

@@ -24,8 +24,8 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
-/* More than any loop that it stands before has rounds: an array is kept in registers only if no loop over it
- * is left. */
+/* At least as many as any loop that it stands before has rounds: an array is kept in registers only if no loop
+ * over it is left. */
 #define UNROLL _Pragma("GCC unroll 32")
 
 /* Makes the compiler load a vector that is used several times once, and not anew at every use. */

@@ -316,16 +316,29 @@ def test_matmul_nan_and_infinity(n, dtype, isa):
 
 
 @pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
-@pytest.mark.parametrize("n", [5, 40])
-def test_matmul_rows_stand_alone(n, ta, tb, dtype, isa, rng):
+@pytest.mark.parametrize("n", [5, 40, 130])
+@pytest.mark.parametrize("k", [300, 450])  # one block of k, and two
+@pytest.mark.parametrize("how", ["plain", "bias and relu", "mask", "accumulated"])
+def test_matmul_rows_stand_alone(how, k, n, ta, tb, dtype, isa, rng):
     """A row of the result has the same bits in every batch, whatever its neighbours are."""
-    m, k = 250, 450
+    m = 250
     _, a = operand(rng, m, k, ta, dtype)
     _, b = operand(rng, k, n, tb, dtype)
-    whole = _kernels.matmul(a, b, ta, tb)
-    for start, stop in [(0, 1), (3, 4), (1, 3), (5, 8), (2, 6), (2, 19), (100, 250), (249, 250)]:
+    bias, mask, before = (rng.standard_normal(shape).astype(dtype) for shape in (n, (m, n), (m, n)))
+
+    def product(start, stop):
         rows = a[:, start:stop] if ta else a[start:stop]
-        np.testing.assert_array_equal(_kernels.matmul(rows, b, ta, tb), whole[start:stop])
+        options = {
+            "plain": {},
+            "bias and relu": {"bias": bias, "relu": True},
+            "mask": {"mask": mask[start:stop]},
+            "accumulated": {"out": before[start:stop].copy(), "accumulate": True, "alpha": -0.5},
+        }
+        return _kernels.matmul(rows, b, ta, tb, **options[how])
+
+    whole = product(0, m)
+    for start, stop in [(0, 1), (3, 4), (1, 3), (5, 8), (2, 6), (2, 21), (50, 250), (249, 250)]:
+        np.testing.assert_array_equal(product(start, stop), whole[start:stop])
 
 
 def rounded(x: Fraction, dtype) -> Fraction:
