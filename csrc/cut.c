@@ -5,12 +5,12 @@
 #include "fastnn.h"
 
 enum {
-    ONE_THREAD = 100000,  /* a product of fewer multiply-adds stays on one thread */
-    PART = 2000000,       /* multiply-adds that a part should have */
-    PARTS_PER_THREAD = 4, /* but no more parts than that */
-    ROWS = 12, COLUMNS = 64, /* that a part should have at least, */
-    MANY_ROWS = 120,         /* so many to be cut before columns are, */
-    COLUMNS_OF_COPIES = 192  /* and so many columns where they share copies of a's columns */
+    ONE_THREAD = 100000,    /* a product of fewer multiply-adds stays on one thread */
+    PART = 2000000,         /* multiply-adds that a part should have */
+    PARTS_PER_THREAD = 4,   /* but no more parts than that */
+    ROWS = 12,              /* that a part should have at least, */
+    MANY_ROWS = 120,        /* so many to be cut before columns are, */
+    COLUMNS_OF_COPIES = 192 /* and so many columns where they share copies of a's columns */
 };
 
 size_t fn_gemm_cut(fn_gemm_args *g, int threads)
@@ -21,16 +21,16 @@ size_t fn_gemm_cut(fn_gemm_args *g, int threads)
     const size_t wanted = work >= (double)PART * PARTS_PER_THREAD * threads
                               ? PARTS_PER_THREAD
                               : (size_t)(work / ((double)PART * threads)) + 1;
-    const size_t parts = wanted * (size_t)threads, columns = g->transpose_a ? COLUMNS_OF_COPIES : COLUMNS;
+    const size_t parts = wanted * (size_t)threads, columns = g->transpose_a ? COLUMNS_OF_COPIES : FN_PART_COLUMNS;
     size_t of_many_rows = parts, even = 1;
     while (of_many_rows > 1 && (parts % of_many_rows || g->m / of_many_rows < MANY_ROWS)) of_many_rows--;
     for (size_t across = 1; across <= parts / of_many_rows; across++)
         if (parts % across == 0 && g->n / across >= columns) {
             g->parts_across = across;
-            if (g->n % (across * COLUMNS) == 0) even = across;
+            if (g->n % (across * FN_PART_COLUMNS) == 0) even = across;
         }
     /* Parts of one or two tiles would keep one thread waiting for another's two. */
-    if (even > 1 && g->n < 2 * COLUMNS * g->parts_across) g->parts_across = even;
+    if (even > 1 && g->n < 2 * FN_PART_COLUMNS * g->parts_across) g->parts_across = even;
     g->parts_down = parts / g->parts_across;
     if (g->parts_down > g->m / ROWS) g->parts_down = g->m < ROWS ? 1 : g->m / ROWS;
     return g->parts_down * g->parts_across;

@@ -102,7 +102,8 @@ typedef struct fn_update_args {
  * `lda`, `ldb`, `ldc` are the distances between stored rows, in elements. `bias` (n) may be NULL, as may
  * `mask` (m x n, distance ldc): the result is 0 where the mask is not positive. With `accumulate`, for
  * k <= FN_BLOCK_MAX and without bias, relu and mask, c = fma(alpha, op(a) . op(b), c) instead.
- * Where `rate` is given, alpha is the number there with a minus. Units are the parts that fn_gemm_cut has cut c into. */
+ * Where `rate` is given, alpha is the number there with a minus. Units are the parts that fn_gemm_cut has
+ * cut c into. */
 typedef struct fn_gemm_args {
     void *c;
     const void *a, *b, *bias, *mask;
@@ -118,6 +119,9 @@ typedef struct fn_gemm_args {
 /* Sums over k are cut into blocks of at most this length: longer ones would leave the first-level cache
  * and let rounding errors grow. */
 enum { FN_BLOCK_MAX = 320 };
+
+/* A part of c has all of its columns or so many at least, so that short products are never cut across. */
+enum { FN_PART_COLUMNS = 64 };
 
 /* The length of all blocks but the last, which may be shorter. */
 static inline size_t fn_block_length(size_t k)

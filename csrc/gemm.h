@@ -174,6 +174,7 @@ static void NAME(store_last)(const NAME(target) *target, const T *sums, size_t r
 INLINE void NAME(tile)(const int rows, const int vectors, const int copying, size_t k, NAME(panel) a,
                        const T *b, size_t ldb, T *copy, const NAME(target) *t)
 {
+    _Static_assert(TILE_SUMS <= MOST_ROUNDS, "all sums are in registers");
     NAME(vector) sum[TILE_SUMS];
     UNROLL for (int i = 0; i < rows * vectors; i++) sum[i] = (NAME(vector)){0};
     /* Where the sums will go is fetched meanwhile, unless there is no time for that. */

@@ -141,6 +141,7 @@ static void NAME(short_rows)(size_t rows, const NAME(target) *target, size_t k, 
                              const T *columns, size_t ldt, const NAME(mask) *last, NAME(vector) *folded,
                              const T *bias)
 {
+    _Static_assert((int)SHORT_N < (int)FN_PART_COLUMNS, "c is dense");
     const NAME(target) t = *target;
     /* Near-equal groups of columns. */
     size_t groups = (t.columns + LANE_COLUMNS - 1) / LANE_COLUMNS;

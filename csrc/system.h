@@ -24,9 +24,12 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
-/* At least as many as any loop that it stands before has rounds: an array is kept in registers only if no loop
- * over it is left. */
-#define UNROLL _Pragma("GCC unroll 32")
+#define PRAGMA_(text) _Pragma(#text)
+#define PRAGMA(text) PRAGMA_(text)
+/* No loop that UNROLL stands before has more rounds than MOST_ROUNDS: an array is kept in registers only if
+ * no loop over it is left. */
+#define MOST_ROUNDS 32
+#define UNROLL PRAGMA(GCC unroll MOST_ROUNDS)
 
 /* Makes the compiler load a vector that is used several times once, and not anew at every use. */
 #if defined(__x86_64__)

@@ -78,8 +78,8 @@ class Arrays:
     def _check_length(self, x: str, name: str, data: Samples) -> None:
         first = leaves(self.x)[0].data
         if len(data) != len(first):
-            is_list = isinstance(self.x, list)
-            remedy = ": np.stack makes one array of a list of samples" if is_list else ""
+            may_be_samples = name == "y" and isinstance(self.x, list)
+            remedy = ": np.stack makes one array of a list of samples" if may_be_samples else ""
             raise ValueError(
                 f"{x} has {len(first)} samples (shape {first.shape}) and {name} has {len(data)} "
                 f"(shape {data.shape}); their first axes must be equal{remedy}"

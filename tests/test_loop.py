@@ -129,12 +129,10 @@ def test_threads_may_predict_with_one_model():
 
 
 INTERRUPTED = """
-import signal
 import numpy as np
 import fastnn
 from fastnn import layers
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 x = np.random.default_rng(0).random((100_000, 64)).astype(np.float32)
 model = fastnn.Sequential([layers.Dense(64, "relu"), layers.Dense(1)])
 model.compile("sgd", "mse")
