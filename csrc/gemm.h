@@ -18,7 +18,8 @@
  * first-level cache (AVX-512: the second), beside the few KB of rows that stream past. The first tile of a
  * column makes that copy as it goes, while it fetches ahead what the copy is made of. It pays for many rows
  * only, on AVX-512 for most of a panel's. A panel of rows takes about half of a second-level cache of 512 KB.
- * The last columns take tiles of as few vectors as hold them, and are always copied.
+ * The last columns take tiles of as few vectors as hold them; where they do not fill these, AVX-512 alone
+ * can do without the copy.
  * Rows are copied where that pays (many columns, and rows that are columns in memory or that lie a large
  * power of two apart, and so push each other out of the cache).
  *
@@ -36,12 +37,19 @@
 #undef PANEL_ROWS
 #undef DOT_COLUMNS
 #undef GEMM_SCRATCH
+#undef LOADS_LAST
 #define DOT_COLUMNS (WIDTH < 16 ? 2 * WIDTH : WIDTH)
 #define TILE_COLUMNS (TILE_VECTORS * WIDTH)
 #define TILE_SUMS (TILE_ROWS * TILE_VECTORS)
 #define PANEL_ROWS (1152 / (int)sizeof(T)) /* a multiple of TILE_ROWS */
 /* A panel of rows, and then one of columns; a short product needs less. */
 #define GEMM_SCRATCH (sizeof(T) * (FN_BLOCK_MAX + LANES) * (PANEL_ROWS + TILE_COLUMNS))
+
+#ifdef HAS_LOAD_LAST
+#define LOADS_LAST 1
+#else
+#define LOADS_LAST 0
+#endif
 
 #ifndef GEMM_CHOICES
 #define GEMM_CHOICES
@@ -185,9 +193,11 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
     /* Two pointers and one distance take fewer registers than the distances of all rows. */
     _Static_assert(TILE_ROWS <= 6, "no row is farther from a pointer than twice the distance");
     const T *upper = a.data, *lower = a.data + (rows > 3 ? 3 * a.row_step : 0);
+    __attribute__((unused)) const size_t last = t->columns - (size_t)(vectors - 1) * WIDTH;
     for (size_t p = 0; p < k; p++, upper += a.k_step, lower += a.k_step, b += ldb) {
         NAME(vector) bv[TILE_SUMS];
-        UNROLL for (int v = 0; v < vectors; v++) bv[v] = NAME(load)(b + v * WIDTH);
+        UNROLL for (int v = 0; v < vectors - 1; v++) bv[v] = NAME(load)(b + v * WIDTH);
+        bv[vectors - 1] = LOAD_LAST(b + (vectors - 1) * WIDTH, last);
         if (copying) {
             __builtin_prefetch(b + AHEAD * ldb);
             UNROLL for (int v = 0; v < vectors; v++) NAME(store)(copy + v * WIDTH, bv[v]);
@@ -592,9 +602,10 @@ static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, siz
     const size_t vectors = (columns + WIDTH - 1) / WIDTH, width = vectors * WIDTH;
     size_t ldb = g->ldb;
     /* By the first tile, unless it is done before. */
-    int copying = rows > (TILE_COLUMNS * sizeof(T) < WIDE_TILE ? UNCOPIED : PANEL_ROWS * 2 / 3);
+    int copying = rows > (columns * sizeof(T) < WIDE_TILE ? UNCOPIED : PANEL_ROWS * 2 / 3);
+    const int as_it_lies = !copying && (columns == width || (LOADS_LAST && !g->swapped));
     b += g->transpose_b ? j * ldb : j;
-    if (g->transpose_b || columns < TILE_COLUMNS) {
+    if (g->transpose_b || (columns < TILE_COLUMNS && !as_it_lies)) {
         if (g->transpose_b)
             NAME(copy_transposed)(copy, width, b, ldb, k, columns);
         else

@@ -41,6 +41,9 @@
     INSERT_f64(INSERT_f64(INSERT_f64(_mm512_castpd128_pd512(_mm_loadu_pd(x)), (x) + (distance), 1), \
                           (x) + 2 * (distance), 2),                                                \
                (x) + 3 * (distance), 3)
+#define LOAD_LAST_f32(x, n) _mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), x)
+#define LOAD_LAST_f64(x, n) _mm512_maskz_loadu_pd((__mmask8)((1u << (n)) - 1), x)
+#define HAS_LOAD_LAST
 #define STORE_FEW_f32(y, v, n) _mm512_mask_storeu_ps(y, (__mmask16)((1u << (n)) - 1), v)
 #define STORE_FEW_f64(y, v, n) _mm512_mask_storeu_pd(y, (__mmask8)((1u << (n)) - 1), v)
 #define MASK_BITS_f32(mask) (unsigned)_mm512_movepi32_mask((__m512i)(mask))
