@@ -67,6 +67,10 @@ KERNEL(gemm)
         fn_gemm_args g;
         NAME(gemm_part)(&g, whole, unit, worker);
         if (g.k == 1 && g.ldb == 1) g.transpose_b = 0; /* a column is a row */
+        if (is_short && g.n == 1) {
+            NAME(dots)(&g);
+            continue;
+        }
         if (!is_short && !is_shallow && NAME(is_swapped)(&g)) NAME(swap)(&g);
         size_t p = 0;
         do {

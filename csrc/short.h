@@ -7,7 +7,8 @@
  * joined together, in a tree of exchanges that leaves them side by side in one vector; so few steps are not
  * worth it.
  *
- * A single column takes WIDTH rows together instead; such a product is bound by how fast a comes.
+ * A single column takes WIDTH rows together instead. Such a product is bound by how fast a comes: a few rows
+ * are read through DOT_BLOCKS blocks of k before the next ones, since the machine fetches ahead along a row.
  *
  * Shallow products, of as few columns and at most LANES steps, are over so soon that k is known to the
  * compiler, which keeps the rows of b in registers.
@@ -25,7 +26,7 @@
 
 #ifndef SHORT_CHOICES
 #define SHORT_CHOICES
-enum { SHORT_N = 16, SHORT_K = 64 };
+enum { SHORT_N = 16, SHORT_K = 64, DOT_BLOCKS = 16 };
 #endif
 
 INLINE int NAME(is_short)(const fn_gemm_args *g)
@@ -55,8 +56,6 @@ INLINE void NAME(lane_step)(const int rows, const int columns, NAME(vector) *sum
             else
                 av = NAME(load)(at);
             IN_REGISTER(av);
-            /* Each of a's elements is used once here: what counts is how soon the next rows come. */
-            if (columns == 1 && v * VECTOR_BYTES % 64 == 0) __builtin_prefetch(at + (size_t)rows * lda);
             UNROLL for (int j = 0; j < columns; j++)
             {
                 NAME(vector) *to = &sum[(i * columns + j) * LANE_VECTORS + v];
@@ -120,12 +119,6 @@ static __attribute__((noinline)) void NAME(lane_row)(size_t columns, size_t k, c
     }
 }
 
-static __attribute__((noinline)) void NAME(dots_of_rows)(size_t k, const T *a, size_t lda, const T *b,
-                                                         const NAME(mask) *last, NAME(vector) *folded)
-{
-    NAME(lane_tile)(DOT_ROWS, 1, k, a, lda, b, 0, last, folded, 1);
-}
-
 /* The lanes of the last, incomplete step of k. */
 INLINE void NAME(last_lanes)(NAME(mask) kept[LANE_VECTORS], size_t k)
 {
@@ -159,21 +152,73 @@ static void NAME(short_rows)(size_t rows, const NAME(target) *target, size_t k, 
     NAME(finish_row)(&t, sums, t.c, t.bias ? bias : NULL, t.mask, rows * t.columns);
 }
 
-/* The same where b has one column: sums of WIDTH rows make one vector. */
-static void NAME(dot_rows)(size_t rows, const fn_gemm_args *g, size_t i, size_t p, size_t k, const T *a,
-                           const T *column, const NAME(mask) *last)
+/* Some blocks of k of a single column: padded with zeros, `distance` lies between one and the next. All are of
+ * `length` steps but the last one, of `rest`; `last` is last_lanes of the two. */
+typedef struct NAME(column) {
+    const T *data;
+    size_t blocks, distance, length, rest;
+    NAME(mask) last[2][LANE_VECTORS];
+} NAME(column);
+
+INLINE size_t NAME(steps_of)(const NAME(column) *b, size_t blocks, size_t q)
 {
-    NAME(vector) folded[WIDTH];
+    return q + 1 == blocks ? b->rest : b->length;
+}
+
+static NAME(column) NAME(column_of)(T *to, const T *b, size_t k, size_t length)
+{
+    NAME(column) of = {to, k ? (k + length - 1) / length : 1, (length + LANES - 1) / LANES * LANES, length, 0};
+    of.rest = k - (of.blocks - 1) * length;
+    for (size_t q = 0; q < of.blocks; q++, to += of.distance, b += length) {
+        const size_t steps = NAME(steps_of)(&of, of.blocks, q);
+        memcpy(to, b, steps * sizeof(T));
+        memset(to + steps, 0, (of.distance - steps) * sizeof(T));
+    }
+    if (of.blocks > 1) NAME(last_lanes)(of.last[0], length);
+    NAME(last_lanes)(of.last[1], of.rest);
+    return of;
+}
+
+/* At most WIDTH rows from i on, whose sums make one vector, over the blocks of k from p on; the compiler is told
+ * where there is one only. */
+INLINE void NAME(dot_rows)(const size_t blocks, const fn_gemm_args *g, size_t i, size_t p, const NAME(column) *b)
+{
+    const size_t rows = g->m - i < WIDTH ? g->m - i : WIDTH, lda = g->lda;
+    const T *a = (const T *)g->a + i * lda + p;
+    NAME(vector) folded[DOT_BLOCKS * WIDTH];
     size_t r = 0;
     for (; r + DOT_ROWS <= rows; r += DOT_ROWS)
-        NAME(dots_of_rows)(k, a + r * g->lda, g->lda, column, last, folded + r);
-    for (; r < rows; r++) NAME(lane_row)(1, k, a + r * g->lda, g->lda, column, 0, last, folded + r, 1);
-    for (; r < WIDTH; r++) folded[r] = (NAME(vector)){0};
-    T sums[WIDTH], bias[WIDTH];
-    NAME(store)(sums, NAME(sums_of)(folded));
-    const NAME(target) t = NAME(target_at)(g, i, 0, p, k, 1);
-    if (t.bias) NAME(store)(bias, NAME(broadcast)(*t.bias));
-    NAME(finish_row)(&t, sums, t.c, t.bias ? bias : NULL, t.mask, rows);
+        for (size_t q = 0; q < blocks; q++)
+            NAME(lane_tile)(DOT_ROWS, 1, NAME(steps_of)(b, blocks, q), a + r * lda + q * b->length, lda,
+                            b->data + q * b->distance, 0, b->last[q + 1 == blocks], folded + q * WIDTH + r, 1);
+    for (; r < rows; r++)
+        for (size_t q = 0; q < blocks; q++)
+            NAME(lane_tile)(1, 1, NAME(steps_of)(b, blocks, q), a + r * lda + q * b->length, lda,
+                            b->data + q * b->distance, 0, b->last[q + 1 == blocks], folded + q * WIDTH + r, 1);
+    for (size_t q = 0; q < blocks; q++, p += b->length) {
+        const NAME(target) t = NAME(target_at)(g, i, 0, p, NAME(steps_of)(b, blocks, q), 1);
+        T sums[WIDTH], bias[WIDTH];
+        for (r = rows; r < WIDTH; r++) folded[q * WIDTH + r] = (NAME(vector)){0};
+        NAME(store)(sums, NAME(sums_of)(folded + q * WIDTH));
+        if (t.bias) NAME(store)(bias, NAME(broadcast)(*t.bias));
+        NAME(finish_row)(&t, sums, t.c, t.bias ? bias : NULL, t.mask, rows);
+    }
+}
+
+/* A product with a single column, whose elements follow each other. */
+static void NAME(dots)(const fn_gemm_args *g)
+{
+    const size_t length = fn_block_length(g->k), most = DOT_BLOCKS * length;
+    size_t p = 0;
+    do {
+        const size_t k = g->k - p < most ? g->k - p : most;
+        const NAME(column) b = NAME(column_of)(g->scratch, (const T *)g->b + p, k, length);
+        if (b.blocks == 1)
+            for (size_t i = 0; i < g->m; i += WIDTH) NAME(dot_rows)(1, g, i, p, &b);
+        else
+            for (size_t i = 0; i < g->m; i += WIDTH) NAME(dot_rows)(b.blocks, g, i, p, &b);
+        p += k;
+    } while (p < g->k);
 }
 
 /* Columns [j, j + WIDTH) of a product of so few steps that k, a constant after inlining, vectors of b stay in
@@ -238,7 +283,7 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
     const T *b = (const T *)g->b + (g->transpose_b ? p : p * g->ldb);
     const size_t ldt = (k + LANES - 1) / LANES * LANES;
     T *columns = g->scratch;
-    if (g->transpose_b || (g->n == 1 && g->ldb == 1))
+    if (g->transpose_b)
         for (size_t j = 0; j < g->n; j++) {
             memcpy(columns + j * ldt, b + j * g->ldb, k * sizeof(T));
             memset(columns + j * ldt + k, 0, (ldt - k) * sizeof(T));
@@ -247,11 +292,6 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
         NAME(copy_transposed)(columns, ldt, b, g->ldb, g->n, k);
     NAME(mask) last[LANE_VECTORS];
     NAME(last_lanes)(last, k);
-    if (g->n == 1) {
-        for (size_t i = 0; i < g->m; i += WIDTH)
-            NAME(dot_rows)(g->m - i < WIDTH ? g->m - i : WIDTH, g, i, p, k, a + i * g->lda, columns, last);
-        return;
-    }
     NAME(vector) folded[LANE_ROWS * SHORT_N];
     /* What the last tree joins beside sums. */
     for (size_t s = (g->m < LANE_ROWS ? g->m : LANE_ROWS) * g->n; s % WIDTH; s++) folded[s] = (NAME(vector)){0};
