@@ -341,7 +341,7 @@ cdef int clear(cnp.ndarray x) except -1:
 
 cdef int clear_memory(void *x, size_t size) except -1:
     cdef fn_clear_args g = fn_clear_args(x, size)
-    run(fn_clear, &g, sizeof(g), 1)
+    run(fn_clear, &g, sizeof(g), 1, size)
     return 0
 
 

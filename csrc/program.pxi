@@ -20,12 +20,15 @@ cdef class Cursor:
     cdef char *at
     cdef char *end
     cdef cnp.ndarray array
+    cdef bint is_written
 
     def move_to(self, array, cnp.npy_intp index=0):
         """Point at array[index]; the array stays alive and is used in place."""
         if not isinstance(array, cnp.ndarray) or array.ndim == 0 or not 0 <= index <= len(array):
             raise ValueError(f"there is no place {index} in {array!r}")
         readable(array, "array")
+        if self.is_written:
+            writable(array, "array")
         self.array = array
         self.at = cnp.PyArray_BYTES(self.array) + index * cnp.PyArray_STRIDE(self.array, 0)
         self.end = cnp.PyArray_BYTES(self.array) + cnp.PyArray_NBYTES(self.array)
@@ -46,7 +49,8 @@ cdef class Program:
     cdef size_t length, room
     cdef list kept
     cdef int64_t failed_at
-    cdef int64_t *nanoseconds
+    cdef int64_t *nanoseconds  # of the first `timed` instructions
+    cdef size_t timed
     cdef size_t work
     cdef void *scratch
     cdef size_t scratch_size
@@ -54,16 +58,17 @@ cdef class Program:
     cdef const int *when
     cdef int when_is
     cdef list cursors
+    cdef dict streams  # the cursors that every run moves on, by so many bytes
     cdef dict dense  # room for compressed rows with all their elements
 
     def __cinit__(self):
         self.kept = []
         self.cursors = []
+        self.streams = {}
         self.dense = {}
 
     def __dealloc__(self):
         PyMem_RawFree(self.instructions)
-        PyMem_RawFree(self.nanoseconds)
 
     def __len__(self):
         return self.length
@@ -95,13 +100,16 @@ cdef class Program:
 
     def run(self, size_t times=1, double seconds=1e9):
         """Run it so many times, or until so many seconds have passed; returns how often it ran."""
-        cdef fn_program program = fn_program(
-            self.instructions, self.length, &self.failed_at, self.nanoseconds)
+        cdef fn_program program = fn_program(self.instructions, self.length, &self.failed_at, NULL)
+        if self.timed == self.length:
+            program.nanoseconds = self.nanoseconds
         cdef int64_t until = fn_now() + <int64_t>(seconds * 1e9)
         cdef PyThreadState *state = NULL
         cdef Cursor cursor
         for cursor in self.cursors:
             pointing(cursor)
+        for cursor, size in self.streams.items():
+            check_room(cursor, times, size)
         self.failed_at = 0
         if self.work * times > SMALL:
             state = PyEval_SaveThread()
@@ -112,17 +120,14 @@ cdef class Program:
 
     def profile(self, bint on):
         """Measure, from now on, how long each instruction takes; or no longer."""
-        PyMem_RawFree(self.nanoseconds)
-        self.nanoseconds = NULL
-        if on:
-            self.nanoseconds = <int64_t *>PyMem_RawCalloc(self.length + 1, sizeof(int64_t))
-            if self.nanoseconds == NULL:
-                raise MemoryError("no memory for the time of each instruction")
+        # What was given out before is kept: another thread may be in the midst of a run.
+        self.nanoseconds = <int64_t *>self.hold(self.length * sizeof(int64_t)) if on else NULL
+        self.timed = self.length
 
     @property
     def seconds(self):
         """The time that each instruction took since `profile`."""
-        return [self.nanoseconds[i] * 1e-9 for i in range(self.length)] if self.nanoseconds else []
+        return [self.nanoseconds[i] * 1e-9 for i in range(self.timed)] if self.nanoseconds else []
 
     cdef int add_work(self, size_t elements) except -1:
         self.work += elements
@@ -200,10 +205,23 @@ def copy_arrays(list sources, list targets):
         if source is None:
             raise TypeError("only NumPy arrays can be copied, got None")
     for source, target in zip(sources, targets):
-        if are_alike(source, target) and cnp.PyArray_ISWRITEABLE(target):
-            memmove(cnp.PyArray_DATA(target), cnp.PyArray_DATA(source), cnp.PyArray_NBYTES(source))
+        if not cnp.PyArray_SAMESHAPE(source, target):
+            raise shape_error("an array", source, "it must be that of its target,", target)
+        if not cnp.PyArray_ISWRITEABLE(target):
+            raise ValueError(f"a target of shape {(<object>target).shape} is read-only; use a copy")
+    for source, target in zip(sources, targets):
+        if are_alike(source, target):
+            move(cnp.PyArray_DATA(target), cnp.PyArray_DATA(source), cnp.PyArray_NBYTES(source))
         else:
             cnp.PyArray_CopyInto(target, source)
+
+
+cdef int move(void *to, const void *source, size_t size) except -1:
+    cdef PyThreadState *state = PyEval_SaveThread() if size > SMALL else NULL
+    memmove(to, source, size)
+    if state != NULL:
+        PyEval_RestoreThread(state)
+    return 0
 
 
 cdef inline bint are_alike(cnp.ndarray a, cnp.ndarray b):
@@ -241,16 +259,18 @@ def accumulate(total, value, double weight):
 
 
 cdef int stream(fn_kernel *kernel, object x, Cursor cursor) except -1:
+    cdef dict streams
     if not isinstance(x, cnp.ndarray):
         raise TypeError(f"x must be a NumPy array, got {type(x).__name__}")
     cdef cnp.ndarray a = x
     cdef fn_stream_args g
     readable(a, "x")
-    if not is_recording():
-        check_room(a, pointing(cursor))
     g.here, g.there, g.bytes = cnp.PyArray_DATA(a), &cursor.at, cnp.PyArray_NBYTES(a)
     if is_recording():
-        recording().cursors.append(cursor)
+        streams = recording().streams
+        streams[cursor] = streams.get(cursor, 0) + g.bytes
+    else:
+        check_room(cursor, 1, g.bytes)
     run(kernel, &g, sizeof(g), 1)
     return 0
 
@@ -261,9 +281,10 @@ cdef Cursor pointing(Cursor cursor):
     return cursor
 
 
-cdef int check_room(cnp.ndarray a, Cursor cursor) except -1:
-    if cursor.end - cursor.at < cnp.PyArray_NBYTES(a):
-        raise ValueError(f"fewer than {cnp.PyArray_NBYTES(a)} bytes are left behind the cursor")
+cdef int check_room(Cursor cursor, size_t times, size_t size) except -1:
+    cdef size_t left = pointing(cursor).end - cursor.at
+    if size and left // size < times:
+        raise ValueError(f"{left} bytes are left behind the cursor, fewer than {times} times {size}")
     return 0
 
 
@@ -275,6 +296,9 @@ def read_next(Cursor cursor not None, out):
 
 def write_next(x, Cursor cursor not None):
     """Write x behind the cursor, which moves on."""
+    cursor.is_written = True
+    if cursor.array is not None:
+        writable(cursor.array, "the array of the cursor")
     stream(fn_write_next, x, cursor)
 
 
@@ -297,6 +321,8 @@ def pick(x, rows, out, Cursor source=None):
     """
     if not (isinstance(x, cnp.ndarray) and isinstance(out, cnp.ndarray)) or x.dtype != out.dtype:
         raise TypeError("x and out must be NumPy arrays of one dtype")
+    if x.dtype.hasobject:
+        raise TypeError(f"rows of {x.dtype} cannot be copied as bytes; use x[rows]")
     if not isinstance(rows, cnp.ndarray) or rows.dtype != np.int64 or rows.ndim != 1:
         raise TypeError("rows must be an int64 array of one axis")
     if x.ndim == 0 or out.shape != (len(rows), *x.shape[1:]):

@@ -11,6 +11,7 @@ cdef class CompressedRows:
     cdef cnp.ndarray starts, ends, columns, values
     cdef size_t k
     cdef cnp.npy_intp room  # of a buffer: as many elements as its rows will ever have
+    cdef bint is_own  # what is stored belongs to these rows alone, and may be changed
 
     def __init__(self):
         raise TypeError("make CompressedRows with compress(x) or from_csr(...)")
@@ -159,16 +160,16 @@ def empty_rows(cnp.npy_intp m, cnp.npy_intp k, dtype):
     cdef cnp.ndarray values = floating(np.empty(m * k, dtype), "dtype")
     cdef CompressedRows rows = compressed(
         np.zeros(m, np.int64), np.zeros(m, np.int64), empty_columns(m * k, fit_for_columns(k)), values, k)
-    rows.room = max(1, m * k)
+    rows.room, rows.is_own = max(1, m * k), True
     return rows
 
 
 def fill_rows(x, CompressedRows rows not None):
-    """Keep of x (m, k), instead of what was there, the elements that are not zero in `rows`."""
+    """Keep of x (m, k), instead of what was there, the elements that are not zero in `rows`, of `empty_rows`."""
     cdef cnp.ndarray a = floating_like(x, "x", rows.values, "rows")
     cdef int ignored = 0
     only_in_place("rows without their zeros")
-    if x.shape != rows.shape or rows.room < cnp.PyArray_SIZE(a):
+    if x.shape != rows.shape or not rows.is_own:
         raise ValueError(f"x has shape {x.shape}; make room for it with empty_rows{x.shape}")
     fill(rows, cnp.PyArray_DATA(a), rows.k, &ignored, &ignored)
 

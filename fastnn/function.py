@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
+from threading import get_ident
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -129,17 +130,26 @@ class Function:
             return self.python_function(*args, **kwargs)
         entry = self._entry(args, kwargs)
         given = args if entry.is_flat else leaves((args, kwargs))
+        first, thread = entry.runs.program, get_ident()
+        if first.thread == thread:  # a signal is handled in the midst of such a call
+            return self.python_function(*args, **kwargs)
         # One lock for all programs of an entry: they update the same variables.
-        with entry.runs.program.lock.here():
-            program, rows = entry.runs_for(given) if entry.in_products else entry.runs
-            arrays = [x._array if isinstance(x := given[at], Tensor) else x for at in entry.inputs]
-            if rows:
-                arrays = _filled(rows, arrays)
-            _kernels.copy_arrays(arrays, program.inputs)
-            program.run()
-            if entry.is_single:
-                return wrap(program.results[0].copy())
-            results = [wrap(array.copy()) for array in program.results]
+        with first.lock.here():
+            try:
+                first.thread = thread
+                program, rows = entry.runs_for(given) if entry.in_products else entry.runs
+                arrays = [
+                    x._array if isinstance(x := given[at], Tensor) else x for at in entry.inputs
+                ]
+                if rows:
+                    arrays = _filled(rows, arrays)
+                _kernels.copy_arrays(arrays, program.inputs)
+                program.run()
+                if entry.is_single:
+                    return wrap(program.results[0].copy())
+                results = [wrap(array.copy()) for array in program.results]
+            finally:
+                first.thread = 0
         parts = iter(results)
         structure = entry.traced.structure
         returned = leaves(structure)
@@ -188,7 +198,8 @@ class Function:
                 self(*args, **kwargs)
             return 10
 
-        return program.describe(program.profiled(calls))
+        with self._entry(args, kwargs).runs.program.lock.here():  # other threads wait with theirs
+            return program.describe(program.profiled(calls))
 
     def _entry(self, args: Any, kwargs: Any) -> _Entry:
         named = (*kwargs, *map(_key, kwargs.values())) if kwargs else ()
@@ -330,6 +341,11 @@ def _key(x: Any) -> Any:
         return (type(x), *map(_key, x))
     if isinstance(x, float | np.floating):
         return type(x), repr(x)  # 0.0 == -0.0, and NaN is not itself
+    if not isinstance(x, np.generic) and (hasattr(x, "__array__") or hasattr(x, "toarray")):
+        raise TypeError(
+            f"an argument of a compiled function is a {type(x).__name__}: make an array of it, "
+            "np.asarray(x), or x.toarray() if it is a SciPy matrix"
+        )
     try:
         hash(x)
     except TypeError:

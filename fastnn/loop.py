@@ -157,7 +157,7 @@ class _Batch:
     """A program for batches of one size."""
 
     def __init__(self, step: Step, streams: _Streams, columns: Sequence[Column], size: int) -> None:
-        self._streams = streams
+        self.size, self._streams = size, streams
         self._rows = np.arange(size, dtype=np.int64) % len(columns[0].data)
         buffers = [_buffer(column.data, self._rows) for column in columns]
         batch = [
@@ -287,23 +287,26 @@ class CompiledLoop:
         batches = [(self._batch(columns, size), times) for size, times in parts if size and times]
         self._streams.bind(columns, order)
         output = self._room(batches[0][0], len(order))
+        samples = 0
         for batch, times in batches:
-            if self._repeat(batch, times, watch):
+            done = self._repeat(batch, times, watch)
+            samples += done * batch.size
+            if done < times:
                 break
-        return Results(batch.logs, output)
+        return Results(batch.logs, output if output is None else output[:samples])
 
-    def _repeat(self, batch: _Batch, times: int, watch: Watch) -> object:
-        """Run a program so often, unless whoever watches ends it: then return something true."""
-        stop: object = None
-        while times and not stop:
+    def _repeat(self, batch: _Batch, times: int, watch: Watch) -> int:
+        """Run a program so often, unless whoever watches ends it; returns how often it ran."""
+        left, stop = times, False
+        while left and not stop:
             if watch.begin is None:
-                done, logs = batch.program.run(times, SLICE), {}
+                done, logs = batch.program.run(left, SLICE), {}
             else:
                 watch.begin()
                 done, logs = batch.program.run(1, SLICE), batch.told
-            stop = watch.done(done, logs)
-            times -= done
-        return stop
+            stop = bool(watch.done(done, logs))
+            left -= done
+        return times - left
 
     def batch_program(self) -> Program:
         """The program of a whole batch."""

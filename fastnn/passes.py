@@ -347,8 +347,28 @@ def weights_of(instruction: Instruction) -> Value | None:
     return None
 
 
+def with_labels_first(
+    instructions: list[Instruction], results: Sequence[Value]
+) -> list[Instruction]:
+    """Labels that depend on no variable are looked at before anything is updated."""
+    maker = {id(y): i for i, instruction in enumerate(instructions) for y in instruction.outputs}
+    first: set[int] = set()
+    for i, instruction in enumerate(instructions):
+        if instruction.op.name != "to_classes":
+            continue
+        needed, left = set(), [i]
+        while left:
+            needed.add(at := left.pop())
+            left += [maker[id(x)] for x in instructions[at].inputs if id(x) in maker]
+        if not any(x.variable for at in needed for x in instructions[at].inputs):
+            first |= needed
+    places = sorted(range(len(instructions)), key=lambda i: i not in first)
+    return [instructions[i] for i in places]
+
+
 PASSES: list[Pass] = [
     without_dead,
+    with_labels_first,
     without_repeats,
     each(_copy_into_maker),
     each(_bias_into_product),

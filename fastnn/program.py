@@ -7,6 +7,7 @@ and records its kernels; what has no kernel runs in Python between those.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -50,7 +51,8 @@ class Program:
     ) -> None:
         self.recorded = instructions
         self.instructions = optimized(instructions, results)
-        self.lock = Lock()  # the arena serves one thread at a time
+        self.lock = Lock(threading.RLock)  # the arena serves one thread at a time,
+        self.thread = 0  # which notes itself here while it does
         self._segments: list[_kernels.Program | Step] = []
         self._spans: list[tuple[int, int, int]] = []  # segment and kernels of each instruction
         self._python_seconds: dict[int, float] = {}
@@ -117,8 +119,8 @@ class Program:
         Raises
         ------
         ValueError
-            If a label is no class. Nothing was updated in that run before the labels were looked
-            at.
+            If a label is no class. Nothing was updated in that run, unless before the labels, which
+            were computed, could be looked at.
         """
         for variable, infinite in self._watched:
             infinite[...] = not variable.is_finite()
@@ -248,19 +250,20 @@ class Program:
     def _timed(self, run: Callable[[], int]) -> list[float]:
         programs = [s for s in self._segments if isinstance(s, _kernels.Program)]
         self._python_seconds.clear()
-        for program in programs:
-            program.profile(True)
-        runs = max(1, run())
-        spent = []
-        for segment, start, stop in self._spans:
-            of = self._segments[segment] if segment < len(self._segments) else None
-            if isinstance(of, _kernels.Program):
-                spent.append(sum(of.seconds[start:stop]) / runs)
-            else:
-                spent.append(self._python_seconds.get(segment, 0.0) / runs)
-        for program in programs:
-            program.profile(False)
-        return spent
+        try:
+            for program in programs:
+                program.profile(True)
+            runs = max(1, run())
+            return [self._seconds(*span) / runs for span in self._spans]
+        finally:
+            for program in programs:
+                program.profile(False)
+
+    def _seconds(self, segment: int, start: int, stop: int) -> float:
+        of = self._segments[segment] if segment < len(self._segments) else None
+        if isinstance(of, _kernels.Program):
+            return sum(of.seconds[start:stop])
+        return self._python_seconds.get(segment, 0.0)
 
 
 def _copy_result(

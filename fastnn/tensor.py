@@ -126,8 +126,8 @@ class Tensor:
         return np.array(values, dtype) if copy else np.asarray(values, dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
-        array = self.numpy() if isinstance(self.origin, ReadFrom) else self._values()
-        return array.__dlpack__(**options)
+        changes = isinstance(self, Variable) or isinstance(self.origin, ReadFrom)
+        return (self.numpy() if changes else self._values()).__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
         return self._array.__dlpack_device__()

@@ -156,8 +156,8 @@ def test_copy_arrays(shape, source, rng):
 
 def test_copies_that_are_refused():
     x, y = np.ones((2, 3)), np.zeros((3, 2))
-    with pytest.raises(ValueError, match="broadcast"):
-        _kernels.copy_arrays([x], [y])
+    with pytest.raises(ValueError, match=r"\(2, 3\); it must be that of its target, \(3, 2\)"):
+        _kernels.copy_arrays([x.T, x], [y, y])
     with pytest.raises(ValueError, match="1 arrays do not fill 2"):
         _kernels.copy_arrays([x], [x, y])
     with pytest.raises(TypeError, match="None"):

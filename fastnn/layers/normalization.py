@@ -10,6 +10,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.arrays import Array, Shape
 from fastnn.configuration import serialize
+from fastnn.layers.base import unbuilt_again_on_failure
 from fastnn.layers.shapes import ShapePreserving, known_length, position
 from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert, to_array
 
@@ -123,6 +124,15 @@ class Normalization(ShapePreserving):
         TypeError
             If a batch is no array.
         """
+        with unbuilt_again_on_failure(self):
+            mean, variance, count = self._statistics(data)
+        with all_or_nothing():
+            self.adapt_mean.assign(mean.reshape(self.adapt_mean.shape))
+            self.adapt_variance.assign(variance.reshape(self.adapt_mean.shape))
+            self.count.assign(count)
+
+    def _statistics(self, data: Any) -> tuple[Array, Array, int]:
+        """Mean and variance along the axes that have them, and the number of elements of each."""
         count, mean, squares = 0, np.zeros(()), np.zeros(())
         for batch in self._batches(data):
             if not self.built:
@@ -142,10 +152,7 @@ class Normalization(ShapePreserving):
                 count += new
         if not count:
             raise ValueError(f"layer {self.name!r}: adapt needs data, and there are none")
-        with all_or_nothing():
-            self.adapt_mean.assign(mean.reshape(self.adapt_mean.shape))
-            self.adapt_variance.assign((squares / count).reshape(self.adapt_mean.shape))
-            self.count.assign(count)
+        return mean, squares / count, count
 
     def _batches(self, data: Any) -> Iterator[Array]:
         if self.input_mean is not None:

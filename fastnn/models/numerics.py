@@ -72,8 +72,10 @@ def find(
 ) -> str:
     """Repeat the steps of a pass up to the first number that is not finite; what it is.
 
-    The model is then as it was before the step with that number.
+    The model is then as it was before the step with that number, or all steps if none is found.
     """
+    first = Snapshot(model)
+    model.reset_metrics()
     for number, start in enumerate(range(0, len(order), size)):
         rows = order[start : start + size]
         before = Snapshot(model)
@@ -82,9 +84,11 @@ def find(
             _check_batch(batch, rows)
             _checked(step, arrays.structured(batch))
             _check_variables(before.variables)
+            _check_loss(model)
         except NotFiniteError as error:
             before.restore()
             return f"step {number} of {-(-len(order) // size)}, counted from 0: {error}"
+    first.restore()
     return "some step, though it is finite when it is computed op by op"
 
 
@@ -119,6 +123,14 @@ def _check_variables(variables: list[Variable]) -> None:
     for variable in variables:
         if not is_finite(variable._array):
             raise NotFiniteError(f"the update of {variable.path!r}: it {_first(variable._array)}")
+
+
+def _check_loss(model: Steps) -> None:
+    if model._loss_tracker is not None and not is_finite(model._loss_tracker.total._array):
+        raise NotFiniteError(
+            "the loss, which is made of a constant or a variable that is not finite itself: look "
+            "for one in the loss and the layers"
+        )
 
 
 def _first(array: Array) -> str:

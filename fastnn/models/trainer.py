@@ -295,6 +295,7 @@ class Trainer(Steps):
         assert output is not None
         return output
 
+    @in_turn
     def describe(
         self,
         x: Any,
@@ -303,6 +304,8 @@ class Trainer(Steps):
         profile: bool = False,
     ) -> str:
         """The program that trains on a batch of such data, as tables.
+
+        RuntimeError if another thread trains or evaluates the model.
 
         Parameters
         ----------
@@ -390,15 +393,13 @@ class Trainer(Steps):
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first())
         if not self._is_own(self.compute_loss):
             self._require_targets(y)
-        with unbuilt_again_on_failure(self), _kept(self.non_trainable_weights):
+        measured = [v for metric in self.metrics for v in metric.variables]
+        with unbuilt_again_on_failure(self), _kept([*self.non_trainable_weights, *measured]):
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred)
             self._loss(x, y, y_pred, sample_weight, training=False)
-            try:
-                self._measure(y, y_pred, sample_weight)
-            finally:
-                self.reset_metrics()
+            self._measure(y, y_pred, sample_weight)
 
     def _without_zeros(self, source: Source, passes: int) -> Source:
         if isinstance(source, ArraysInBatches):
