@@ -1,6 +1,7 @@
 """@fastnn.function: what is recorded, what is read anew, and what is refused."""
 
 import copy
+import subprocess
 import sys
 import threading
 import time
@@ -187,6 +188,22 @@ def test_a_label_that_is_no_class_changes_nothing():
     assert float(step(x, np.array([0, 1, 2, 0]))) > 0
 
 
+def test_labels_are_looked_at_before_anything_is_updated():
+    seen = Variable(0.0)
+
+    @function
+    def count(x, y):
+        seen.assign_add(1.0)
+        return fastnn.softmax_cross_entropy(y, x)
+
+    x = np.zeros((3, 2), np.float32)
+    count(x, np.array([0, 1, 1]))
+    for labels in ([0, 2, 1], [0, 1, -1]):
+        with pytest.raises(ValueError, match="2 classes"):
+            count(x, np.array(labels))
+    assert float(seen) == 1
+
+
 def test_ops_without_a_kernel_run_in_python():
     @function
     def mixed(x):
@@ -258,6 +275,64 @@ def test_two_threads_may_call_one_function():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_profile_beside_other_threads():
+    square = function(lambda x: x * x + 1)
+    x, going = np.ones(2000, np.float32), True
+
+    def call():
+        while going:
+            square(x)
+
+    thread = threading.Thread(target=call)
+    square(x)
+    thread.start()
+    try:
+        for _ in range(200):
+            assert "us" in square.describe(x, profile=True)
+    finally:
+        going = False
+        thread.join()
+
+
+HANDLED = """
+import signal
+import numpy as np
+import fastnn
+
+total = fastnn.Variable(0.0)
+
+@fastnn.function
+def add(x):
+    total.assign_add(fastnn.reduce_sum(x))
+    return 2 * x
+
+x, handled = np.ones(5, np.float32), []
+signal.signal(signal.SIGALRM, lambda number, frame: handled.append(float(add(x)[0])))
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+calls = 0
+while len(handled) < 100:
+    assert (add(x).numpy() == 2).all()
+    calls += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert set(handled) == {2.0}
+print(float(total) - 5 * (calls + len(handled)))
+"""
+
+
+def test_the_handler_of_a_signal_may_call_what_it_interrupts():
+    command = [sys.executable, "-c", HANDLED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "0.0\n"
+
+
+@pytest.mark.parametrize("name", ["__array__", "toarray"])
+def test_data_in_other_containers_are_refused(name):
+    """Taken as a constant they would keep the values that they had."""
+    table = type("Table", (), {name: lambda self: np.ones(2)})()
+    with pytest.raises(TypeError, match=r"is a Table: make an array of it, np.asarray\(x\)"):
+        function(lambda x: x)(table)
 
 
 def test_an_argument_keeps_its_values_while_a_call_waits():
@@ -376,6 +451,18 @@ def test_a_tensor_read_before_an_assignment_keeps_the_old_values():
     old = v.value
     v.assign([5.0])
     np.testing.assert_array_equal(function(lambda: old + v)(), [6.0])
+
+
+def test_a_view_read_before_an_assignment_keeps_the_old_values():
+    v = Variable([1.0, 2.0])
+
+    @function
+    def step():
+        row = fastnn.reshape(v, (1, 2))
+        v.assign([5.0, 6.0])
+        return row + 0
+
+    np.testing.assert_array_equal(step(), [[1, 2]])
 
 
 def test_two_threads_may_record_at_once():

@@ -133,6 +133,18 @@ def test_cursors_and_sums_go_on():
     source.move_to(data, 10)
     with pytest.raises(ValueError, match="bytes are left behind the cursor"):
         _kernels.read_next(source, three)
+    source.move_to(data, 4)
+    sink.move_to(copies)
+    with pytest.raises(ValueError, match=r"64 bytes are left .* fewer than 3 times 24"):
+        program.run(3)
+    fixed = np.zeros(12, np.int64)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="must be writable"):
+        sink.move_to(fixed)
+    late = _kernels.Cursor()
+    late.move_to(fixed)
+    with pytest.raises(ValueError, match="must be writable"):
+        _kernels.write_next(three, late)
     with pytest.raises(ValueError, match="no place 13"):
         source.move_to(data, 13)
     source.let_go()
@@ -184,6 +196,8 @@ def test_pick(shape, dtype, rng):
         _kernels.pick(x, np.array([0, 7, 1, 1]), out)
     with pytest.raises(ValueError, match="recorded calls"):
         _kernels.pick(x, rows, out, _kernels.Cursor())
+    with pytest.raises(TypeError, match="rows of object cannot be copied"):
+        _kernels.pick(x.astype(object), rows, out.astype(object))
 
 
 @pytest.mark.parametrize("asked", [0, 1, 4, 100])

@@ -251,6 +251,15 @@ def test_errors_of_types():
         layers.Normalization().adapt([[1.0, 2.0]])
 
 
+def test_a_layer_that_could_not_be_adapted_can_still_be():
+    layer = layers.Normalization()
+    with pytest.raises(ValueError, match="incompatible shape"):
+        layer.adapt([np.ones((4, 3)), np.ones((4, 5))])
+    assert not layer.built
+    layer.adapt(np.arange(10.0).reshape(2, 5))
+    np.testing.assert_array_equal(layer.mean, [[2.5, 3.5, 4.5, 5.5, 6.5]])
+
+
 def _adapted(shape):
     layer = layers.Normalization()
     layer.adapt(np.ones(shape))

@@ -66,6 +66,28 @@ def test_a_training_that_diverges_names_the_op():
         np.testing.assert_array_equal(a, b)
 
 
+def test_an_update_is_named():
+    trained = model(rate=3e38)
+    trained.build((None, 3))
+    before = trained.get_weights()
+    with pytest.raises(NotFiniteError, match=r"step 0 of 5.*the update of 'hidden/kernel'.*inf"):
+        trained.fit(10 * X, Y, 8, shuffle=False, verbose=0)
+    for a, b in zip(trained.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_constant_that_is_nan_is_no_step_of_the_training():
+    trained = model()
+    trained.compile("sgd", lambda y, p: fastnn.square(y - p) + np.nan, check_numerics="raise")
+    trained.build((None, 3))
+    before = trained.get_weights()
+    with pytest.raises(NotFiniteError, match=r"step 0 of 5.*the loss, which .* a constant"):
+        trained.fit(X, Y, 8, shuffle=False, verbose=0)
+    for a, b in zip(trained.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert int(trained.optimizer.iterations) == 0
+
+
 def test_a_layer_is_named():
     class Root(layers.Layer):
         def call(self, inputs):

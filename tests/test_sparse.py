@@ -421,7 +421,10 @@ def test_rows_that_do_not_fit():
     ):
         with pytest.raises(error):
             _kernels.fill_rows(wrong, rows)
-    with pytest.raises(ValueError, match="empty_rows"):
-        _kernels.fill_rows(x, _kernels.compress(x))
+    matrix = _kernels.compress(x)
+    for shared in (matrix, matrix.buffer(2)):
+        with pytest.raises(ValueError, match="empty_rows"):
+            _kernels.fill_rows(x, shared)
+    np.testing.assert_array_equal(matrix.dense(), x)
     _kernels.fill_rows(np.asfortranarray(x), rows)
     np.testing.assert_array_equal(rows.dense(), x)

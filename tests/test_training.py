@@ -330,6 +330,23 @@ def test_callbacks_may_end_evaluations_and_predictions(eagerly):
     found = model.evaluate(endless(), callbacks=[Enough()], verbose=0)
     assert found == pytest.approx([(Y[:8] ** 2).mean(), abs(Y[:8]).mean()], rel=1e-5)
     assert len(model.predict((x for x, _ in endless()), callbacks=[Enough()])) == 24
+    outputs = model.predict(X, 8, callbacks=[Enough()])
+    np.testing.assert_array_equal(outputs, model.predict(X[:24]))
+
+
+def test_a_description_in_the_midst_of_an_epoch_leaves_its_metrics_alone(eagerly):
+    def trained(*listeners):
+        model = linear(eagerly)
+        history = model.fit(X, Y, 8, shuffle=False, verbose=0, callbacks=listeners)
+        return history.history, model.get_weights()
+
+    describe = callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: describe.model.describe(X, Y, 8, profile=True)
+    )
+    (plain, weights), (described, same) = trained(), trained(describe)
+    assert described == plain
+    for a, b in zip(weights, same, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_batch_at_a_time(eagerly):

@@ -19,6 +19,7 @@ CALLS = {
     "evaluate": lambda model: model.evaluate(X, Y, verbose=0),
     "train_on_batch": lambda model: model.train_on_batch(X, Y),
     "test_on_batch": lambda model: model.test_on_batch(X, Y),
+    "describe": lambda model: model.describe(X, Y, profile=True),
 }
 
 
@@ -73,7 +74,7 @@ def test_a_copy_has_turns_of_its_own(copied):
     CALLS["fit"](copies)
 
 
-@pytest.mark.parametrize("name", ["evaluate", "train_on_batch", "test_on_batch"])
+@pytest.mark.parametrize("name", CALLS.keys() - {"fit"})
 def test_a_callback_of_the_same_thread_has_its_turn(name):
     model = compiled()
     model.fit(X, Y, verbose=0, callbacks=[at_begin(lambda: CALLS[name](model))])
