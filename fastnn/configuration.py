@@ -7,6 +7,7 @@ public names, those that were registered, and those that the caller hands in.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import Parameter, signature
@@ -38,12 +39,46 @@ _registered: dict[str, Any] = {}
 _custom: dict[object, Mapping[str, Any]] = {}  # of the open scopes, the innermost last
 
 
+class _Changes(threading.local):
+    """Whether this thread computes with such objects, which may note things in themselves."""
+
+    is_computing = False
+
+
+_changes = _Changes()
+_count = 0
+
+
+def changes() -> int:
+    """How often an attribute of a `Configurable` was replaced: what a recorded step may rest on."""
+    return _count
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """What is replaced inside the block is no change: nobody waits for it."""
+    before, _changes.is_computing = _changes.is_computing, True
+    try:
+        yield
+    finally:
+        _changes.is_computing = before
+
+
 class Configurable:
     """Base of all that is made again from a configuration.
 
     By default a configuration is the arguments of the constructor, each being kept by the object as
     an attribute of the same name.
     """
+
+    _aside: frozenset[str] = frozenset(["built"])  # attributes that no result depends on
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        global _count  # noqa: PLW0603  # one number of the process
+        before = vars(self).get(name, value)
+        if before is not value and name not in self._aside and not _changes.is_computing:
+            _count += 1
+        super().__setattr__(name, value)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data."""

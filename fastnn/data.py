@@ -13,7 +13,7 @@ from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array, DType
 from fastnn.caller import warn
 from fastnn.loop import Column
-from fastnn.ops.labels import to_classes
+from fastnn.ops.labels import ANY, to_classes
 from fastnn.sparse import Samples, to_samples
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, TensorLike, to_array
@@ -298,9 +298,12 @@ def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> Array:
     ValueError
         If `y` are not classes, one for each sample or as rows of probabilities.
     TypeError
-        If `class_weight` is no dict.
+        If `class_weight` is no dict from whole numbers to numbers.
     """
-    if not isinstance(class_weight, Mapping):
+    if not isinstance(class_weight, Mapping) or not all(
+        isinstance(key, int | np.integer) and isinstance(weight, int | float | np.number)
+        for key, weight in class_weight.items()
+    ):
         raise TypeError(
             f"class_weight must be a dict from class to weight, such as {{0: 1.0, 1: 5.0}}, got "
             f"{class_weight!r}"
@@ -315,7 +318,7 @@ def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> Array:
             f"class_weight needs one class for each sample, and y has shape {np.shape(y)}; pass "
             "sample_weight instead"
         )
-    classes = to_classes(labels, np.iinfo(np.int64).max, "y").numpy()
+    classes = to_classes(labels, ANY, "y").numpy()
     found, places = np.unique(classes, return_inverse=True)
     return np.array([class_weight.get(int(c), 1.0) for c in found], np.float32)[places]
 

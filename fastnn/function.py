@@ -13,6 +13,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array
+from fastnn.configuration import computing
 from fastnn.ops.core import COMPUTED_IN
 from fastnn.ops.elementwise import copy
 from fastnn.passes import products_with, with_rows
@@ -46,7 +47,7 @@ def trace(
         If the function looks at a value, or does something else that a program cannot.
     """
     recording = Trace()
-    with recording.opened():
+    with computing(), recording.opened():
         values = [recording.input(x) for x in inputs]
         structure = function(*args, **kwargs)
     results = []

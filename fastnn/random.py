@@ -132,7 +132,10 @@ def checked_seed(seed: Any) -> Any:
 
 def _drawing(seed: Seed) -> np.random.Generator:
     if recorders.trace is not None:
-        recorders.trace.read(None)  # the program would repeat the same numbers
+        recorders.trace.refuse(
+            "draws random numbers, which the program would repeat: let a layer draw them, as "
+            "GaussianNoise(1.0)(zeros_like(x), training=True) does, or leave"
+        )
     checked_seed(seed)
     if isinstance(seed, SeedGenerator):
         return seed.generator

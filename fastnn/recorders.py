@@ -23,8 +23,11 @@ class Recorder(Protocol):
 class Tracer(Recorder, Protocol):
     """A recorder that writes a program down, for any values of its tensors."""
 
-    def read(self, x: Tensor | None) -> None:
+    def read(self, x: Tensor) -> None:
         """Someone wants to see a value: an error, if it may differ from run to run."""
+
+    def refuse(self, what: str) -> None:
+        """Someone does what a program cannot: an error, of which `what` is the middle."""
 
     def update(
         self,

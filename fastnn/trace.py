@@ -161,15 +161,21 @@ class Trace:
         """Never, for the same reason."""
         return False
 
-    def read(self, x: Tensor | None) -> None:
+    def read(self, x: Tensor) -> None:
         """Refuse to show a value that differs from run to run."""
-        if x is None or isinstance(x, SparseTensor) or not self.is_constant(x):
-            raise TraceError(
-                f"{line_outside()} needs a number that is known only when the step runs, and "
-                "Python is not there then. Compute with ops and tensors alone (fastnn.where "
-                "chooses, assign keeps a value), or leave the step uncompiled: run_eagerly=True in "
-                "compile, no @fastnn.function"
+        if isinstance(x, SparseTensor) or not self.is_constant(x):
+            self.refuse(
+                "needs a number that is known only when the step runs, and Python is not there "
+                "then. Compute with ops and tensors alone (fastnn.where chooses, assign keeps a "
+                "value), or leave"
             )
+
+    def refuse(self, what: str) -> None:
+        """TraceError: the user's line, what it does, and the other way."""
+        raise TraceError(
+            f"{line_outside()} {what} the step uncompiled: run_eagerly=True in compile, no "
+            "@fastnn.function"
+        )
 
     def _variable(self, variable: Variable) -> Value:
         if id(variable) not in self._variables:

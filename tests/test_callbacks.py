@@ -498,6 +498,8 @@ def test_lambda_callback():
     regression().fit(X, Y, epochs=2, verbose=0, validation_data=(X, Y), callbacks=[callback])
     assert seen == ["test", (0, ["loss", "val_loss"]), "test", (1, ["loss", "val_loss"]), "end"]
     assert callbacks.LambdaCallback().on_epoch_end(0) is None
+    with pytest.raises(TypeError, match="no hook 'on_epoch_ends'; did you mean 'on_epoch_end'"):
+        callbacks.LambdaCallback(on_epoch_ends=print)
 
 
 # Files.

@@ -224,6 +224,11 @@ class TestAccuracies:
         assert float(metric([1, 1, 0, 0], [0.98, 1, 0, 0.6], [1, 0, 0, 1])) == 0.5
         assert float(metrics.Accuracy()([[1], [2]], [1, 3])) == 0.5
 
+    def test_targets_of_one_axis_fewer_are_not_spread(self):
+        metric = metrics.MeanMetricWrapper(lambda y, p: abs(y - p))
+        metric.update_state(fastnn.constant([1.0, 5.0]), fastnn.constant([[1.0], [2.0]]))
+        assert float(metric.result()) == 1.5
+
     def test_a_mean_of_the_batch_counts_for_its_samples(self):
         metric = metrics.MeanMetricWrapper(lambda y, p: ops.reduce_mean(p), name="own")
         metric.update_state(np.zeros(3), np.full(3, 2.0))

@@ -421,6 +421,35 @@ def test_unknown_names_leave_the_model_compiled_as_it_was(options, message):
     assert (model.optimizer, model.loss, model.metrics) == before
 
 
+def test_what_returns_nothing_is_named():
+    def silent(y_true, y_pred):
+        fastnn.square(y_true - y_pred)
+
+    for options in ({"loss": silent}, {"loss": "mse", "metrics": [silent]}):
+        model = Sequential([layers.Dense(2)])
+        model.compile("sgd", **options)
+        with pytest.raises(TypeError, match="'silent' returned None; end it with return"):
+            model.fit(X, X[:, :2], verbose=0)
+
+
+def test_shapes_are_tuples():
+    for make in (fastnn.Input, Sequential([layers.Dense(2)]).build):
+        with pytest.raises(TypeError, match=r"must be a tuple of lengths such as \(784,\), got 8"):
+            make(8)
+
+
+@pytest.mark.parametrize("given", [{"head": ["mae"]}, [None]])
+def test_metrics_are_a_list_of_names_and_functions(given):
+    with pytest.raises(TypeError, match="metrics must be a list of names and functions"):
+        Sequential([layers.Dense(2)]).compile("sgd", "mse", metrics=given)
+
+
+@pytest.mark.parametrize("inputs", [fastnn.Input((3,)), [fastnn.Input((3,)), fastnn.Input((3,))]])
+def test_layers_are_not_called_on_layers(inputs):
+    with pytest.raises(TypeError, match=r"or write a Model whose call\(self, inputs\) joins them"):
+        layers.Concatenate()(inputs)
+
+
 def test_to_categorical():
     to_categorical = fastnn.utils.to_categorical
     np.testing.assert_array_equal(to_categorical([[2], [0]]), [[0, 0, 1], [1, 0, 0]])

@@ -171,6 +171,7 @@ BAD_PAIRS = {
     "integers": (lambda w: [([1.0], w[0]), ([1], Variable([1]))], TypeError, "float32 or float64"),
     "strings": (lambda w: [([1.0], w[0]), (["a", "b"], w[1])], TypeError, "real numbers"),
     "no gradient": (lambda w: [(None, w[0]), (None, w[1])], ValueError, "no gradient to apply"),
+    "gradients alone": (lambda w: [[1.0], [1.0, 1.0]], TypeError, r"pass zip\(gradients"),
     "no pairs": (lambda w: [], ValueError, "no gradient to apply"),
 }
 

@@ -109,6 +109,9 @@ class Again:
     ("y", "class_weight", "error", "message"),
     [
         (LABELS, [1.0, 2.0], TypeError, "must be a dict from class to weight"),
+        (LABELS, {"1": 2.0}, TypeError, "must be a dict from class to weight"),
+        (LABELS, {1: None}, TypeError, "must be a dict from class to weight"),
+        (LABELS + 0.5, {1: 2.0}, ValueError, "a class is a whole number, 0 or more"),
         (None, {0: 2.0}, ValueError, "class_weight needs targets"),
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn.callbacks.callback import Callback
+from fastnn.lookup import near
 
 
 class LambdaCallback(Callback):
@@ -18,6 +19,11 @@ class LambdaCallback(Callback):
     on_train_batch_begin, on_train_batch_end : callable(batch, logs), optional
     **more
         Any other hook of `Callback`, such as ``on_test_end``.
+
+    Raises
+    ------
+    TypeError
+        If a name is that of no hook and begins with "on_".
 
     Examples
     --------
@@ -46,4 +52,8 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
             **more,
         }
+        for name in more:
+            if name.startswith("on_") and not hasattr(Callback, name):
+                hooks = (hook for hook in dir(Callback) if hook.startswith("on_"))
+                raise TypeError(f"a callback has no hook {name!r}{near(name, hooks)}")
         vars(self).update({hook: f for hook, f in given.items() if f is not None})

@@ -31,7 +31,17 @@ from fastnn.trace import paused
 # and no variable, nor do others of these types; containers may. The loops of a model change while
 # other threads look.
 _BARE = frozenset(
-    ["_added", "_build_shape", "_callers", "_loops", "_trainable", "built", "name", "output_shapes"]
+    [
+        "_added",
+        "_build_shape",
+        "_callers",
+        "_loops",
+        "_loops_after",
+        "_trainable",
+        "built",
+        "name",
+        "output_shapes",
+    ]
 )
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
 _CONTAINERS = (dict, list, tuple)
@@ -101,6 +111,7 @@ class Layer(Configurable):
     Tensor([2. 4.], shape=(2,), dtype=float32)
     """
 
+    _aside = _BARE
     _takes_training = False
     _is_ours = False  # one of fastnn's layers, which hold none but as activation
 
@@ -137,6 +148,12 @@ class Layer(Configurable):
         self.trainable = trainable
         self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if phase.call is None:
+            super().__setattr__(name, value)
+        else:  # in the midst of a call
+            object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"
@@ -199,10 +216,12 @@ class Layer(Configurable):
             and any(isinstance(part, Tensor | np.ndarray) for part in inputs)
         ):
             return filled(inputs, map(self._converted, leaves(inputs)))
-        if isinstance(inputs, Layer):
+        if isinstance(inputs, Layer) or (
+            isinstance(inputs, list | tuple) and any(isinstance(part, Layer) for part in inputs)
+        ):
             raise TypeError(
-                f"layer {self.name!r} is called on data, not on the layer {inputs.name!r}; put one "
-                "after the other with Sequential([...])"
+                f"layer {self.name!r} is called on data, not on layers: put one after the other "
+                "with Sequential([...]), or write a Model whose call(self, inputs) joins them"
             )
         x = to_tensor(inputs)
         if x.dtype.kind != "f":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from fastnn import ops
-from fastnn.arrays import DType, Shape, to_dtype
+from fastnn.arrays import DType, Shape, to_dtype, to_open_shape
 from fastnn.layers.base import Layer
 from fastnn.tensor import Tensor
 
@@ -68,7 +68,10 @@ class InputLayer(Layer):
                 f"layer {self.name!r}: give a shape, as in Input(shape=(784,)), or a batch_shape "
                 "(which has the batch size in it), and not both"
             )
-        self.batch_shape = tuple(batch_shape) if shape is None else (batch_size, *shape)
+        given = to_open_shape(
+            f"layer {self.name!r}: shape", batch_shape if shape is None else shape
+        )
+        self.batch_shape = given if shape is None else (batch_size, *given)
         self.shape = self.batch_shape
         self.input_shape: Announced = self.batch_shape[1:]
         self.dtype = to_dtype(dtype).name

@@ -80,6 +80,8 @@ class Loss(Configurable):
     ) -> Tensor:
         y_pred = floating(y_pred) if self.dtype is None else convert(y_pred, self.dtype)
         values = self.call(convert(y_true, y_pred.dtype), y_pred)
+        if values is None:
+            raise TypeError(f"the loss {self.name!r} returned None; end it with return")
         return reduce_weighted(values, sample_weight, self.reduction)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.arrays import DType, Shape
 from fastnn.configuration import serialize
-from fastnn.losses.base import fitted, quotient
+from fastnn.losses.base import fitted, quotient, same_rank
 from fastnn.metrics.base import Metric
 from fastnn.ops.core import floating
 from fastnn.ops.updates import accumulate
@@ -118,6 +118,8 @@ def weights_for(x: Tensor, sample_weight: TensorLike) -> Tensor:
 class MeanMetricWrapper(Mean):
     """The mean over all samples of what a function gives for each.
 
+    Targets (n,) and predictions (n, 1), or the reverse, are given to it in equal shapes.
+
     Parameters
     ----------
     fn : callable(y_true, y_pred, **options)
@@ -154,7 +156,12 @@ class MeanMetricWrapper(Mean):
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Add a batch of targets and predictions, and weights as for `Mean`."""
-        values = convert(self.fn(y_true, y_pred, **self.options))
+        if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
+            y_true, y_pred = same_rank(y_true, y_pred)
+        found = self.fn(y_true, y_pred, **self.options)
+        if found is None:
+            raise TypeError(f"the metric {self.name!r} returned None; end it with return")
+        values = convert(found)
         if sample_weight is None and not values.ndim:
             sample_weight = _samples(y_pred)
         super().update_state(values, sample_weight)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastnn import saving
+from fastnn.arrays import to_open_shape
 from fastnn.configuration import serialize
 from fastnn.layers.base import Layer, parts_of
 from fastnn.models.summary import summary
@@ -65,7 +66,8 @@ class Model(Trainer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Make the weights of all layers for inputs of this shape (batch axis included)."""
-        lengths = tuple(1 if length is None else length for length in input_shape)
+        shape = to_open_shape(f"model {self.name!r}: input_shape", input_shape)
+        lengths = tuple(1 if length is None else length for length in shape)
         with paused():
             self(zeros(lengths, self._float_type()), training=False)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastnn import _kernels, losses, metrics, optimizers
 from fastnn._kernels import CompressedRows
 from fastnn.caller import warn
-from fastnn.configuration import deserialize, serialize
+from fastnn.configuration import changes, deserialize, serialize
 from fastnn.data import Arrays, unpack_x_y_sample_weight
 from fastnn.function import KEPT
 from fastnn.layers.base import Layer, parts_of
@@ -41,6 +41,7 @@ class Steps(Layer):
         self._weighted_measures: list[Metric] = []
         self._compile_arguments: dict[str, Any] = {}
         self._loops: OrderedDict[object, Loop] = OrderedDict()
+        self._loops_after = changes()  # what they rest on
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_loops": OrderedDict()}  # programs are made anew where it is used
@@ -58,9 +59,9 @@ class Steps(Layer):
     ) -> None:
         """Choose how to train; weights stay as they are.
 
-        `fit`, `evaluate` and `predict` run their step as a program in C. It is recorded when they
-        are first called after `compile`: what is then changed in the optimizer (but for its
-        learning rate), the loss or a layer's attributes counts after another `compile`.
+        `fit`, `evaluate` and `predict` run their step as a program in C. What is changed in the
+        attributes of a layer, the loss or the optimizer counts from the next epoch, or call, on;
+        the learning rate, and what is assigned to a variable, at once.
 
         Parameters
         ----------
@@ -275,6 +276,9 @@ class Steps(Layer):
         if self.run_eagerly:
             return EagerLoop(self._step(kind, arrays), size)
         size = min(size, len(arrays))
+        if self._loops_after != changes():
+            self._loops.clear()
+            self._loops_after = changes()
         if any(isinstance(column.data, CompressedRows) for column in arrays.columns):
             return self._new_loop(kind, arrays, size)  # it is for these data alone
         rate = () if self.optimizer is None else self.optimizer.settings()
@@ -303,6 +307,10 @@ def _objective(loss: Any) -> Loss:
 def _measures(given: Sequence[Any] | None) -> list[Metric]:
     if isinstance(given, str):
         raise ValueError(f"metrics must be a list: write metrics=[{given!r}]")
+    if isinstance(given, Mapping) or None in (given or ()):
+        raise TypeError(
+            f"metrics must be a list of names and functions, got {given!r}: a model has one output"
+        )
     return [metrics.to_metric(metric) for metric in given or ()]
 
 

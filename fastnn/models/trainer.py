@@ -12,6 +12,7 @@ from fastnn import losses
 from fastnn.arrays import Array
 from fastnn.callbacks import CallbackList, History
 from fastnn.caller import warn
+from fastnn.configuration import computing
 from fastnn.data import (
     Arrays,
     ArraysInBatches,
@@ -34,6 +35,15 @@ from fastnn.tensor import Tensor, TensorLike, Variable
 
 class Trainer(Steps):
     """A layer whose steps run over whole data sets."""
+
+    _aside = Steps._aside | {
+        "_checking",
+        "_initial_epoch",
+        "history",
+        "stop_evaluating",
+        "stop_predicting",
+        "stop_training",
+    }
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -394,7 +404,8 @@ class Trainer(Steps):
         if not self._is_own(self.compute_loss):
             self._require_targets(y)
         measured = [v for metric in self.metrics for v in metric.variables]
-        with unbuilt_again_on_failure(self), _kept([*self.non_trainable_weights, *measured]):
+        kept = _kept([*self.non_trainable_weights, *measured])
+        with computing(), unbuilt_again_on_failure(self), kept:
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred)

@@ -9,6 +9,8 @@ from fastnn.arrays import Array, DType, to_dtype
 from fastnn.ops.core import primitive
 from fastnn.tensor import Tensor, TensorLike, convert
 
+ANY = np.iinfo(np.int64).max  # as the number of classes: no label is too large
+
 
 @primitive(kernel=True)
 def _to_classes(x: Array, classes: int, name: str, out: Array | None = None) -> Array:
@@ -26,6 +28,8 @@ def _to_classes(x: Array, classes: int, name: str, out: Array | None = None) -> 
                 "unit for each class, or tell two classes apart by one unit with "
                 "binary_crossentropy"
             )
+        if classes == ANY:
+            raise ValueError(f"{name}[{place}] is {x[index]}; a class is a whole number, 0 or more")
         raise ValueError(
             f"{name}[{place}] is {x[index]}; {classes} classes are numbered by the whole "
             f"numbers 0 to {classes - 1}: count the classes from 0, or let there be more of them "

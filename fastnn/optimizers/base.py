@@ -275,11 +275,13 @@ class Optimizer(Configurable):
         Variable([0. 1.], shape=(2,), dtype=float32)
         """
         given = list(grads_and_vars)
+        if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in given):
+            raise TypeError("gradients come with their variables: pass zip(gradients, variables)")
         pairs = [_checked(g, w) for g, w in given if g is not None]
         if not pairs:
             raise ValueError(
                 "there is no gradient to apply: does the loss depend on the variables, and was it "
-                "computed inside the tape's with block?"
+                "computed inside the tape's with block, without NumPy's functions?"
             )
         everything = [_updatable(w) for _, w in given]
         if len(set(map(id, everything))) < len(everything):

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn.arrays import Array
 from fastnn.ops import abs, equal, pow, reduce_sum, where
-from fastnn.ops.labels import one_hot, to_classes
+from fastnn.ops.labels import ANY, one_hot, to_classes
 from fastnn.tensor import Tensor, TensorLike, to_array
 
 
@@ -40,9 +40,7 @@ def to_categorical(x: TensorLike, num_classes: int | None = None) -> Array:
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     if num_classes is None:
-        num_classes = (
-            int(to_classes(labels, np.iinfo(np.int64).max, "x").numpy().max(initial=-1)) + 1
-        )
+        num_classes = int(to_classes(labels, ANY, "x").numpy().max(initial=-1)) + 1
     to_classes(labels, num_classes, "x")
     return np.array(one_hot(labels, num_classes, np.float64))
 

@@ -1,0 +1,94 @@
+"""Attributes that are replaced after a step was recorded: the next epoch, or call, sees them."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Sequential, callbacks, configuration, layers, losses, optimizers, regularizers
+
+X = np.random.default_rng(5).standard_normal((20, 3)).astype(np.float32)
+Y = X.sum(axis=1, keepdims=True)
+
+
+class Scaled(layers.Layer):
+    """Times a number of Python's, noting what went through."""
+
+    def __init__(self):
+        super().__init__()
+        self._scale = 1.0
+
+    def call(self, inputs):
+        self.seen = inputs
+        return inputs * self._scale
+
+
+class Bent(losses.Loss):
+    def __init__(self):
+        super().__init__()
+        self.factor = 1.0
+
+    def call(self, y_true, y_pred):
+        return self.factor * fastnn.square(y_true - y_pred)
+
+
+def trained(change, eagerly):
+    """The history of two epochs and the outputs, with `change` after the first."""
+    fastnn.utils.set_random_seed(2)
+    made = [
+        Scaled(),
+        layers.Dense(4, "tanh", kernel_regularizer=regularizers.L2(0.01)),
+        layers.BatchNormalization(),
+        layers.Rescaling(2.0),
+        layers.Dense(1),
+    ]
+    model = Sequential(made)
+    model.compile(optimizers.SGD(0.01, momentum=0.5, clipnorm=10.0), Bent(), run_eagerly=eagerly)
+    model.evaluate(X[:16], Y[:16], 8, verbose=0)
+    then = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: change(model))
+    history = model.fit(X, Y, 8, epochs=2, shuffle=False, verbose=0, callbacks=[then])
+    return history.history["loss"], model.predict(X, 8)
+
+
+def nothing(model):
+    """Leave it as it is."""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model.layers[0], "_scale", 3.0),
+        lambda model: setattr(model.layers[1], "activation", fastnn.nn.relu),
+        lambda model: setattr(model.layers[1].kernel_regularizer, "l2", np.float32(0.5)),
+        lambda model: setattr(model.layers[2], "epsilon", 0.5),
+        lambda model: setattr(model.layers[3], "scale", 0.5),
+        lambda model: setattr(model.optimizer, "momentum", 0.9),
+        lambda model: setattr(model.optimizer, "clipnorm", 0.001),
+        lambda model: setattr(model.loss, "factor", 5.0),
+    ],
+)
+def test_a_change_counts_from_the_next_epoch(change):
+    history, outputs = trained(change, eagerly=False)
+    expected, same = trained(change, eagerly=True)
+    assert history == expected
+    np.testing.assert_array_equal(outputs, same)
+    unchanged = trained(nothing, eagerly=False)
+    assert history != unchanged[0]
+
+
+def test_what_training_notes_is_no_change():
+    model = Sequential(
+        [Scaled(), layers.Dropout(0.5), layers.BatchNormalization(), layers.Dense(1)]
+    )
+    model.compile("adam", Bent(), ["mae", fastnn.metrics.RootMeanSquaredError()])
+
+    def use():
+        stop = callbacks.EarlyStopping(patience=0, restore_best_weights=True)
+        model.fit(X, Y, validation_split=0.2, epochs=3, verbose=0, callbacks=[stop])
+        model.evaluate(X, Y, verbose=0)
+        model.train_on_batch(X, Y)
+        model.predict(model(X)[:, :1] * X)
+
+    use()
+    before = configuration.changes()
+    use()
+    assert configuration.changes() == before
