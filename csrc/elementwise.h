@@ -3,8 +3,7 @@
  *
  * All are one loop, `map`, round a function of one or two vectors that is inlined into it. What matters is
  * one pass, no temporary and no branch: relu, add and the gradients are bound by memory, the functions of
- * exponential.h by arithmetic. Their units of work are elements; those of `add_rows` rows, and those of
- * `add_grad` columns.
+ * exponential.h by arithmetic. Their units of work are elements; those of `add_rows` rows.
  *
  * Arrays often lie a few bytes apart modulo the page size, where a load just behind a store would wait for
  * it, as if both had the same address. So `map` goes in steps of several vectors whose results wait in

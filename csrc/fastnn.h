@@ -44,7 +44,7 @@ enum { FN_GROUP = 64 };
  * several. */
 enum { FN_SUM_BLOCK = 1024 };
 
-/* loss (m), dlogits (m x n) and dloss (m, taken as ones) may be NULL; units are rows. */
+/* loss (m); dlogits (m x n) and dloss (m, taken as ones) may be NULL; units are rows. */
 typedef struct fn_cross_entropy_args {
     void *loss, *dlogits;
     const void *logits;

@@ -212,7 +212,7 @@ KERNEL(argmax_rows)
     }
 }
 
-/* y = 1 where the place is b (m, int64_t), else 0 */
+/* y = 1 where the place is b (m), else 0 */
 KERNEL(hits)
 {
     const fn_rows_args *g = args;

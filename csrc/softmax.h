@@ -164,7 +164,7 @@ KERNEL(softmax_cross_entropy)
         const NAME(vector) sums = NAME(exp_sums)(dx, max, x, rows, n);
         const NAME(vector) loss = NAME(log_of)(sums) - (NAME(load)(at_label) - NAME(load)(max));
         for (size_t r = 0; r < rows; r++) {
-            if (g->loss) ((T *)g->loss)[i + r] = loss[r];
+            ((T *)g->loss)[i + r] = loss[r];
             if (!dx) continue;
             const T scale = g->dloss ? ((const T *)g->dloss)[i + r] : 1;
             T *row = dx + r * n, *label = row + g->labels[i + r];

@@ -209,10 +209,11 @@ class Function:
         key = (*keys, *named, _kernels.settings())
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._made(args, kwargs)
-            self._entries[key] = entry
+            entry = self._entries[key] = self._made(args, kwargs)
             if len(self._entries) > KEPT:
                 self._entries.popitem(last=False)
+        elif len(self._entries) == KEPT:  # the last one used stands last
+            self._entries.move_to_end(key)
         return entry
 
     def _made(self, args: Any, kwargs: Any) -> _Entry:

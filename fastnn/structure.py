@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 Structure: TypeAlias = Any  # leaves in nested lists, tuples and dicts
-_NODES = (dict, list, tuple)
+NODES = (dict, list, tuple)
 
 
 def leaves(structure: Structure) -> list[Any]:
     """What is in the structure, in order."""
-    if not isinstance(structure, _NODES):
+    if not isinstance(structure, NODES):
         return [structure]
     found: list[Any] = []
     for part in structure.values() if isinstance(structure, dict) else structure:
-        if isinstance(part, _NODES):
+        if isinstance(part, NODES):
             found += leaves(part)
         else:
             found.append(part)

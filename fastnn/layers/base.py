@@ -23,7 +23,7 @@ from fastnn.lookup import near
 from fastnn.naming import unique_name
 from fastnn.regularizers import Penalty
 from fastnn.sparse import to_tensor
-from fastnn.structure import filled, leaves
+from fastnn.structure import NODES, filled, leaves
 from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert, to_array, zeros
 from fastnn.trace import paused
 
@@ -44,7 +44,6 @@ _BARE = frozenset(
     ]
 )
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
-_CONTAINERS = (dict, list, tuple)
 
 
 class _Phase(threading.local):
@@ -461,7 +460,7 @@ def parts_of(layer: Layer, kind: type) -> list[Any]:
             continue
         if isinstance(value, kind):
             found.append(value)
-        elif isinstance(value, _CONTAINERS) and value:
+        elif isinstance(value, NODES) and value:
             found += [part for part in leaves(value) if isinstance(part, kind)]
     return _unique(found) if len(found) > 1 else found
 

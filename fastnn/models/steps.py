@@ -16,7 +16,6 @@ from fastnn.function import KEPT
 from fastnn.layers.base import Layer, parts_of
 from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Step, plain
 from fastnn.losses import Loss
-from fastnn.losses.base import LossFunctionWrapper
 from fastnn.metrics import Mean, Metric
 from fastnn.optimizers import Optimizer
 from fastnn.structure import Structure, filled, leaves
@@ -90,7 +89,7 @@ class Steps(Layer):
                 f'check_numerics must be "raise", "warn" or None, not {check_numerics!r}'
             )
         chosen = optimizers.get(optimizer)
-        objective = None if loss is None else _objective(loss)
+        objective = None if loss is None else losses.to_loss(loss)
         measures, weighted = _measures(metrics), _measures(weighted_metrics)
         names = ["loss", *(m.name for m in measures)]
         new = [f"weighted_{m.name}" if m.name in names else m.name for m in weighted]
@@ -288,6 +287,7 @@ class Steps(Layer):
             loop = self._loops[key] = self._new_loop(kind, arrays, size)
             if len(self._loops) > KEPT:
                 self._loops.popitem(last=False)
+        self._loops.move_to_end(key)
         return loop
 
     def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
@@ -297,11 +297,6 @@ class Steps(Layer):
         except TraceError as error:
             warn(f"model {self.name!r} runs op by op, which is slower: {error}")
             return EagerLoop(step, size)
-
-
-def _objective(loss: Any) -> Loss:
-    found = losses.get(loss)
-    return found if isinstance(found, Loss) else LossFunctionWrapper(found)
 
 
 def _measures(given: Sequence[Any] | None) -> list[Metric]:

@@ -27,6 +27,7 @@ from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
 from fastnn.models.numerics import NotFiniteError, Snapshot, find
 from fastnn.models.steps import Steps
 from fastnn.models.turns import Caller, in_turn
+from fastnn.optimizers.hyperparameters import count
 from fastnn.progress import Verbose
 from fastnn.sparse import Samples
 from fastnn.structure import Structure
@@ -586,11 +587,7 @@ def _returned(logs: Logs, return_dict: bool) -> float | list[float] | Logs:
 
 
 def _count(name: str, value: int | None, default: int = 1) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return int(value)
+    return default if value is None else count(name, value)
 
 
 def _epochs_due(frequency: int | Sequence[int]) -> Callable[[int], bool]:
