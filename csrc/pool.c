@@ -1,5 +1,6 @@
 /* The thread pool: fn_parallel cuts a kernel's units into chunks that threads take one after another, so
- * a thread that loses its processor holds up no more than one chunk.
+ * a thread that loses its processor holds up no more than one chunk. Each begins with its own share, which in
+ * job after job are the same columns of the same weights: they are in the caches of its processor.
  *
  * One job at a time. The caller publishes it by raising `epoch`, works on it like the others, closes it,
  * and waits for the workers inside. A worker enters (raises `inside`) and only then looks whether the job
@@ -37,15 +38,20 @@ static struct {
     /* The job, written before `epoch` is raised. */
     fn_kernel *kernel;
     const void *args;
-    size_t count, grain;
+    size_t grain;
     atomic_int threads;
     /* What is written while others read something else has cache lines of its own. */
-    _Alignas(LINE) atomic_size_t next; /* the first unit that nobody has taken */
     _Alignas(LINE) atomic_uint epoch;
     atomic_int open, inside;
     _Atomic int64_t alone_until;
     int workers; /* started so far; they are numbered from 1, the caller being 0 */
 } pool;
+
+/* The units of the job that are meant for each thread: from `next` on nobody has taken them. */
+static struct share {
+    _Alignas(LINE) atomic_size_t next;
+    size_t end;
+} shares[FN_MAX_THREADS];
 
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held by the caller whose job it is */
 
@@ -72,13 +78,27 @@ int64_t fn_now(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-static void take_chunks(int worker)
+/* First the thread's own share, then what others have left of theirs. */
+static void take_chunks(int worker, int threads)
 {
-    for (;;) {
-        const size_t begin = atomic_fetch_add(&pool.next, pool.grain);
-        if (begin >= pool.count) return;
-        const size_t rest = pool.count - begin;
-        pool.kernel(pool.args, begin, begin + (rest < pool.grain ? rest : pool.grain), worker);
+    for (int n = 0; n < threads; n++) {
+        struct share *share = &shares[(worker + n) % threads];
+        for (;;) {
+            const size_t begin = atomic_fetch_add(&share->next, pool.grain);
+            if (begin >= share->end) break;
+            const size_t rest = share->end - begin;
+            pool.kernel(pool.args, begin, begin + (rest < pool.grain ? rest : pool.grain), worker);
+        }
+    }
+}
+
+static void share_out(size_t count, size_t grain, int threads)
+{
+    const size_t chunks = count / grain + (count % grain != 0);
+    for (int worker = 0; worker < threads; worker++) {
+        const size_t end = chunks * (size_t)(worker + 1) / (size_t)threads * grain;
+        atomic_store(&shares[worker].next, chunks * (size_t)worker / (size_t)threads * grain);
+        shares[worker].end = end < count ? end : count;
     }
 }
 
@@ -115,8 +135,8 @@ static void *work(void *number)
         atomic_fetch_add(&pool.inside, 1);
         /* In this order: `threads` is sure to be of the job that was found open. */
         const int open = atomic_load(&pool.open);
-        const int wanted = worker < atomic_load(&pool.threads);
-        if (open && wanted) take_chunks(worker);
+        const int threads = atomic_load(&pool.threads), wanted = worker < threads;
+        if (open && wanted) take_chunks(worker, threads);
         atomic_fetch_sub(&pool.inside, 1);
         if (wanted) spin_until = fn_now() + SPIN_NS;
     }
@@ -199,14 +219,13 @@ void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain
     if (threads > pool.workers + 1) threads = pool.workers + 1;
     pool.kernel = kernel;
     pool.args = args;
-    pool.count = count;
     pool.grain = grain;
+    share_out(count, grain, threads);
     atomic_store(&pool.threads, threads);
-    atomic_store(&pool.next, 0);
     atomic_store(&pool.open, 1);
     atomic_fetch_add(&pool.epoch, 1);
     wake_workers(threads);
-    take_chunks(0);
+    take_chunks(0, threads);
     atomic_store(&pool.open, 0);
     wait_for_workers(began);
     pthread_mutex_unlock(&busy);
