@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,6 +55,16 @@ def set_state(generator: np.random.Generator, state: list[int]) -> None:
         "buffer": np.array(buffer, np.uint64),
         **dict(zip(("buffer_pos", "has_uint32", "uinteger"), rest, strict=True)),
     }
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """What is drawn from the generator inside the block, for nothing, is not drawn outside."""
+    state = state_of(_generator)
+    try:
+        yield
+    finally:
+        set_state(_generator, state)
 
 
 def is_state(value: Any) -> bool:

@@ -186,6 +186,18 @@ class TestPlot:
         draw(tmp_path / "report.PDF", np.array([0, 1]), np.eye(2))
         assert (tmp_path / "report.PDF").read_bytes().startswith(b"%PDF")
 
+    def test_shows_curves_digits_and_counts(self, tmp_path: Path) -> None:
+        import matplotlib as mpl
+
+        labels = np.array([0, 1, 1, 2])
+        with mpl.rc_context({"svg.fonttype": "none"}):  # texts as texts
+            draw(tmp_path / "report.svg", labels, np.eye(3)[[0, 1, 2, 2]])
+        picture = (tmp_path / "report.svg").read_text()
+        for text in ("loss", "accuracy", "0 (0)", "2 (1)", "3 of 4 right (75.00%)", "predicted"):
+            assert f"{text}</text>" in picture, text
+        assert picture.count("<image") == 2  # the digits, and the matrix
+        assert picture.count('id="line2d_') > 2
+
     def test_counts_confusions_by_true_and_predicted_class(self) -> None:
         labels, predicted = np.array([0, 0, 2, 2, 2]), np.array([0, 1, 2, 0, 0])
         counts = plot._confusion(labels, np.eye(3)[predicted])

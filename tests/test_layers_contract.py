@@ -75,7 +75,9 @@ def test_shapes(make, shape, rng):
     layer = make()
     expected = layer(_drawn(rng, shape)).shape
     assert layer.compute_output_shape(shape) == expected
+    before = fastnn.random.state_of(fastnn.random.generator())
     assert make().compute_output_shape(_of_any_batch(shape)) == (None, *expected[1:])
+    assert fastnn.random.state_of(fastnn.random.generator()) == before
 
 
 @every_layer

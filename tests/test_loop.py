@@ -247,6 +247,9 @@ def test_the_programs_of_last_batches_are_forgotten_one_day():
         np.testing.assert_array_equal(model.predict(x[:n], batch_size=50), expected[:n])
     (loop,) = model._loops.values()
     assert len(loop._batches) == KEPT
+    for n in range(1, KEPT + 5):
+        model.predict_on_batch(x[:n])
+    assert len(model._loops) == KEPT
 
 
 @pytest.mark.parametrize("kind", ["predict", "test", "train"])

@@ -390,11 +390,8 @@ class Layer(Configurable):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the output for an input of this shape; None, for any length, stays so."""
         lengths = [1 if length is None else length for length in input_shape]
-        state = copy.deepcopy(random.generator().bit_generator.state)
-        try:
+        with random.kept():
             shape = copy.deepcopy(self)(zeros(tuple(lengths), self.compute_dtype)).shape
-        finally:
-            random.generator().bit_generator.state = state
         return (input_shape[0], *shape[1:])
 
     @property

@@ -114,13 +114,13 @@ def load_model(
     with files.opened(filepath) as saved, custom_object_scope(custom_objects or {}):
         if "architecture" not in saved.description:
             saved.refuse("has only weights: make the model, and call its load_weights")
-        with _random_numbers_kept(), _weights_to_come(saved):
+        with random.kept(), _weights_to_come(saved):
             model = _made(saved)
         changes = weights_from(saved, model)
         sources = random_from(saved, model)
         state = None
         if compile and "compile" in saved.description:
-            with _random_numbers_kept():
+            with random.kept():
                 _compiled(saved, model)
             changes += optimizer_from(saved, model)
             state = shuffles_from(saved)
@@ -252,16 +252,6 @@ def _compiled(saved: SavedFile, model: Model) -> None:
         raise
     except Exception as error:
         raise ValueError(f"{saved.path}: the model cannot be compiled: {error}") from error
-
-
-@contextmanager
-def _random_numbers_kept() -> Iterator[None]:
-    """What is drawn inside the block, for nothing, is not drawn outside."""
-    state = random.state_of(random.generator())
-    try:
-        yield
-    finally:
-        random.set_state(random.generator(), state)
 
 
 @contextmanager
