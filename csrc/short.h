@@ -165,18 +165,21 @@ INLINE size_t NAME(steps_of)(const NAME(column) *b, size_t blocks, size_t q)
     return q + 1 == blocks ? b->rest : b->length;
 }
 
-static NAME(column) NAME(column_of)(T *to, const T *b, size_t k, size_t length)
+/* Copies k elements of b in blocks of `length` to `to`. */
+INLINE void NAME(copy_column)(NAME(column) *of, T *to, const T *b, size_t k, size_t length)
 {
-    NAME(column) of = {to, k ? (k + length - 1) / length : 1, (length + LANES - 1) / LANES * LANES, length, 0};
-    of.rest = k - (of.blocks - 1) * length;
-    for (size_t q = 0; q < of.blocks; q++, to += of.distance, b += length) {
-        const size_t steps = NAME(steps_of)(&of, of.blocks, q);
+    of->data = to;
+    of->blocks = k ? (k + length - 1) / length : 1;
+    of->distance = (length + LANES - 1) / LANES * LANES;
+    of->length = length;
+    of->rest = k - (of->blocks - 1) * length;
+    for (size_t q = 0; q < of->blocks; q++, to += of->distance, b += length) {
+        const size_t steps = NAME(steps_of)(of, of->blocks, q);
         memcpy(to, b, steps * sizeof(T));
-        memset(to + steps, 0, (of.distance - steps) * sizeof(T));
+        memset(to + steps, 0, (of->distance - steps) * sizeof(T));
     }
-    if (of.blocks > 1) NAME(last_lanes)(of.last[0], length);
-    NAME(last_lanes)(of.last[1], of.rest);
-    return of;
+    if (of->blocks > 1) NAME(last_lanes)(of->last[0], length);
+    NAME(last_lanes)(of->last[1], of->rest);
 }
 
 /* At most WIDTH rows from i on, whose sums make one vector, over the blocks of k from p on; the compiler is told
@@ -212,7 +215,8 @@ static void NAME(dots)(const fn_gemm_args *g)
     size_t p = 0;
     do {
         const size_t k = g->k - p < most ? g->k - p : most;
-        const NAME(column) b = NAME(column_of)(g->scratch, (const T *)g->b + p, k, length);
+        NAME(column) b;
+        NAME(copy_column)(&b, g->scratch, (const T *)g->b + p, k, length);
         if (b.blocks == 1)
             for (size_t i = 0; i < g->m; i += WIDTH) NAME(dot_rows)(1, g, i, p, &b);
         else
