@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from fastnn.arrays import Array
     from fastnn.ops.core import Call, Update
     from fastnn.tensor import Tensor, Variable
 
@@ -49,7 +50,7 @@ class _Recorders(threading.local):
         self.stack: dict[Recorder, None] = {}
         self.trace: Tracer | None = None
         # By id, the variables that have changed in an `all_or_nothing`, with what they held before.
-        self.undo: dict[int, tuple[Variable, Tensor]] | None = None
+        self.undo: dict[int, tuple[Variable, Array]] | None = None
 
 
 recorders = _Recorders()

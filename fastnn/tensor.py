@@ -348,8 +348,8 @@ class Variable(Tensor):
     def about_to_change(self) -> None:
         """Give what was read a copy of the values, if somebody still has it."""
         self._finite = None
-        if recorders.undo is not None:
-            recorders.undo.setdefault(id(self), (self, self.value))
+        if recorders.undo is not None and id(self) not in recorders.undo:
+            recorders.undo[id(self)] = self, self._array.copy()
         if self._snapshot is not None:
             snapshot = self._snapshot()
             if snapshot is not None:
@@ -430,7 +430,7 @@ def all_or_nothing() -> Iterator[None]:
     if recorders.undo is not None or recorders.trace is not None:  # an outer one sees to it
         yield
         return
-    changed: dict[int, tuple[Variable, Tensor]] = {}
+    changed: dict[int, tuple[Variable, Array]] = {}
     try:
         recorders.undo, recorders.stack = changed, stack.copy()
         yield
@@ -438,7 +438,7 @@ def all_or_nothing() -> Iterator[None]:
         recorders.undo = None
         for variable, value in changed.values():
             variable.about_to_change()
-            np.copyto(variable._array, value._array)
+            np.copyto(variable._array, value)
         raise
     finally:
         recorders.undo, recorders.stack = None, stack
@@ -470,7 +470,9 @@ def to_array(value: TensorLike, dtype: DType = None) -> Array:
 
 def convert(value: TensorLike, dtype: DType = None) -> Tensor:
     """`value` as a Tensor: itself if it is one, a variable's present value, or a new one."""
-    if isinstance(value, Variable):
+    if type(value) is Tensor:  # the usual one, found quickly
+        tensor = value
+    elif isinstance(value, Variable):
         tensor = value.value
     elif isinstance(value, Tensor):
         tensor = value

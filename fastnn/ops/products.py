@@ -20,7 +20,7 @@ from fastnn.ops.core import (
     primitive,
 )
 from fastnn.ops.neural import relu_grad
-from fastnn.ops.reductions import reduce_sum, sum_to
+from fastnn.ops.reductions import sum_to
 from fastnn.ops.shaping import reshape, transpose
 from fastnn.recorders import recorders
 from fastnn.sparse import COST, SparseTensor, without_zeros
@@ -87,7 +87,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (
         lambda: _matmul(dz, kernel, transpose_a=False, transpose_b=True),
         lambda: _matmul(x, dz, transpose_a=True, transpose_b=False),
-        *[lambda: reduce_sum(dz, axis=0) for _ in bias],
+        *[lambda: sum_to(dz, bias[0].shape) for _ in bias],
     )
 
 
@@ -123,7 +123,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     dz = relu_grad(dy, call.output) if call.attributes["relu"] else dy
     return (
         lambda: _rows_matmul(dz, rows=call.attributes["rows"], transpose_a=True),
-        *[lambda: reduce_sum(dz, axis=0) for _ in bias],
+        *[lambda: sum_to(dz, bias[0].shape) for _ in bias],
     )
 
 

@@ -277,13 +277,13 @@ class Optimizer(Configurable):
         given = list(grads_and_vars)
         if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in given):
             raise TypeError("gradients come with their variables: pass zip(gradients, variables)")
+        everything = [_updatable(w) for _, w in given]
         pairs = [_checked(g, w) for g, w in given if g is not None]
         if not pairs:
             raise ValueError(
                 "there is no gradient to apply: does the loss depend on the variables, and was it "
                 "computed inside the tape's with block, without NumPy's functions?"
             )
-        everything = [_updatable(w) for _, w in given]
         if len(set(map(id, everything))) < len(everything):
             raise ValueError("a variable comes twice; add its gradients up first")
         if len(pairs) < len(given):
@@ -468,7 +468,7 @@ def _updatable(w: Variable) -> Variable:
 
 
 def _checked(g: TensorLike, w: Variable) -> tuple[Tensor, Variable]:
-    gradient = convert(g, _updatable(w).dtype)
+    gradient = convert(g, w.dtype)
     if gradient.shape != w.shape:
         raise ValueError(
             f"the gradient of variable {w.path!r} has shape {gradient.shape} and the variable "
