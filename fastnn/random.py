@@ -143,15 +143,15 @@ def checked_seed(seed: Any) -> Any:
 
 
 def _drawing(seed: Seed) -> np.random.Generator:
+    seed = checked_seed(seed)
+    if isinstance(seed, int):  # which gives the same numbers whenever it is asked
+        return np.random.Generator(np.random.Philox(seed))
     if recorders.trace is not None:
         recorders.trace.refuse(
             "draws random numbers, which the program would repeat: let a layer draw them, as "
             "GaussianNoise(1.0)(zeros_like(x), training=True) does, or leave"
         )
-    checked_seed(seed)
-    if isinstance(seed, SeedGenerator):
-        return seed.generator
-    return _generator if seed is None else np.random.Generator(np.random.Philox(seed))
+    return _generator if seed is None else seed.generator
 
 
 def normal(

@@ -150,6 +150,16 @@ def test_looking_at_values_is_refused_with_line_and_remedy(look):
 WEIGHT = Variable([1.0, 2.0])
 
 
+def test_numbers_of_a_seed_are_a_constant():
+    def noisy(x):
+        return x + fastnn.random.normal((2,), seed=3)
+
+    x = fastnn.ones((2,))
+    compiled = function(noisy)
+    for _ in range(2):
+        np.testing.assert_array_equal(compiled(x), noisy(x))
+
+
 def test_an_error_while_recording_leaves_everything_as_it_was():
     v = Variable([1.0, 2.0])
 
