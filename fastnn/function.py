@@ -209,7 +209,8 @@ class Function:
         key = (*keys, *named, _kernels.settings())
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._entries[key] = self._made(args, kwargs)
+            # One for all threads, should several have made one at once.
+            entry = self._entries.setdefault(key, self._made(args, kwargs))
             if len(self._entries) > KEPT:
                 self._entries.popitem(last=False)
         elif len(self._entries) == KEPT:  # the last one used stands last

@@ -621,23 +621,25 @@ class TestZerosAreLeftOut:
             np.testing.assert_array_equal(run(x, y), both(fastnn.constant(x), fastnn.constant(y)))
 
     def test_updates_of_two_threads_at_once(self, rng):
-        """A batch with many zeros and one with few run different programs, one after the other."""
+        """A batch with many zeros and one with few run different programs, one after the other,
+        though both threads record the step at once.
+        """
         batches = [self.x(rng, 0.1), self.x(rng, 1.0)]
         w = Variable(np.zeros((self.FEATURES, 400), np.float32))
-        total, one = (Variable(np.full(300_000, n, np.float32)) for n in (0, 1))
+        for _ in range(30):
+            total, one = (Variable(np.full(300_000, n, np.float32)) for n in (0, 1))
 
-        @fastnn.function
-        def step(x):
-            total.assign_add(one)
-            return x @ w
+            @fastnn.function
+            def step(x, total=total, one=one):
+                total.assign_add(one)
+                return x @ w
 
-        def steps(x):
-            for _ in range(100):
-                step(x)
-
-        threads = [threading.Thread(target=steps, args=(x,)) for x in batches]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        np.testing.assert_array_equal(total, np.full(300_000, 200, np.float32))
+            threads = [
+                threading.Thread(target=lambda x=x, step=step: [step(x) for _ in range(5)])
+                for x in batches
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            np.testing.assert_array_equal(total, np.full(300_000, 10, np.float32))
