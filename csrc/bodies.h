@@ -3,7 +3,7 @@
  *
  * VECTOR_MAX(a, b) is a where it is larger than b, else b, so that a NaN in b stays; VECTOR_MIN likewise.
  * MASKED_LOAD(x, mask) reads the elements of x at the mask's lanes only; the others are zeros.
- * LOAD_LAST(x, n) is a vector with the first n <= WIDTH elements of x; with HAS_LOAD_LAST only they are read.
+ * LOAD_LAST(x, n) is a vector with the first n <= WIDTH elements of x; if LOADS_LAST, only they are read.
  * STORE_FEW(y, v, n) writes the first n < WIDTH elements of v and nothing behind them.
  * LOAD_PIECES(x, distance) is a vector of pieces of 16 bytes that lie `distance` elements apart. */
 #undef NAME

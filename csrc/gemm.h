@@ -37,19 +37,12 @@
 #undef PANEL_ROWS
 #undef DOT_COLUMNS
 #undef GEMM_SCRATCH
-#undef LOADS_LAST
 #define DOT_COLUMNS (WIDTH < 16 ? 2 * WIDTH : WIDTH)
 #define TILE_COLUMNS (TILE_VECTORS * WIDTH)
 #define TILE_SUMS (TILE_ROWS * TILE_VECTORS)
 #define PANEL_ROWS (1152 / (int)sizeof(T)) /* a multiple of TILE_ROWS */
 /* A panel of rows, and then one of columns; a short product needs less. */
 #define GEMM_SCRATCH (sizeof(T) * (FN_BLOCK_MAX + LANES) * (PANEL_ROWS + TILE_COLUMNS))
-
-#ifdef HAS_LOAD_LAST
-#define LOADS_LAST 1
-#else
-#define LOADS_LAST 0
-#endif
 
 #ifndef GEMM_CHOICES
 #define GEMM_CHOICES

@@ -20,6 +20,7 @@
 #define LOAD_PIECES_f64(x, distance) load_f64(x)
 #define LOAD_LAST_f32(x, n) load_f32(x)
 #define LOAD_LAST_f64(x, n) load_f64(x)
+#define LOADS_LAST 0
 #define STORE_FEW_f32 store_first_f32
 #define STORE_FEW_f64 store_first_f64
 #define MASK_BITS_f32 bits_of_f32

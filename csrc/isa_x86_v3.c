@@ -32,6 +32,7 @@
     _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(x)), _mm_loadu_pd((x) + (distance)), 1)
 #define LOAD_LAST_f32(x, n) load_f32(x)
 #define LOAD_LAST_f64(x, n) load_f64(x)
+#define LOADS_LAST 0
 #define STORE_FEW_f32 store_first_f32
 #define STORE_FEW_f64 store_first_f64
 #define MASK_BITS_f32(mask) (unsigned)_mm256_movemask_ps((__m256)(mask))

@@ -43,7 +43,7 @@
                (x) + 3 * (distance), 3)
 #define LOAD_LAST_f32(x, n) _mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), x)
 #define LOAD_LAST_f64(x, n) _mm512_maskz_loadu_pd((__mmask8)((1u << (n)) - 1), x)
-#define HAS_LOAD_LAST
+#define LOADS_LAST 1
 #define STORE_FEW_f32(y, v, n) _mm512_mask_storeu_ps(y, (__mmask16)((1u << (n)) - 1), v)
 #define STORE_FEW_f64(y, v, n) _mm512_mask_storeu_pd(y, (__mmask8)((1u << (n)) - 1), v)
 #define MASK_BITS_f32(mask) (unsigned)_mm512_movepi32_mask((__m512i)(mask))

@@ -296,10 +296,10 @@ def read_next(Cursor cursor not None, out):
 
 def write_next(x, Cursor cursor not None):
     """Write x behind the cursor, which moves on."""
-    cursor.is_written = True
     if cursor.array is not None:
         writable(cursor.array, "the array of the cursor")
     stream(fn_write_next, x, cursor)
+    cursor.is_written = True
 
 
 cdef Cursor source_of(cnp.ndarray x, Cursor source):

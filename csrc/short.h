@@ -165,17 +165,21 @@ INLINE size_t NAME(steps_of)(const NAME(column) *b, size_t blocks, size_t q)
     return q + 1 == blocks ? b->rest : b->length;
 }
 
-/* Copies k elements of b in blocks of `length` to `to`. */
-INLINE void NAME(copy_column)(NAME(column) *of, T *to, const T *b, size_t k, size_t length)
+/* Copies k elements of b, `step` apart, in blocks of `length` to `to`. */
+INLINE void NAME(copy_column)(NAME(column) *of, T *to, const T *b, size_t step, size_t k, size_t length)
 {
+    _Static_assert((int)DOT_BLOCKS <= (int)(PANEL_ROWS + TILE_COLUMNS), "there is room for the blocks");
     of->data = to;
     of->blocks = k ? (k + length - 1) / length : 1;
     of->distance = (length + LANES - 1) / LANES * LANES;
     of->length = length;
     of->rest = k - (of->blocks - 1) * length;
-    for (size_t q = 0; q < of->blocks; q++, to += of->distance, b += length) {
+    for (size_t q = 0; q < of->blocks; q++, to += of->distance, b += length * step) {
         const size_t steps = NAME(steps_of)(of, of->blocks, q);
-        memcpy(to, b, steps * sizeof(T));
+        if (step == 1)
+            memcpy(to, b, steps * sizeof(T));
+        else
+            for (size_t s = 0; s < steps; s++) to[s] = b[s * step];
         memset(to + steps, 0, (of->distance - steps) * sizeof(T));
     }
     if (of->blocks > 1) NAME(last_lanes)(of->last[0], length);
@@ -208,15 +212,16 @@ INLINE void NAME(dot_rows)(const size_t blocks, const fn_gemm_args *g, size_t i,
     }
 }
 
-/* A product with a single column, whose elements follow each other. */
+/* A product with a single column. */
 static void NAME(dots)(const fn_gemm_args *g)
 {
     const size_t length = fn_block_length(g->k), most = DOT_BLOCKS * length;
+    const size_t step = g->transpose_b ? 1 : g->ldb;
     size_t p = 0;
     do {
         const size_t k = g->k - p < most ? g->k - p : most;
         NAME(column) b;
-        NAME(copy_column)(&b, g->scratch, (const T *)g->b + p, k, length);
+        NAME(copy_column)(&b, g->scratch, (const T *)g->b + p * step, step, k, length);
         if (b.blocks == 1)
             for (size_t i = 0; i < g->m; i += WIDTH) NAME(dot_rows)(1, g, i, p, &b);
         else

@@ -50,7 +50,7 @@ _count = 0
 
 
 def changes() -> int:
-    """How often an attribute of a `Configurable` was replaced: what a recorded step may rest on."""
+    """How often an attribute of a `Configurable` got another value: programs may rest on it."""
     return _count
 
 
@@ -75,10 +75,14 @@ class Configurable:
 
     def __setattr__(self, name: str, value: Any) -> None:
         global _count  # noqa: PLW0603  # one number of the process
-        before = vars(self).get(name, value)
-        if before is not value and name not in self._aside and not _changes.is_computing:
-            _count += 1
+        before = vars(self).get(name) if name in vars(self) else getattr(type(self), name, value)
         super().__setattr__(name, value)
+        is_new = before is not value and not isinstance(before, property)
+        if is_new and name not in self._aside and not self._is_computing():
+            _count += 1
+
+    def _is_computing(self) -> bool:
+        return _changes.is_computing
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial, update_wrapper
 from threading import get_ident
 from typing import Any, NamedTuple, overload
@@ -214,7 +215,8 @@ class Function:
             if len(self._entries) > KEPT:
                 self._entries.popitem(last=False)
         elif len(self._entries) == KEPT:  # the last one used stands last
-            self._entries.move_to_end(key)
+            with suppress(KeyError):  # another thread may have made room
+                self._entries.move_to_end(key)
         return entry
 
     def _made(self, args: Any, kwargs: Any) -> _Entry:
@@ -344,7 +346,7 @@ def _key(x: Any) -> Any:
         return (type(x), *map(_key, x))
     if isinstance(x, float | np.floating):
         return type(x), repr(x)  # 0.0 == -0.0, and NaN is not itself
-    if not isinstance(x, np.generic) and (hasattr(x, "__array__") or hasattr(x, "toarray")):
+    if not isinstance(x, type | np.generic) and (hasattr(x, "__array__") or hasattr(x, "toarray")):
         raise TypeError(
             f"an argument of a compiled function is a {type(x).__name__}: make an array of it, "
             "np.asarray(x), or x.toarray() if it is a SciPy matrix"

@@ -289,14 +289,14 @@ class CompiledLoop:
         output = self._room(batches[0][0], len(order))
         samples = 0
         for batch, times in batches:
-            done = self._repeat(batch, times, watch)
+            done, stop = self._repeat(batch, times, watch)
             samples += done * batch.size
-            if done < times:
+            if stop:
                 break
         return Results(batch.logs, output if output is None else output[:samples])
 
-    def _repeat(self, batch: _Batch, times: int, watch: Watch) -> int:
-        """Run a program so often, unless whoever watches ends it; returns how often it ran."""
+    def _repeat(self, batch: _Batch, times: int, watch: Watch) -> tuple[int, bool]:
+        """Run a program so often, unless whoever watches ends it; how often it ran, and whether."""
         left, stop = times, False
         while left and not stop:
             if watch.begin is None:
@@ -306,7 +306,7 @@ class CompiledLoop:
                 done, logs = batch.program.run(1, SLICE), batch.told
             stop = bool(watch.done(done, logs))
             left -= done
-        return times - left
+        return times - left, stop
 
     def batch_program(self) -> Program:
         """The program of a whole batch."""

@@ -360,7 +360,7 @@ def with_labels_first(
         while left:
             needed.add(at := left.pop())
             left += [maker[id(x)] for x in instructions[at].inputs if id(x) in maker]
-        if not any(x.variable for at in needed for x in instructions[at].inputs):
+        if all(x.variable is None for at in needed for x in instructions[at].inputs):
             first |= needed
     places = sorted(range(len(instructions)), key=lambda i: i not in first)
     return [instructions[i] for i in places]

@@ -119,8 +119,8 @@ class Program:
         Raises
         ------
         ValueError
-            If a label is no class. Nothing was updated in that run, unless before the labels, which
-            were computed, could be looked at.
+            If a label is no class. Nothing was updated in that run, unless the labels themselves
+            rest on variables: then what stood before them was.
         """
         for variable, infinite in self._watched:
             infinite[...] = not variable.is_finite()

@@ -214,6 +214,21 @@ def test_labels_are_looked_at_before_anything_is_updated():
     assert float(seen) == 1
 
 
+def test_labels_may_rest_on_variables():
+    teacher, student = (Sequential([layers.Dense(3)]) for _ in range(2))
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+
+    def loss(x):
+        return fastnn.softmax_cross_entropy(fastnn.argmax(teacher(x), axis=-1), student(x))
+
+    expected = loss(x)
+    np.testing.assert_array_equal(function(loss)(x), expected)
+
+
+def test_a_type_is_a_constant():
+    assert function(fastnn.cast)(np.ones(2, np.float32), np.float64).dtype == np.float64
+
+
 def test_ops_without_a_kernel_run_in_python():
     @function
     def mixed(x):

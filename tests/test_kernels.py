@@ -302,6 +302,24 @@ def test_matmul_wide(m, n, ta, tb, dtype, isa, rng):
         assert (np.abs(_kernels.matmul(a, b, ta, tb) - exact_a @ exact_b) <= bound).all()
 
 
+@pytest.mark.parametrize("k", [1, 16, 50, 403, 5200])
+@pytest.mark.parametrize("tb", [False, True])
+@pytest.mark.parametrize("n", [1, 3, 20, 50])
+def test_matmul_of_a_part_of_a_matrix(n, tb, k, dtype, isa, rng):
+    """Rows or columns that do not follow each other, between others that are not numbers."""
+    for m in (1, 5, 30):
+        wide = np.full((n + 2, k + 3) if tb else (k, n + 5), np.nan, dtype)
+        b = wide[1 : n + 1, 2 : k + 2] if tb else wide[:, 2 : n + 2]
+        tall = np.full((m, k + 7), np.inf, dtype)
+        a = tall[:, 3 : k + 3]
+        a[...], b[...] = draw(rng, a.shape, dtype), draw(rng, b.shape, dtype)
+        found = _kernels.matmul(a, b, transpose_b=tb)
+        np.testing.assert_array_equal(found, _kernels.matmul(a.copy(), b.copy(), transpose_b=tb))
+        exact_a, exact_b = a.astype(float), (b.T if tb else b).astype(float)
+        bound = tolerance(dtype, k) * (np.abs(exact_a) @ np.abs(exact_b))
+        assert (np.abs(found - exact_a @ exact_b) <= bound).all()
+
+
 @pytest.mark.parametrize("n", [5, 16, 40, 64])
 def test_matmul_nan_and_infinity(n, dtype, isa):
     """They spread as in NumPy, through bias and relu too."""

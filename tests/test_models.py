@@ -444,6 +444,12 @@ def test_metrics_are_a_list_of_names_and_functions(given):
         Sequential([layers.Dense(2)]).compile("sgd", "mse", metrics=given)
 
 
+def test_metrics_may_come_one_by_one():
+    model = Sequential([layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=(name for name in ["mae"]))
+    assert model.metrics_names == ["loss", "mae"]
+
+
 @pytest.mark.parametrize("inputs", [fastnn.Input((3,)), [fastnn.Input((3,)), fastnn.Input((3,))]])
 def test_layers_are_not_called_on_layers(inputs):
     with pytest.raises(TypeError, match=r"or write a Model whose call\(self, inputs\) joins them"):

@@ -322,6 +322,7 @@ class Enough(callbacks.Callback):
 
     def on_predict_batch_end(self, batch, logs=None):
         self.model.stop_predicting = batch == 2
+        self.last = batch
 
 
 def test_callbacks_may_end_evaluations_and_predictions(eagerly):
@@ -333,8 +334,11 @@ def test_callbacks_may_end_evaluations_and_predictions(eagerly):
     found = model.evaluate(endless(), callbacks=[Enough()], verbose=0)
     assert found == pytest.approx([(Y[:8] ** 2).mean(), abs(Y[:8]).mean()], rel=1e-5)
     assert len(model.predict((x for x, _ in endless()), callbacks=[Enough()])) == 24
-    outputs = model.predict(X, 8, callbacks=[Enough()])
-    np.testing.assert_array_equal(outputs, model.predict(X[:24]))
+    for samples in (len(X), 27):  # a short batch may follow, and is none of these
+        enough = Enough()
+        outputs = model.predict(X[:samples], 8, callbacks=[enough])
+        assert enough.last == 2
+        np.testing.assert_array_equal(outputs, model.predict(X[:24]))
 
 
 def test_a_description_in_the_midst_of_an_epoch_leaves_its_metrics_alone(eagerly):

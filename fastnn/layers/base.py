@@ -148,11 +148,8 @@ class Layer(Configurable):
         self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if phase.call is None:
-            super().__setattr__(name, value)
-        else:  # in the midst of a call
-            object.__setattr__(self, name, value)
+    def _is_computing(self) -> bool:
+        return phase.call is not None or super()._is_computing()
 
     def __getattr__(self, name: str) -> Any:
         hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"

@@ -72,7 +72,8 @@ def find(
 ) -> str:
     """Repeat the steps of a pass up to the first number that is not finite; what it is.
 
-    The model is then as it was before the step with that number, or all steps if none is found.
+    The model is then as it was before the step with that number; before the first one if there is
+    none. Metrics are left as the last step made them.
     """
     first = Snapshot(model)
     model.reset_metrics()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from inspect import signature
 from typing import Any, Literal
 
@@ -59,8 +60,9 @@ class Steps(Layer):
         """Choose how to train; weights stay as they are.
 
         `fit`, `evaluate` and `predict` run their step as a program in C. What is changed in the
-        attributes of a layer, the loss or the optimizer counts from the next epoch, or call, on;
-        the learning rate, and what is assigned to a variable, at once.
+        attributes of a layer, the loss or the optimizer counts from the next epoch, or call, on, if
+        it is not changed by their own computations; the learning rate, and what is assigned to a
+        variable, at once.
 
         Parameters
         ----------
@@ -275,19 +277,21 @@ class Steps(Layer):
         if self.run_eagerly:
             return EagerLoop(self._step(kind, arrays), size)
         size = min(size, len(arrays))
-        if self._loops_after != changes():
+        now = changes()  # before it is recorded: another thread may change something meanwhile
+        if self._loops_after != now:
             self._loops.clear()
-            self._loops_after = changes()
+            self._loops_after = now
         if any(isinstance(column.data, CompressedRows) for column in arrays.columns):
             return self._new_loop(kind, arrays, size)  # it is for these data alone
         rate = () if self.optimizer is None else self.optimizer.settings()
-        key = (kind.__name__, arrays.kind, size, _kernels.settings(), *rate, *self.settings())
+        key = (kind.__name__, arrays.kind, size, _kernels.settings(), now, *rate, *self.settings())
         loop = self._loops.get(key)
         if loop is None:
             loop = self._loops[key] = self._new_loop(kind, arrays, size)
+        with suppress(KeyError):  # another thread may have forgotten them
+            self._loops.move_to_end(key)
             if len(self._loops) > KEPT:
                 self._loops.popitem(last=False)
-        self._loops.move_to_end(key)
         return loop
 
     def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
@@ -302,11 +306,12 @@ class Steps(Layer):
 def _measures(given: Sequence[Any] | None) -> list[Metric]:
     if isinstance(given, str):
         raise ValueError(f"metrics must be a list: write metrics=[{given!r}]")
-    if isinstance(given, Mapping) or None in (given or ()):
+    chosen = [] if given is None else list(given)
+    if isinstance(given, Mapping) or any(metric is None for metric in chosen):
         raise TypeError(
             f"metrics must be a list of names and functions, got {given!r}: a model has one output"
         )
-    return [metrics.to_metric(metric) for metric in given or ()]
+    return [metrics.to_metric(metric) for metric in chosen]
 
 
 def _named(logs: Any) -> dict[str, Tensor]:
