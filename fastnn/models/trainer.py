@@ -316,8 +316,6 @@ class Trainer(Steps):
     ) -> str:
         """The program that trains on a batch of such data, as tables.
 
-        RuntimeError if another thread trains or evaluates the model.
-
         Parameters
         ----------
         x, y, batch_size
@@ -335,6 +333,8 @@ class Trainer(Steps):
         ------
         ValueError, TypeError
             As for `fit`.
+        RuntimeError
+            If another thread trains or evaluates the model.
         TraceError
             If the step cannot be compiled: the message names the line that is in the way.
         """
