@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from fastnn import ops
 from fastnn.configuration import Configurable, custom_object_scope, serialize
+from fastnn.hyperparameters import fraction, not_negative
 from fastnn.lookup import resolve
 from fastnn.ops.reductions import Axis
 from fastnn.tensor import Tensor, TensorLike, convert
@@ -85,9 +86,9 @@ class MinMaxNorm(Constraint):
         rate: float = 1.0,
         axis: Axis = 0,
     ) -> None:
-        self.min_value = min_value
-        self.max_value = max_value
-        self.rate = rate
+        self.min_value = not_negative("min_value", min_value)
+        self.max_value = not_negative("max_value", max_value)
+        self.rate = fraction("rate", rate)
         self.axis = axis
 
     def __call__(self, w: TensorLike) -> Tensor:
@@ -110,7 +111,7 @@ class MaxNorm(Constraint):
     """
 
     def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
-        self.max_value = max_value
+        self.max_value = not_negative("max_value", max_value)
         self.axis = axis
 
     def __call__(self, w: TensorLike) -> Tensor:

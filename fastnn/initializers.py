@@ -15,6 +15,7 @@ import numpy as np
 from fastnn import random
 from fastnn.arrays import DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable, custom_object_scope, serialize
+from fastnn.hyperparameters import not_negative, positive
 from fastnn.lookup import resolve
 from fastnn.random import Seed
 from fastnn.tensor import Tensor, TensorLike, convert, operators, to_array, wrap
@@ -117,7 +118,7 @@ class RandomNormal(_Random):
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None) -> None:
         super().__init__(seed)
         self.mean = mean
-        self.stddev = stddev
+        self.stddev = not_negative("stddev", stddev)
 
     def __call__(self, shape: Shape, dtype: DType = None) -> Tensor:
         return random.normal(shape, self.mean, self.stddev, dtype, self.seed)
@@ -190,8 +191,6 @@ class VarianceScaling(_Random):
         output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(seed)
-        if not scale > 0:
-            raise ValueError(f"scale must be positive, got {scale!r}")
         modes = ("fan_in", "fan_out", "fan_avg")
         if mode not in modes:
             raise ValueError(f"mode must be one of {', '.join(modes)}, got {mode!r}")
@@ -199,7 +198,7 @@ class VarianceScaling(_Random):
         kinds = ("truncated_normal", "untruncated_normal", "uniform")
         if kind not in kinds:
             raise ValueError(f"distribution must be one of {', '.join(kinds)}, got {kind!r}")
-        self.scale = scale
+        self.scale = positive("scale", scale)
         self.mode = mode
         self.distribution = kind
         self.input_axes = input_axes

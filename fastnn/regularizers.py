@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.configuration import Configurable, custom_object_scope, serialize
+from fastnn.hyperparameters import not_negative
 from fastnn.lookup import resolve
 from fastnn.tensor import Tensor, TensorLike, convert
 
@@ -54,8 +54,8 @@ class L1L2(Regularizer):
     """
 
     def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
-        self.l1 = _factor("l1", 0.0 if l1 is None else l1)
-        self.l2 = _factor("l2", 0.0 if l2 is None else l2)
+        self.l1 = not_negative("l1", 0.0 if l1 is None else l1)
+        self.l2 = not_negative("l2", 0.0 if l2 is None else l2)
 
     def __call__(self, x: TensorLike) -> Tensor:
         penalty = super().__call__(x)
@@ -70,7 +70,7 @@ class L1(Regularizer):
     """l1 * sum(abs(x)); l1 is 0.01 by default."""
 
     def __init__(self, l1: float | None = 0.01) -> None:
-        self.l1 = _factor("l1", 0.01 if l1 is None else l1)
+        self.l1 = not_negative("l1", 0.01 if l1 is None else l1)
 
     def __call__(self, x: TensorLike) -> Tensor:
         return self.l1 * ops.reduce_sum(ops.abs(x))
@@ -80,7 +80,7 @@ class L2(Regularizer):
     """l2 * sum(x^2); l2 is 0.01 by default."""
 
     def __init__(self, l2: float | None = 0.01) -> None:
-        self.l2 = _factor("l2", 0.01 if l2 is None else l2)
+        self.l2 = not_negative("l2", 0.01 if l2 is None else l2)
 
     def __call__(self, x: TensorLike) -> Tensor:
         return self.l2 * ops.reduce_sum(ops.square(x))
@@ -109,7 +109,7 @@ class OrthogonalRegularizer(Regularizer):
     """
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
-        self.factor = _factor("factor", factor)
+        self.factor = not_negative("factor", factor)
         if mode not in ("rows", "columns"):
             raise ValueError(f"mode must be 'rows' or 'columns', got {mode!r}")
         self.mode = mode
@@ -128,13 +128,6 @@ class OrthogonalRegularizer(Regularizer):
         others = 1 - np.eye(count, dtype=matrix.dtype)
         cosines = ops.abs(ops.matmul(units, units, transpose_b=True)) * others
         return self.factor / max(1, count * (count - 1)) * ops.reduce_sum(cosines)
-
-
-def _factor(name: str, value: Any) -> float:
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a finite number that is not negative, got {value!r}")
-    return float(value)
 
 
 def l1_l2(l1: float | None = None, l2: float | None = None) -> L1L2:

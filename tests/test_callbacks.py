@@ -383,7 +383,7 @@ def test_learning_rates_in_history(capsys):
     np.testing.assert_allclose(history.history["learning_rate"], [0.1, 0.1, 0.01])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Epoch 2: ReduceLROnPlateau reducing learning rate to 0.01")
-    with pytest.raises(ValueError, match="factor must be below 1"):
+    with pytest.raises(ValueError, match="factor must be a number in \\[0, 1\\)"):
         callbacks.ReduceLROnPlateau(factor=1.0)
 
 

@@ -248,7 +248,7 @@ def test_training_reaches_the_layers_inside():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan"), "half", None, True])
 def test_a_wrong_rate_is_refused(rate):
-    with pytest.raises(ValueError, match=r"layer 'drop': rate must be from 0 to 1, got"):
+    with pytest.raises(ValueError, match=r"layer 'drop': rate must be a number in \[0, 1\], got"):
         layers.Dropout(rate, name="drop")
 
 

@@ -106,10 +106,6 @@ def test_a_program_goes_on_with_the_numbers():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: layers.GaussianNoise(-0.1, name="n"), "layer 'n': stddev must be from 0 to 1"),
-        (lambda: layers.GaussianNoise(2.0), "stddev must be from 0 to 1"),
-        (lambda: layers.GaussianDropout(1), "rate must be from 0 to 1 and below 1, got 1"),
-        (lambda: layers.AlphaDropout("half"), "rate must be from 0 to 1"),
         (lambda: layers.Dropout(0.5, noise_shape="ab"), "noise_shape must be a tuple of positive"),
         (lambda: layers.Dropout(0.5, noise_shape=(0, 1)), "noise_shape must be a tuple"),
         (lambda: layers.Dropout(0.5, noise_shape=(1.5, 1)), "noise_shape must be a tuple"),

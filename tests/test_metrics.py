@@ -446,7 +446,6 @@ class TestDecisions:
         (lambda: metrics.AUC(num_labels=2), "num_labels is for multi_label=True"),
         (lambda: metrics.AUC(multi_label=True)([1, 0], [0.5, 0.5]), "it must be (n, labels)"),
         (lambda: metrics.PrecisionAtRecall(1.1), "recall must be a number in [0, 1], got 1.1"),
-        (lambda: metrics.RecallAtPrecision(0.5, 0), "num_thresholds must be positive, got 0"),
         (lambda: metrics.F1Score("mean"), "average must be one of"),
         (lambda: metrics.FBetaScore(beta=0.0), "beta must be a positive number, got 0.0"),
         (lambda: metrics.F1Score(threshold=0.0), "threshold must be a number in (0, 1]"),

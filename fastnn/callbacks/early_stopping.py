@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastnn.arrays import Array
 from fastnn.callbacks.callback import Logs
 from fastnn.callbacks.monitor import MonitorCallback
+from fastnn.hyperparameters import count
 
 
 class EarlyStopping(MonitorCallback):
@@ -51,11 +52,11 @@ class EarlyStopping(MonitorCallback):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
-        self.patience = patience
+        self.patience = count("patience", patience, least=0)
         self.verbose = verbose
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+        self.start_from_epoch = count("start_from_epoch", start_from_epoch, least=0)
         self.on_train_begin()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastnn.callbacks.callback import Logs
 from fastnn.callbacks.monitor import MonitorCallback
+from fastnn.hyperparameters import count, fraction, not_negative
 
 
 class ReduceLROnPlateau(MonitorCallback):
@@ -47,13 +48,11 @@ class ReduceLROnPlateau(MonitorCallback):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
-        if factor >= 1:
-            raise ValueError(f"factor must be below 1 to reduce the learning rate, got {factor!r}")
-        self.factor = factor
-        self.patience = patience
+        self.factor = fraction("factor", factor, below_one=True)
+        self.patience = count("patience", patience, least=0)
         self.verbose = verbose
-        self.cooldown = cooldown
-        self.min_lr = min_lr
+        self.cooldown = count("cooldown", cooldown, least=0)
+        self.min_lr = not_negative("min_lr", min_lr)
         self.on_train_begin()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

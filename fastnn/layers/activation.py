@@ -11,6 +11,7 @@ from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.activations import Activation as Function
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
+from fastnn.hyperparameters import not_negative
 from fastnn.initializers import Start
 from fastnn.layers.shapes import ShapePreserving, check_lengths, known_length, position
 from fastnn.regularizers import Penalty
@@ -74,10 +75,10 @@ class ReLU(ShapePreserving):
     ) -> None:
         super().__init__(**options)
         if max_value is not None:
-            _check_number(self, "max_value", max_value)
+            max_value = self._checked(not_negative, "max_value", max_value)
         self.max_value = max_value
-        self.negative_slope = _check_number(self, "negative_slope", negative_slope)
-        self.threshold = _check_number(self, "threshold", threshold)
+        self.negative_slope = self._checked(not_negative, "negative_slope", negative_slope)
+        self.threshold = self._checked(not_negative, "threshold", threshold)
 
     def call(self, inputs: Tensor) -> Tensor:
         """The rectified inputs."""
@@ -107,7 +108,7 @@ class LeakyReLU(ShapePreserving):
 
     def __init__(self, negative_slope: float = 0.3, **options: Any) -> None:
         super().__init__(**options)
-        self.negative_slope = _check_number(self, "negative_slope", negative_slope)
+        self.negative_slope = self._checked(not_negative, "negative_slope", negative_slope)
 
     def call(self, inputs: Tensor) -> Tensor:
         """The rectified inputs."""
@@ -223,11 +224,3 @@ class Softmax(ShapePreserving):
         kept = ops.broadcast_to(mask, inputs.shape)
         lowest = float(np.finfo(np.float32).min)  # and not -inf: a row may be masked altogether
         return ops.where(kept, ops.softmax(ops.where(kept, inputs, lowest), axes), 0)
-
-
-def _check_number(layer: ShapePreserving, name: str, value: float) -> float:
-    if value is None or not value >= 0:
-        raise ValueError(
-            f"layer {layer.name!r}: {name} cannot be None or a negative value, got {value!r}"
-        )
-    return value

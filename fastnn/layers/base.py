@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from fastnn.sparse import to_tensor
 from fastnn.structure import NODES, filled, leaves
 from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert, to_array, zeros
 from fastnn.trace import paused
+
+Number = TypeVar("Number", int, float)
 
 # Attributes are looked through at every call of `predict`: these of layers and models hold no layer
 # and no variable, nor do others of these types; containers may. The loops of a model change while
@@ -154,6 +156,10 @@ class Layer(Configurable):
     def __getattr__(self, name: str) -> Any:
         hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    def _checked(self, check: Callable[..., Number], name: str, value: Any, *limits: Any) -> Number:
+        """What a check of hyperparameters makes of an argument; its message names the layer too."""
+        return check(f"layer {self.name!r}: {name}", value, *limits)
 
     @property
     def trainable(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from fastnn import initializers, ops
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
+from fastnn.hyperparameters import fraction, not_negative
 from fastnn.initializers import Start
 from fastnn.layers.affine import Affine
 from fastnn.layers.shapes import check_lengths, known_length
@@ -89,8 +90,8 @@ class BatchNormalization(Affine):
             **options,
         )
         self.axis = int(axis)
-        self.momentum = float(momentum)
-        self.epsilon = float(epsilon)
+        self.momentum = self._checked(fraction, "momentum", momentum)
+        self.epsilon = self._checked(not_negative, "epsilon", epsilon)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 

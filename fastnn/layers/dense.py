@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.activations import Activation
 from fastnn.arrays import Shape
 from fastnn.caller import warn
 from fastnn.constraints import Projection
+from fastnn.hyperparameters import count
 from fastnn.initializers import Start
 from fastnn.layers.base import Layer
 from fastnn.layers.shapes import known_length
@@ -86,11 +85,7 @@ class Dense(Layer):
         **options: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **options)
-        if isinstance(units, bool) or not isinstance(units, int | np.integer) or units <= 0:
-            raise ValueError(
-                f"layer {self.name!r}: units must be a positive integer, got {units!r}"
-            )
-        self.units = int(units)
+        self.units = self._checked(count, "units", units)
         self.activation: Activation | None = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn import ops, random
+from fastnn.hyperparameters import fraction
 from fastnn.layers.base import Layer
 from fastnn.layers.shapes import ShapePreserving
 from fastnn.ops.core import floating
@@ -48,7 +49,7 @@ class Dropout(ShapePreserving):
     [0.0, 2.0]
     """
 
-    _below_1: ClassVar[bool] = False  # whether a rate of 1 makes no sense
+    _below_one: ClassVar[bool] = False  # whether a rate of 1 makes no sense
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Dropout(ShapePreserving):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.rate = checked_share(self, "rate", rate, self._below_1)
+        self.rate = self._checked(fraction, "rate", rate, self._below_one)
         self.noise_shape = checked_noise_shape(self, noise_shape)
         self.seed = seed
         self._stream = random.Stream(seed)
@@ -84,15 +85,6 @@ class Dropout(ShapePreserving):
             )
         shape = tuple(m if n is None else n for n, m in zip(given, x.shape, strict=True))
         return ops.dropout(ones(shape, x.dtype), self.rate, self._stream.key, self._stream.next())
-
-
-def checked_share(layer: Layer, name: str, value: Any, below_1: bool = False) -> float:
-    """`value` as a float; ValueError if it is no number from 0 to 1, or is 1 and must be below."""
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1 or (below_1 and value == 1):
-        below = " and below 1" if below_1 else ""
-        raise ValueError(f"layer {layer.name!r}: {name} must be from 0 to 1{below}, got {value!r}")
-    return float(value)
 
 
 def checked_noise_shape(

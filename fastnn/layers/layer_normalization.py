@@ -8,6 +8,7 @@ from typing import Any
 from fastnn import ops
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
+from fastnn.hyperparameters import not_negative
 from fastnn.initializers import Start
 from fastnn.layers.affine import Affine
 from fastnn.layers.shapes import check_lengths, known_length, position
@@ -83,7 +84,7 @@ class LayerNormalization(Affine):
                 f"layer {self.name!r}: axis must be an integer or a list of them, got {axis!r}"
             )
         self.axis = axis if isinstance(axis, int) else sorted(axis)
-        self.epsilon = float(epsilon)
+        self.epsilon = self._checked(not_negative, "epsilon", epsilon)
 
     def build(self, input_shape: Shape) -> None:
         """Make `gamma` and `beta` for inputs of this shape."""

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from fastnn import ops, random
-from fastnn.layers.dropout import Dropout, checked_share
+from fastnn.hyperparameters import fraction
+from fastnn.layers.dropout import Dropout
 from fastnn.layers.shapes import ShapePreserving
 from fastnn.ops.core import floating
 from fastnn.ops.noise import normal
@@ -45,7 +46,7 @@ class GaussianNoise(ShapePreserving):
 
     def __init__(self, stddev: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.stddev = checked_share(self, "stddev", stddev)
+        self.stddev = self._checked(fraction, "stddev", stddev)
         self.seed = seed
         self._stream = random.Stream(seed)
 
@@ -78,7 +79,7 @@ class GaussianDropout(ShapePreserving):
 
     def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.rate = checked_share(self, "rate", rate, below_1=True)
+        self.rate = self._checked(fraction, "rate", rate, True)
         self.seed = seed
         self._stream = random.Stream(seed)
 
@@ -112,7 +113,7 @@ class AlphaDropout(Dropout):
         If `rate` is not in [0, 1).
     """
 
-    _below_1 = True
+    _below_one = True
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The inputs, some replaced if `training`."""

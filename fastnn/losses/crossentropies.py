@@ -10,6 +10,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.arrays import Array, DType, Shape
 from fastnn.caller import warn
+from fastnn.hyperparameters import fraction
 from fastnn.losses.base import LossFunctionWrapper, clipped, pair, reduce_weighted
 from fastnn.ops.core import floating
 from fastnn.ops.labels import to_classes
@@ -269,9 +270,7 @@ def categorical_crossentropy(
 
 def smoothed(target: Tensor, label_smoothing: float, classes: int) -> Tensor:
     """Targets of which a share is divided among all classes; ValueError if it is no share."""
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be a number in [0, 1], got {label_smoothing!r}")
-    if not label_smoothing:
+    if not fraction("label_smoothing", label_smoothing):
         return target
     return target * (1 - label_smoothing) + label_smoothing / classes
 

@@ -6,6 +6,7 @@ import math
 
 from fastnn import ops
 from fastnn.arrays import DType
+from fastnn.hyperparameters import positive
 from fastnn.losses.base import EPSILON, FunctionLoss, LossFunctionWrapper, pair
 from fastnn.tensor import Tensor, TensorLike
 
@@ -61,12 +62,18 @@ def mean_squared_logarithmic_error(y_true: TensorLike, y_pred: TensorLike) -> Te
 def huber(y_true: TensorLike, y_pred: TensorLike, delta: float = 1.0) -> Tensor:
     """The mean of e^2 / 2 where e = |y_true - y_pred| <= delta, else delta * (e - delta / 2).
 
+    Raises
+    ------
+    ValueError
+        If `delta` is not positive, or the shapes differ.
+
     Examples
     --------
     >>> import fastnn
     >>> fastnn.losses.huber([[0.0], [0.0]], [[1.0], [3.0]])
     Tensor([0.5 2.5], shape=(2,), dtype=float32)
     """
+    delta = positive("delta", delta)
     target, predicted = pair(y_true, y_pred)
     error = ops.abs(target - predicted)
     far = delta * error - delta * delta / 2

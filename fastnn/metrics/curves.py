@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.arrays import DType
+from fastnn.hyperparameters import count, fraction
 from fastnn.losses.base import EPSILON, quotient
 from fastnn.metrics.confusion import Counter, as_thresholds, decisions
 from fastnn.tensor import Tensor
@@ -207,13 +208,9 @@ class _Best(Counter):
         name: str | None,
         dtype: DType,
     ) -> None:
-        if not 0 <= floor <= 1:
-            raise ValueError(f"{self.floor} must be a number in [0, 1], got {floor!r}")
-        if num_thresholds < 1:
-            raise ValueError(f"num_thresholds must be positive, got {num_thresholds}")
-        super().__init__(_even(num_thresholds), name, dtype, class_id=class_id)
-        self.num_thresholds = num_thresholds
-        setattr(self, self.floor, floor)
+        self.num_thresholds = count("num_thresholds", num_thresholds)
+        super().__init__(_even(self.num_thresholds), name, dtype, class_id=class_id)
+        setattr(self, self.floor, fraction(self.floor, floor))
         self.count((num_thresholds,))
 
     def result(self) -> Tensor:

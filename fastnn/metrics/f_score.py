@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.arrays import DType
+from fastnn.hyperparameters import positive
 from fastnn.losses.base import EPSILON, pair
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import weights_for
@@ -54,11 +55,9 @@ class FBetaScore(Metric):
         super().__init__(name=name, dtype=dtype)
         if average not in AVERAGES:
             raise ValueError(f"average must be one of {AVERAGES}, got {average!r}")
-        if not beta > 0:
-            raise ValueError(f"beta must be a positive number, got {beta!r}")
         if threshold is not None and not 0 < threshold <= 1:
             raise ValueError(f"threshold must be a number in (0, 1], got {threshold!r}")
-        self.average, self.beta, self.threshold = average, beta, threshold
+        self.average, self.beta, self.threshold = average, positive("beta", beta), threshold
         self._sums: dict[str, Variable] = {}
 
     def update_state(

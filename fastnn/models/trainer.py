@@ -22,12 +22,12 @@ from fastnn.data import (
     split,
     unpack_x_y_sample_weight,
 )
+from fastnn.hyperparameters import count
 from fastnn.layers.base import layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
 from fastnn.models.numerics import NotFiniteError, Snapshot, find
 from fastnn.models.steps import Steps
 from fastnn.models.turns import Caller, in_turn
-from fastnn.optimizers.hyperparameters import count
 from fastnn.progress import Verbose
 from fastnn.sparse import Samples
 from fastnn.structure import Structure

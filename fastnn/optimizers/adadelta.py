@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Unpack
 
 from fastnn import ops
+from fastnn.hyperparameters import fraction, positive
 from fastnn.optimizers.base import Optimizer, Options, Rate
-from fastnn.optimizers.hyperparameters import fraction, positive
 from fastnn.tensor import Tensor, Variable
 
 

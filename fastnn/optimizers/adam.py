@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Unpack
 
 from fastnn import ops
+from fastnn.hyperparameters import fraction, not_negative, positive
 from fastnn.ops import updates
 from fastnn.optimizers.base import Optimizer, Options, OtherOptions, Rate
-from fastnn.optimizers.hyperparameters import fraction, not_negative, positive, power
+from fastnn.optimizers.power import power
 from fastnn.tensor import Tensor, Variable
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Unpack
 
 from fastnn import ops
+from fastnn.hyperparameters import fraction, positive
 from fastnn.optimizers.base import Optimizer, Options, Rate
-from fastnn.optimizers.hyperparameters import fraction, positive, power
+from fastnn.optimizers.power import power
 from fastnn.tensor import Tensor, Variable
 
 

@@ -12,12 +12,12 @@ from fastnn import initializers, ops
 from fastnn.arrays import DType, Shape, to_shape
 from fastnn.caller import warn
 from fastnn.configuration import Configurable, serialize
+from fastnn.hyperparameters import count, fraction, not_negative, positive
 from fastnn.initializers import Initializer
 from fastnn.naming import unique_name
 from fastnn.ops import updates
 from fastnn.ops.core import COMPUTED_IN
 from fastnn.optimizers import clipping
-from fastnn.optimizers.hyperparameters import count, fraction, not_negative, positive
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert
 from fastnn.trace import paused

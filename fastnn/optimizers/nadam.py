@@ -7,8 +7,9 @@ from typing import Unpack
 import numpy as np
 
 from fastnn import ops
+from fastnn.hyperparameters import fraction, positive
 from fastnn.optimizers.base import Optimizer, Options, Rate
-from fastnn.optimizers.hyperparameters import fraction, positive, power
+from fastnn.optimizers.power import power
 from fastnn.tensor import Tensor, Variable
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Unpack
 
 from fastnn import ops
+from fastnn.hyperparameters import fraction, positive
 from fastnn.ops import updates
 from fastnn.optimizers.base import Optimizer, Options, Rate
-from fastnn.optimizers.hyperparameters import fraction, positive
 from fastnn.tensor import Tensor, Variable
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from fastnn import configuration, ops
 from fastnn.configuration import Configurable
-from fastnn.optimizers.hyperparameters import positive, power
+from fastnn.hyperparameters import positive
+from fastnn.optimizers.power import power
 from fastnn.tensor import Tensor, TensorLike, convert
 
 __all__ = [

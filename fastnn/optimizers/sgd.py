@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from fastnn.hyperparameters import fraction
 from fastnn.ops import updates
 from fastnn.optimizers.base import Optimizer, Options, Rate
-from fastnn.optimizers.hyperparameters import fraction
 from fastnn.tensor import Tensor, Variable
 
 

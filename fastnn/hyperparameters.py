@@ -1,4 +1,4 @@
-"""Hyperparameters: numbers of Python's, each in its range, and their powers."""
+"""Hyperparameters: numbers of Python's, each in its range."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-
-from fastnn import ops
-from fastnn.tensor import Tensor
 
 
 def number(value: Any) -> float:
@@ -44,13 +41,9 @@ def fraction(name: str, value: Any, below_one: bool = False) -> float:
     return found
 
 
-def count(name: str, value: Any) -> int:
-    """An integer above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+def count(name: str, value: Any, least: int = 1) -> int:
+    """An integer, `least` or above."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        kind = {0: "an integer and not negative", 1: "a positive integer"}[least]
+        raise ValueError(f"{name} must be {kind}, got {value!r}")
     return int(value)
-
-
-def power(base: float, exponent: Tensor) -> Tensor:
-    """`base`, not negative, to the power of a tensor, by ops with a kernel; if 0 it stays that."""
-    return ops.exp(exponent * math.log(base)) if base else ops.zeros_like(exponent)
