@@ -124,16 +124,19 @@ cdef enum:
 include "program.pxi"
 
 
-cdef inline int run(fn_kernel *kernel, const void *args, size_t size, size_t count, size_t elements=1) except -1:
+cdef inline int run(fn_kernel *kernel, const void *args, size_t size, size_t count, size_t elements=1,
+                    size_t grain=0) except -1:
     """Runs a kernel over `count` units of so many elements each, or records that.
 
-    The GIL is released unless they are few.
+    A thread takes `grain` units at a time, by default as many as are worth it. The GIL is released unless
+    the elements are few.
     """
     cdef bint small = count * elements <= SMALL
     if small and not is_recording():
         kernel(args, 0, count, 0)
         return 0
-    cdef size_t grain = CHUNK // elements if 0 < elements < CHUNK else 1
+    if grain == 0:
+        grain = CHUNK // elements if 0 < elements < CHUNK else 1
     cdef int workers = 1 if small else thread_limit()
     if is_recording():
         recording().add_work(count * elements)

@@ -177,12 +177,13 @@ typedef struct fn_compress_args {
     void *values;
 } fn_compress_args;
 
-/* Room for the transpose: starts has k + 2 elements. One unit. */
+/* Room for the transpose: starts has k + 1 elements, bounds 2 m for each of the parts, which are the units. */
 typedef struct fn_transpose_args {
     fn_sparse_args of;
-    int64_t *starts;
+    int64_t *starts, *bounds;
     fn_columns columns;
     void *values;
+    size_t parts;
 } fn_transpose_args;
 
 /* The m rows of x, `ldx` apart, compressed, row i from i * k on; and *whole, whether it is better to take all

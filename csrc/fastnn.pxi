@@ -109,8 +109,10 @@ cdef extern from "fastnn.h":
     ctypedef struct fn_transpose_args:
         fn_sparse_args of
         int64_t *starts
+        int64_t *bounds
         fn_columns columns
         void *values
+        size_t parts
 
     ctypedef struct fn_compress_few_args:
         const void *x

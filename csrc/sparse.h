@@ -357,32 +357,65 @@ KERNEL(expand)
     }
 }
 
-/* The transpose of the m rows of a, for one worker: its rows begin at starts[0 .. k] of `to`. */
-KERNEL(transpose_compressed)
+/* The first place from `at` on, before `end`, whose column is `column` or a later one. */
+INLINE int64_t NAME(first_from)(fn_columns columns, int64_t at, int64_t end, size_t column)
 {
-    (void)begin;
-    (void)end;
-    const fn_transpose_args *g = args;
+    while (at < end) {
+        const int64_t middle = at + (end - at) / 2;
+        if (fn_column(columns, middle) < column)
+            at = middle + 1;
+        else
+            end = middle;
+    }
+    return at;
+}
+
+/* The columns [first, last) of a as rows of its transpose. */
+static void NAME(transpose_columns)(const fn_transpose_args *g, size_t first, size_t last, int64_t *begins,
+                                    int64_t *ends)
+{
     const fn_sparse_args *s = &g->of;
-    const size_t m = s->product.m, k = s->product.k;
+    const size_t m = s->product.m;
     const fn_columns columns = s->columns, to_columns = g->columns;
     const T *values = s->values;
     T *to = g->values;
-    /* Counted two places further on, summed, and moved on as rows are filled: starts end up in place. */
-    int64_t *starts = g->starts;
-    memset(starts, 0, (k + 2) * sizeof *starts);
+    /* The row of column p is counted in starts[p + 1]; the counts become where the rows begin, and move on
+     * to where they end, and the next ones begin, as they are filled. */
+    int64_t *starts = g->starts, next = 0;
+    memset(starts + first + 1, 0, (last - first) * sizeof *starts);
     for (size_t i = 0; i < m; i++) {
-        const int64_t end = s->ends[i]; /* which, for all the compiler knows, a count might change */
-        for (int64_t at = s->starts[i]; at < end; at++) starts[fn_column(columns, at) + 2]++;
+        const int64_t begin = s->starts[i], end = s->ends[i];
+        const int64_t from = first == 0 ? begin : NAME(first_from)(columns, begin, end, first);
+        const int64_t to_here = last == s->product.k ? end : NAME(first_from)(columns, from, end, last);
+        begins[i] = from;
+        ends[i] = to_here;
+        next += from - begin;
+        for (int64_t at = from; at < to_here; at++) starts[fn_column(columns, at) + 1]++;
     }
-    for (size_t p = 2; p < k + 2; p++) starts[p] += starts[p - 1];
+    for (size_t p = first + 1; p <= last; p++) {
+        const int64_t count = starts[p];
+        starts[p] = next;
+        next += count;
+    }
     for (size_t i = 0; i < m; i++) {
-        const int64_t end = s->ends[i];
-        for (int64_t at = s->starts[i]; at < end; at++) {
+        const int64_t end = ends[i];
+        for (int64_t at = begins[i]; at < end; at++) {
             const int64_t place = starts[fn_column(columns, at) + 1]++;
             fn_set_column(to_columns, (size_t)place, i);
             to[place] = values[at];
         }
+    }
+}
+
+/* The transpose of the m rows of a: its rows begin at starts[0 .. k] of `to`. Units are parts of a's columns. */
+KERNEL(transpose_compressed)
+{
+    const fn_transpose_args *g = args;
+    const size_t m = g->of.product.m, k = g->of.product.k;
+    if (begin == 0) g->starts[0] = 0;
+    for (size_t unit = begin; unit < end; unit++) {
+        int64_t *begins = g->bounds + 2 * m * unit;
+        NAME(transpose_columns)(g, k * unit / g->parts, k * (unit + 1) / g->parts, begins, begins + m);
     }
 }
 

@@ -235,13 +235,18 @@ cdef inline fn_sparse_args sparse_of(CompressedRows rows):
 
 cdef CompressedRows transposed(CompressedRows rows):
     cdef fn_sparse_args s = sparse_of(rows)
-    cdef cnp.npy_intp length = stored(rows)
-    cdef cnp.ndarray starts = empty(rows.k + 2, cnp.NPY_INT64)
+    cdef size_t length = stored(rows)
+    cdef size_t work = 4 * length  # one element takes as long as several of an elementwise kernel
+    cdef size_t parts = thread_limit() if work > SMALL else 1
+    cdef cnp.ndarray starts = empty(rows.k + 1, cnp.NPY_INT64)
     cdef cnp.ndarray columns = empty_columns(length, s.product.m)
     cdef cnp.ndarray values = empty(length, cnp.PyArray_TYPE(rows.values))
+    cdef void *bounds = take_scratch(2 * s.product.m * parts * sizeof(int64_t))
     cdef fn_transpose_args g = fn_transpose_args(
-        s, <int64_t *>cnp.PyArray_DATA(starts), columns_in(columns), cnp.PyArray_DATA(values))
-    run(kernels_for(values).transpose_compressed, &g, sizeof(g), 1, length)
+        s, <int64_t *>cnp.PyArray_DATA(starts), <int64_t *>bounds, columns_in(columns),
+        cnp.PyArray_DATA(values), parts)
+    run(kernels_for(values).transpose_compressed, &g, sizeof(g), parts, work // parts, 1)
+    give_scratch(bounds)
     cdef CompressedRows result = compressed(starts[:rows.k], starts[1:rows.k + 1], columns, values, s.product.m)
     result.room = rows.room
     return result

@@ -2,6 +2,7 @@
 
 import atexit
 import ctypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,9 +47,9 @@ def _seed() -> None:
     fastnn.utils.set_random_seed(20)
 
 
-@pytest.fixture(params=_kernels.isas())
+@pytest.fixture(params=[_kernels.isa()] if os.environ.get("FASTNN_ISA") else _kernels.isas())
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The test runs once on each instruction set."""
+    """The test runs once on each instruction set, or on the one that the environment forces."""
     before = _kernels.isa()
     _kernels.set_isa(request.param)
     yield request.param

@@ -129,6 +129,8 @@ def test_threads_may_predict_with_one_model():
 
 
 INTERRUPTED = """
+import signal
+
 import numpy as np
 import fastnn
 from fastnn import layers
@@ -137,6 +139,7 @@ x = np.random.default_rng(0).random((100_000, 64)).astype(np.float32)
 model = fastnn.Sequential([layers.Dense(64, "relu"), layers.Dense(1)])
 model.compile("sgd", "mse")
 model.fit(x[:64], x[:64, :1], verbose=0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job may be told to ignore it
 print("begun", flush=True)
 try:
     model.fit(x, x[:, :1], epochs=1000, verbose=0)
