@@ -29,5 +29,7 @@ def filled(structure: Structure, new: Iterator[Any]) -> Structure:
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*[filled(part, new) for part in structure])
     if isinstance(structure, list | tuple):
-        return type(structure)([filled(part, new) for part in structure])
+        return type(structure)(
+            [filled(part, new) if isinstance(part, NODES) else next(new) for part in structure]
+        )
     return next(new)

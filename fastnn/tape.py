@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Any
 
 from fastnn.ops.core import Call
 from fastnn.ops.elementwise import add, ones_like
@@ -93,21 +94,17 @@ class GradientTape:
         """Note a call, if it depends on something that is watched and can still be asked for."""
         if call.primitive.rule is None or (self._used and not self._persistent):
             return
-        for x in call.inputs:
-            if self.follows(x):
-                self._calls.append((call, [_key(x) for x in call.inputs]))
-                self._computed.add(id(call.output))
-                return
+        if any(map(self.follows, call.inputs)):
+            self._calls.append((call, list(map(_key, call.inputs))))
+            self._computed.add(id(call.output))
 
     def follows(self, x: Tensor) -> bool:
         """Whether gradients can flow back from this tensor to something that is watched."""
-        if id(x) in self._computed:
-            return True
         origin = x.origin
         if type(origin) is ReadFrom and origin.index is None:
             variable = origin.variable
             return (self._automatic and variable.trainable) or id(variable) in self._watched
-        return id(x) in self._watched
+        return id(x) in self._computed or id(x) in self._watched
 
     def gradient(
         self,
@@ -139,18 +136,20 @@ class GradientTape:
         ValueError
             If `output_gradients` does not have the shape of `target`.
         """
-        self._check(sources)
+        asked = leaves(sources)
+        self._check(asked)
         gradients = self._seeds(target, output_gradients)
-        self._walk_back(self._take(), gradients, {_key(leaf) for leaf in leaves(sources)})
-        return filled(sources, (gradients.get(_key(leaf)) for leaf in leaves(sources)))
+        keys = list(map(_key, asked))
+        self._walk_back(self._take(), gradients, set(keys))
+        return filled(sources, map(gradients.get, keys))
 
-    def _check(self, sources: Structure) -> None:
+    def _check(self, sources: list[Any]) -> None:
         if self._used and not self._persistent:
             raise RuntimeError(
                 "this tape has given its gradient already and freed what it recorded; use "
                 "GradientTape(persistent=True) to call gradient more than once"
             )
-        for leaf in leaves(sources):
+        for leaf in sources:
             if not isinstance(leaf, Tensor):
                 raise TypeError(
                     f"a source must be a Variable or a Tensor, got {type(leaf).__name__}; compute "

@@ -213,6 +213,8 @@ class Layer(Configurable):
 
     def _converted(self, inputs: Any) -> Any:
         """The inputs as tensors, in the layer's dtype where it was given one."""
+        if type(inputs) is Tensor and self.dtype is None:  # the usual ones
+            return inputs
         if isinstance(inputs, dict) or (
             isinstance(inputs, list | tuple)
             and any(isinstance(part, Tensor | np.ndarray) for part in inputs)

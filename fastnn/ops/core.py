@@ -166,8 +166,8 @@ def operands(*values: TensorLike) -> list[Tensor]:
     Tensors decide on it; where there is none NumPy arrays do, and Python numbers follow either. So
     a float64 array is converted to the dtype of the float32 tensor that it meets.
     """
+    tensors = list(map(convert, values))
     strong: list[Tensor | Array] = [v for v in values if isinstance(v, Tensor)]
-    tensors = [convert(v) for v in values]
     if len(strong) == len(values):
         first = tensors[0].dtype
         if first in COMPUTED_IN and all(t.dtype is first for t in tensors):
@@ -191,7 +191,7 @@ def computable(value: TensorLike) -> Tensor:
 
 def floating(value: TensorLike) -> Tensor:
     """`value` as a float tensor: float32 unless it is float64 already."""
+    if type(value) is Tensor and value._array.dtype in COMPUTED_IN:  # the usual one
+        return value
     tensor = convert(value)
-    if tensor.dtype in COMPUTED_IN:
-        return tensor
     return convert(tensor, promote(np.dtype(np.float32), tensor.dtype))

@@ -83,9 +83,9 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 
 @primitive(chain="divide")
+@np.errstate(all="ignore")
 def _divide(a: Array, b: Array) -> Array:
-    with np.errstate(all="ignore"):
-        return np.divide(a, b)
+    return np.divide(a, b)
 
 
 @_divide.gradient

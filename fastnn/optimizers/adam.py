@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Unpack
 
 from fastnn import ops
@@ -50,7 +51,7 @@ class Adam(Optimizer):
         self.slots = dict.fromkeys(names, 0.0)
 
     def update_all(
-        self, gradients: list[Tensor], variables: list[Variable], learning_rate: Tensor
+        self, gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Tensor
     ) -> None:
         """One step for all variables, with the rate corrected for the bias of early means."""
         t = self._steps_with_this()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Unpack
 
 from fastnn import ops
@@ -44,7 +45,7 @@ class Adamax(Optimizer):
         self.slots = {"momentum": 0.0, "norm": 0.0}
 
     def update_all(
-        self, gradients: list[Tensor], variables: list[Variable], learning_rate: Tensor
+        self, gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Tensor
     ) -> None:
         """One step for all variables, with the rate corrected for the bias of early means."""
         correction = 1 - power(self.beta_1, self._steps_with_this())

@@ -11,7 +11,8 @@ import numpy as np
 from fastnn import initializers, ops
 from fastnn.arrays import DType, Shape, to_shape
 from fastnn.caller import warn
-from fastnn.configuration import Configurable, serialize
+from fastnn.configuration import Configurable, changes, serialize
+from fastnn.function import Function
 from fastnn.hyperparameters import count, fraction, not_negative, positive
 from fastnn.initializers import Initializer
 from fastnn.naming import unique_name
@@ -19,6 +20,7 @@ from fastnn.ops import updates
 from fastnn.ops.core import COMPUTED_IN
 from fastnn.optimizers import clipping
 from fastnn.optimizers.schedules import LearningRateSchedule
+from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert
 from fastnn.trace import paused
 
@@ -94,6 +96,8 @@ class Optimizer(Configurable):
     Variable([0.5 2.5], shape=(2,), dtype=float32)
     """
 
+    _aside = frozenset(["_changes", "built"])
+
     def __init__(
         self,
         learning_rate: Rate,
@@ -131,6 +135,8 @@ class Optimizer(Configurable):
         self._slots: list[list[Variable]] = []
         self._model_variables_moving_average: list[Variable] = []
         self._not_decayed: tuple[list[Variable], list[str]] = ([], [])
+        self._changes = -1  # as counted at the last step
+        self._recorded = Function(self._flat_step)
 
     @property
     def iterations(self) -> Variable:
@@ -274,27 +280,34 @@ class Optimizer(Configurable):
         >>> w
         Variable([0. 1.], shape=(2,), dtype=float32)
         """
-        given = list(grads_and_vars)
+        gradients, variables = self._taken_apart(list(grads_and_vars))
+        rate, before, self._changes = self._current_rate(), self._changes, changes()
+        if self._changes == before and self._may_be_recorded(variables):
+            self._recorded(before, rate, *gradients, *variables)
+        else:
+            with all_or_nothing():
+                self._step(rate, gradients, variables)
+
+    def _taken_apart(self, given: list[Any]) -> tuple[list[Tensor], list[Variable]]:
+        """The gradients that there are, and their variables, for which the optimizer is built."""
         if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in given):
             raise TypeError("gradients come with their variables: pass zip(gradients, variables)")
-        everything = [_updatable(w) for _, w in given]
-        pairs = [_checked(g, w) for g, w in given if g is not None]
-        if not pairs:
+        new = [_updatable(w) for _, w in given if id(w) not in self._places]
+        variables = [w for g, w in given if g is not None]
+        gradients = [_checked(g, w) for g, w in given if g is not None]
+        if not gradients:
             raise ValueError(
                 "there is no gradient to apply: does the loss depend on the variables, and was it "
                 "computed inside the tape's with block, without NumPy's functions?"
             )
-        if len(set(map(id, everything))) < len(everything):
+        if len({id(w) for _, w in given}) < len(given):
             raise ValueError("a variable comes twice; add its gradients up first")
-        if len(pairs) < len(given):
+        if len(gradients) < len(given):
             missing = [w.path for g, w in given if g is None]
             warn(f"there is no gradient for {missing}: they stay as they are")
-        if not self.built or any(id(w) not in self._places for w in everything):
-            new = [w for w in everything if id(w) not in self._places]
+        if new or not self.built:
             self.build([*self._trainable_variables, *new])
-        gradients, variables = map(list, zip(*pairs, strict=True))
-        with all_or_nothing():
-            self._step(gradients, variables, self._current_rate())
+        return gradients, variables
 
     def apply(
         self,
@@ -318,7 +331,24 @@ class Optimizer(Configurable):
             )
         self.apply_gradients(zip(grads, trainable_variables, strict=True))
 
-    def _step(self, gradients: list[Tensor], variables: list[Variable], rate: Tensor) -> None:
+    def _may_be_recorded(self, variables: list[Variable]) -> bool:
+        """Whether a program may take the step: nobody looks on, and no code of the user's is in it.
+
+        A program cannot be interrupted half-way, so it needs no copies of what it changes.
+        """
+        if recorders.stack or recorders.undo is not None:
+            return False
+        parts = [self, *(w.constraint for w in variables if w.constraint is not None)]
+        return all(type(part).__module__.startswith("fastnn.") for part in parts)
+
+    def _flat_step(self, changes: int, rate: Tensor, *gradients_and_variables: Any) -> None:
+        """`_step` for `Function`, which looks through positional arguments fastest."""
+        count = len(gradients_and_variables) // 2
+        self._step(rate, gradients_and_variables[:count], gradients_and_variables[count:])
+
+    def _step(
+        self, rate: Tensor, gradients: Sequence[Tensor], variables: Sequence[Variable]
+    ) -> None:
         clipped = self._clip_gradients(gradients)
         if self.weight_decay:
             for w in filter(self._is_decayed, variables):
@@ -332,7 +362,7 @@ class Optimizer(Configurable):
         updates.count(self._iterations)
 
     def update_all(
-        self, gradients: list[Tensor], variables: list[Variable], learning_rate: Tensor
+        self, gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Tensor
     ) -> None:
         """One step for all variables: `update_step` for each, unless there is more to do."""
         for g, w in zip(gradients, variables, strict=True):
@@ -467,11 +497,11 @@ def _updatable(w: Variable) -> Variable:
     return w
 
 
-def _checked(g: TensorLike, w: Variable) -> tuple[Tensor, Variable]:
-    gradient = convert(g, w.dtype)
-    if gradient.shape != w.shape:
+def _checked(g: TensorLike, w: Variable) -> Tensor:
+    gradient = convert(g, w._array.dtype)
+    if gradient._array.shape != w._array.shape:
         raise ValueError(
             f"the gradient of variable {w.path!r} has shape {gradient.shape} and the variable "
             f"{w.shape}; they must be equal"
         )
-    return gradient, w
+    return gradient

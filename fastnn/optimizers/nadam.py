@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
@@ -47,7 +48,7 @@ class Nadam(Optimizer):
         self._product = self.add_variable((), "ones", np.float64, "u_product")
 
     def update_all(
-        self, gradients: list[Tensor], variables: list[Variable], learning_rate: Tensor
+        self, gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Tensor
     ) -> None:
         """One step for all variables."""
         t = self._steps_with_this()
