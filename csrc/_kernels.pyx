@@ -522,6 +522,16 @@ def dropout(x, double rate, key, counter, out=None):
     return y
 
 
+def random_order(Py_ssize_t n, key):
+    """The integers from 0 to n - 1 (int64) in a random order, which depends on them and on `key` alone."""
+    if n < 0:
+        raise ValueError(f"n is {n}; a number of elements is not negative")
+    cdef cnp.ndarray order = empty(n, cnp.NPY_INT64)
+    cdef fn_order_args g = fn_order_args(<int64_t *>cnp.PyArray_DATA(order), n, word(key, "key"))
+    run(level.f32.random_order, &g, sizeof(g), 1, n)
+    return order
+
+
 cdef uint64_t word(object value, str name) except? 0:
     try:
         return PyNumber_Index(value)

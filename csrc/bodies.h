@@ -49,6 +49,7 @@ static const fn_kernels NAME(kernels) = {
     .hits = NAME(hits),
     .labels = NAME(labels),
     .dropout = NAME(dropout),
+    .random_order = NAME(random_order),
     .gather = NAME(gather),
     .sgd = NAME(sgd),
     .momentum = NAME(momentum),

@@ -63,6 +63,12 @@ typedef struct fn_dropout_args {
     uint32_t threshold;
 } fn_dropout_args;
 
+/* order (n) = the numbers from 0 on in an order that depends on n and the key. One unit. */
+typedef struct fn_order_args {
+    int64_t *order;
+    uint64_t n, key;
+} fn_order_args;
+
 /* y (units x n) = the chosen rows of the array at *x, n elements of `itemsize` bytes each, times scale. */
 typedef enum fn_type {
     FN_UINT8, FN_INT8, FN_UINT16, FN_INT16, FN_UINT32, FN_INT32, FN_UINT64, FN_INT64,
@@ -276,6 +282,7 @@ typedef struct fn_kernels {
     fn_kernel *max_rows, *min_rows, *argmax_rows, *hits; /* fn_rows_args */
     fn_kernel *labels;                     /* labels.h: fn_labels_args; the same for both types */
     fn_kernel *dropout;                    /* philox.h: fn_dropout_args */
+    fn_kernel *random_order;               /* philox.h: fn_order_args */
     fn_kernel *gather;                     /* gather.h: fn_gather_args; units are rows */
     fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */
     fn_kernel *gemm;                       /* product.h: fn_gemm_args */

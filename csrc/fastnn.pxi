@@ -32,6 +32,10 @@ cdef extern from "fastnn.h":
         const void *dloss
         size_t n
 
+    ctypedef struct fn_order_args:
+        int64_t *order
+        uint64_t n, key
+
     ctypedef struct fn_dropout_args:
         void *y
         const void *x
@@ -172,6 +176,7 @@ cdef extern from "fastnn.h":
         fn_kernel *hits
         fn_kernel *labels
         fn_kernel *dropout
+        fn_kernel *random_order
         fn_kernel *gather
         fn_kernel *sgd
         fn_kernel *momentum

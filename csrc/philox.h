@@ -1,4 +1,4 @@
-/* dropout, and the random numbers that it is made of: Philox4x32 with ten rounds (Salmon, Moraes, Dror and
+/* dropout and random orders, and the random numbers that it is made of: Philox4x32 with ten rounds (Salmon, Moraes, Dror and
  * Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011). It is a function, not a sequence: from a key
  * of 64 bits and a counter of 128 it makes four words of 32 bits each. So every element has words of its
  * own, whichever thread asks for them and in which order.
@@ -32,18 +32,17 @@ INLINE void NAME(philox)(NAME(lanes) c[4], uint32_t key_0, uint32_t key_1)
 }
 
 /* The words of the elements from 64 * group on. */
-INLINE void NAME(random_words)(uint32_t words[4 * LANES], uint64_t group, const fn_dropout_args *g)
+INLINE void NAME(random_words)(uint32_t words[4 * LANES], uint64_t group, uint64_t key, uint64_t counter)
 {
     const NAME(lanes) zero = {0};
-    const uint64_t counter = *g->counter;
     for (uint64_t l = 0; l < LANES; l += 2 * PAIRS) {
         NAME(lanes) count, odd[4];
         UNROLL for (uint64_t pair = 0; pair < PAIRS; pair++) count[pair] = group * LANES + l + 2 * pair;
         NAME(lanes) even[4] = {count, count >> 32, zero + counter, zero + (counter >> 32)};
         UNROLL for (int w = 0; w < 4; w++) odd[w] = even[w];
         odd[0] += 1;
-        NAME(philox)(even, (uint32_t)g->key, (uint32_t)(g->key >> 32));
-        NAME(philox)(odd, (uint32_t)g->key, (uint32_t)(g->key >> 32));
+        NAME(philox)(even, (uint32_t)key, (uint32_t)(key >> 32));
+        NAME(philox)(odd, (uint32_t)key, (uint32_t)(key >> 32));
         UNROLL for (int w = 0; w < 4; w++) {
             const NAME(lanes) joined = (even[w] & 0xffffffffu) | (odd[w] << 32);
             memcpy(words + w * LANES + l, &joined, sizeof joined);
@@ -62,8 +61,29 @@ KERNEL(dropout)
         const T *x = (const T *)g->x + i;
         T *y = (T *)g->y + i;
         uint32_t words[4 * LANES];
-        NAME(random_words)(words, i / (4 * LANES), g);
+        NAME(random_words)(words, i / (4 * LANES), g->key, *g->counter);
         const size_t n = end - i < 4 * LANES ? end - i : 4 * LANES;
         INDEPENDENT for (size_t j = 0; j < n; j++) y[j] = words[j] >= threshold ? x[j] * scale : 0;
+    }
+}
+
+/* The numbers below n in a random order: each takes the place of one before it, or its own, and that one comes
+ * to the end (Fisher and Yates). Of 64 random bits the product with the number of places has the place in its
+ * upper half: no place is more likely than another by more than n / 2^64. One unit; the same for both types. */
+KERNEL(random_order)
+{
+    (void)begin;
+    (void)end;
+    const fn_order_args *g = args;
+    enum { AT_ONCE = 2 * LANES };
+    for (uint64_t start = 0; start < g->n; start += AT_ONCE) {
+        uint64_t words[AT_ONCE];
+        NAME(random_words)((uint32_t *)words, start / AT_ONCE, g->key, 0);
+        const uint64_t stop = g->n - start < AT_ONCE ? g->n : start + AT_ONCE;
+        for (uint64_t i = start; i < stop; i++) {
+            const uint64_t place = (uint64_t)((unsigned __int128)words[i - start] * (i + 1) >> 64);
+            g->order[i] = g->order[place];
+            g->order[place] = (int64_t)i;
+        }
     }
 }

@@ -166,7 +166,7 @@ class ArraysInBatches:
     ) -> None:
         self.arrays, self.size, self.shuffle = arrays, size, shuffle
         self._given_steps = steps
-        self._rest = np.arange(0)
+        self._rest: Array = np.arange(0)
 
     @property
     def steps(self) -> int:
@@ -185,9 +185,7 @@ class ArraysInBatches:
         """The parts of one epoch: one."""
         if not len(self._rest):
             samples = len(self.arrays)
-            self._rest = (
-                random.generator().permutation(samples) if self.shuffle else np.arange(samples)
-            )
+            self._rest = random.order(samples) if self.shuffle else np.arange(samples)
         samples = self.steps * self.size
         now, self._rest = self._rest[:samples], self._rest[samples:]
         yield Part(self.arrays, now, self.size)

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnn.arrays import DType, Shape, to_dtype, to_shape
+from fastnn import _kernels
+from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.forks import in_child
 from fastnn.ops import updates
@@ -305,8 +306,14 @@ def shuffle(x: TensorLike, axis: int = 0, seed: Seed = None) -> Tensor:
     tensor = convert(x)
     if not -tensor.ndim <= axis < tensor.ndim:
         raise ValueError(f"shuffle: axis {axis} does not exist in a tensor of shape {tensor.shape}")
-    order = _drawing(seed).permutation(tensor.shape[axis])
-    return tensor[(*[slice(None)] * (axis % tensor.ndim), order)]
+    at_random = order(tensor.shape[axis], _drawing(seed))
+    return tensor[(*[slice(None)] * (axis % tensor.ndim), at_random)]
+
+
+def order(length: int, drawing: np.random.Generator | None = None) -> Array:
+    """The integers below `length` (int64) in a random order, by default of the common generator."""
+    key = (drawing or _generator).integers(2**64, dtype=np.uint64)
+    return _kernels.random_order(length, int(key))
 
 
 set_seed = seed

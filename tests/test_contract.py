@@ -107,6 +107,8 @@ WRONG_VALUE = {
         lambda: _kernels.dropout(X, 0.5, 0, -1),
         "counter is -1; it must be from 0",
     ),
+    "order length": (lambda: _kernels.random_order(-1, 0), "n is -1"),
+    "order key": (lambda: _kernels.random_order(3, -1), "key is -1; it must be from 0"),
     "gather number": (lambda: _kernels.gather(np.array(1.0), ROWS, X.copy()), "at least one axis"),
     "gather high": (
         lambda: _kernels.gather(X, ROWS + 1, X.copy()),

@@ -178,7 +178,6 @@ def test_classes_and_functions_of_ones_own():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: initializers.VarianceScaling(0), ValueError, "scale must be positive, got 0"),
         (lambda: initializers.VarianceScaling(mode="in"), ValueError, "mode must be one of fan_in"),
         (
             lambda: initializers.VarianceScaling(distribution="gamma"),

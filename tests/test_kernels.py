@@ -194,6 +194,34 @@ def words_of(n, key, counter):
     return np.array(blocks).reshape(-1, 16, 4).transpose(0, 2, 1).reshape(-1)[:n]
 
 
+def order_of(n, key):
+    """Fisher and Yates, with 64 random bits for each place."""
+    words = words_of(2 * n, key, 0)
+    order = []
+    for i in range(n):
+        place = (int(words[2 * i]) + (int(words[2 * i + 1]) << 32)) * (i + 1) >> 64
+        order.append(i)
+        order[place], order[i] = i, order[place]
+    return order
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 31, 32, 33, 1000])
+@pytest.mark.parametrize("key", [0, 2**64 - 1])
+def test_random_order(n, key, isa):
+    order = _kernels.random_order(n, key)
+    assert order.dtype == np.int64
+    assert order.tolist() == order_of(n, key)
+
+
+def test_all_orders_are_as_likely():
+    orders, counts = np.unique(
+        [_kernels.random_order(4, key) for key in range(24_000)], axis=0, return_counts=True
+    )
+    assert len(orders) == 24
+    # Chi squared with 23 degrees of freedom is above 58.6 once in 10^4 times.
+    assert ((counts - 1000) ** 2 / 1000).sum() < 58.6
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (63,), (3, 65), (1000,)])
 @pytest.mark.parametrize(("key", "counter"), [(0, 0), (2**64 - 1, 1), (0xA4093822299F31D0, 2**40)])
 def test_dropout(shape, key, counter, dtype, isa, rng):

@@ -104,6 +104,7 @@ KERNELS = {
     "sigmoid": lambda x, y: [_kernels.sigmoid(x)],
     "sigmoid_grad": lambda x, y: [_kernels.sigmoid_grad(x, y)],
     "dropout": lambda x, y: [_kernels.dropout(x, 0.3, 5, 6)],
+    "random_order": lambda x, y: [_kernels.random_order(x.size, 7)],
     "gather": lambda x, y: [_kernels.gather(y, np.arange(M)[::-1].copy(), np.empty_like(x), 0.5)],
     "add": lambda x, y: [_kernels.add(x, y), _kernels.add(x, y[0])],
     "chain": chains,

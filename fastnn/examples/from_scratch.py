@@ -117,7 +117,7 @@ class BatchGenerator:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         # Neighbours may be alike; in random order each batch is a small likeness of the whole.
-        order = tf.random.generator().permutation(len(self.images))
+        order = tf.random.shuffle(np.arange(len(self.images))).numpy()
         for start in range(0, len(order), self.batch_size):
             batch = order[start : start + self.batch_size]
             yield self.images[batch], self.labels[batch]

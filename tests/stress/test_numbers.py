@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from drawing import WIDE, Array, Draw
-from test_kernels import words_of
+from test_kernels import order_of, words_of
 from test_threads import KERNELS as ALL
 
 from fastnn import _kernels
@@ -148,6 +148,12 @@ def dropout(draw):
     kept = words_of(x.size, key, counter).reshape(x.shape) >= int(rate * 2**32)
     found = _kernels.dropout(draw.laid(x), rate, key, counter, draw.out(x.shape))
     yield Result(found, np.where(kept, wide(x) * draw.dtype(1 / (1 - rate)), 0))
+
+
+@kernel(ulps=0)
+def random_order(draw):
+    n, key = int(draw.rng.integers(3000)), int(draw.rng.integers(2**63))
+    yield Result(_kernels.random_order(n, key), np.array(order_of(n, key), np.int64))
 
 
 @kernel(ulps=0)
