@@ -472,3 +472,18 @@ def test_a_variable_as_data(rng):
     x, y = blobs(rng)
     classifier().fit(Variable(x), fastnn.constant(y), verbose=0)
     classifier().fit(x.tolist(), y.tolist(), verbose=0)
+
+
+def test_a_length_that_a_layer_must_know():
+    with pytest.raises(ValueError, match=r"layer 'head' has weights for axis -1 .* number there"):
+        Sequential([layers.Input((None,)), layers.Dense(3, name="head")])
+    model = Sequential([layers.Input((None, 4)), layers.Dense(3), layers.ReLU()])
+    assert model.compute_output_shape((None, None, 4)) == (None, None, 3)
+    assert model(np.ones((2, 5, 4))).shape == (2, 5, 3)
+
+
+def test_a_layer_that_is_not_here():
+    with pytest.raises(AttributeError, match="has no attribute 'Conv2D'; the layers here are"):
+        layers.Conv2D  # noqa: B018  # to ask is enough
+    with pytest.raises(AttributeError, match="did you mean 'BatchNormalization'"):
+        layers.BatchNormalisation  # noqa: B018

@@ -1,5 +1,7 @@
 """Layers: objects that own weights and turn one tensor into another."""
 
+from typing import NoReturn
+
 from fastnn.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fastnn.layers.base import Layer
 from fastnn.layers.batch_normalization import BatchNormalization
@@ -13,6 +15,7 @@ from fastnn.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from fastnn.layers.normalization import Normalization
 from fastnn.layers.scaling import Rescaling
 from fastnn.layers.shaping import Flatten, Reshape
+from fastnn.lookup import near
 
 __all__ = [
     "ELU",
@@ -45,3 +48,11 @@ __all__ = [
     "Softmax",
     "Subtract",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    hint = near(name, __all__) or (
+        "; the layers here are those of dense networks: write a Layer of your own with "
+        "build(self, input_shape) and call(self, inputs)"
+    )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -65,8 +65,16 @@ class Model(Trainer):
         raise ValueError(f"model {self.name!r} has no layer {wanted}; it has {names or 'none'}")
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make the weights of all layers for inputs of this shape (batch axis included)."""
+        """Make the weights of all layers for inputs of this shape (batch axis included).
+
+        Raises
+        ------
+        ValueError
+            If a layer of a `Sequential` has weights for an axis whose length is None.
+        """
         shape = to_open_shape(f"model {self.name!r}: input_shape", input_shape)
+        if None in shape[1:]:
+            self.compute_output_shape(shape)  # each layer sees which lengths are open
         lengths = tuple(1 if length is None else length for length in shape)
         with paused():
             self(zeros(lengths, self._float_type()), training=False)

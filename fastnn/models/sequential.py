@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastnn import ops
-from fastnn.arrays import to_open_shape
+from fastnn.arrays import Shape, to_open_shape
 from fastnn.configuration import serialize
 from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
@@ -125,6 +125,15 @@ class Sequential(Model):
         for layer in self._layers:
             x = layer(x)
         return x
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the output for an input of this shape; None, for any length, stays so."""
+        if type(self).call is not Sequential.call:
+            return super().compute_output_shape(input_shape)
+        shape = tuple(input_shape)
+        for layer in self._layers:
+            shape = layer.compute_output_shape(shape)
+        return shape
 
     def get_config(self) -> dict[str, Any]:
         """The layers and the options, as plain data, and the input that the model was built for."""
