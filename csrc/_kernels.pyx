@@ -121,6 +121,7 @@ cdef enum:
     LINE = 64
 
 
+include "scope.pxi"
 include "program.pxi"
 
 

@@ -39,11 +39,7 @@ cdef class Cursor:
 
 
 cdef class Program:
-    """Kernels with their arguments, checked once, to be run again and again without Python.
-
-    Between `start` and `stop` the functions of this module, called in the same thread, append what they
-    would do instead of doing it. The arrays that they are given stay in use; what is in them may change.
-    """
+    """Kernels with their arguments, checked once, to be run again and again without Python."""
 
     cdef fn_instruction *instructions
     cdef size_t length, room
@@ -73,25 +69,29 @@ cdef class Program:
     def __len__(self):
         return self.length
 
-    def start(self):
-        """Record the calls of this thread from now on."""
+    def record(self, call):
+        """Appends what `call` asks of this module's functions; False, and nothing, if it asks for more than
+        kernels can repeat.
+
+        It is not done now. The arrays that they are given stay in use; what is in them may change.
+        """
         global recorded_now
         if recorded_now != NULL:
-            raise RuntimeError("a program is being recorded already; stop it first")
-        Py_INCREF(self)
-        recorded_now = <void *>self
+            raise RuntimeError("a program is being recorded already; wait for its end")
+        cdef size_t length = self.length
         self.when = NULL
-
-    def stop(self):
-        """Record no more."""
-        global recorded_now
-        if recorded_now == <void *>self:
+        # No signal can come between this and the block that takes it back, as it could in Python.
+        recorded_now = <void *>self
+        try:
+            call()
+        except BaseException as error:
+            self.length = length
+            if not isinstance(error, NotRecorded):
+                raise
+            return False
+        finally:
             recorded_now = NULL
-            Py_DECREF(self)
-
-    def cut(self, size_t length):
-        """Forget the instructions from number `length` on."""
-        self.length = min(self.length, length)
+        return True
 
     @property
     def failed(self):

@@ -7,7 +7,6 @@ public names, those that were registered, and those that the caller hands in.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import Parameter, signature
@@ -16,6 +15,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from fastnn.arrays import to_dtype
+from fastnn.changes import is_computing, note_change
 from fastnn.tensor import Tensor
 
 Named = TypeVar("Named", bound=Callable[..., Any])
@@ -39,31 +39,6 @@ _registered: dict[str, Any] = {}
 _custom: dict[object, Mapping[str, Any]] = {}  # of the open scopes, the innermost last
 
 
-class _Changes(threading.local):
-    """Whether this thread computes with such objects, which may note things in themselves."""
-
-    is_computing = False
-
-
-_changes = _Changes()
-_count = 0
-
-
-def changes() -> int:
-    """How often an attribute of a `Configurable` got another value: programs may rest on it."""
-    return _count
-
-
-@contextmanager
-def computing() -> Iterator[None]:
-    """What is replaced inside the block is no change: nobody waits for it."""
-    before, _changes.is_computing = _changes.is_computing, True
-    try:
-        yield
-    finally:
-        _changes.is_computing = before
-
-
 class Configurable:
     """Base of all that is made again from a configuration.
 
@@ -74,15 +49,14 @@ class Configurable:
     _aside: frozenset[str] = frozenset(["built"])  # attributes that no result depends on
 
     def __setattr__(self, name: str, value: Any) -> None:
-        global _count  # noqa: PLW0603  # one number of the process
         before = vars(self).get(name) if name in vars(self) else getattr(type(self), name, value)
         super().__setattr__(name, value)
         is_new = before is not value and not isinstance(before, property)
         if is_new and name not in self._aside and not self._is_computing():
-            _count += 1
+            note_change()
 
     def _is_computing(self) -> bool:
-        return _changes.is_computing
+        return is_computing()
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from enum import Enum
 from functools import partial, update_wrapper
 from threading import get_ident
 from typing import Any, NamedTuple, overload
@@ -14,7 +15,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array
-from fastnn.configuration import computing
+from fastnn.changes import computing
 from fastnn.ops.core import COMPUTED_IN
 from fastnn.ops.elementwise import copy
 from fastnn.passes import products_with, with_rows
@@ -26,6 +27,7 @@ from fastnn.tensor import Tensor, Variable, to_array, wrap
 from fastnn.trace import Instruction, Trace, Value
 
 KEPT = 16  # programs of one function
+BY_VALUE = (int, str, bytes, complex, type, type(None), np.generic, np.dtype, Enum)
 
 
 class Traced(NamedTuple):
@@ -351,8 +353,5 @@ def _key(x: Any) -> Any:
             f"an argument of a compiled function is a {type(x).__name__}: make an array of it, "
             "np.asarray(x), or x.toarray() if it is a SciPy matrix"
         )
-    try:
-        hash(x)
-    except TypeError:
-        return id(x)
-    return type(x), x
+    # Of other objects, equal ones may hold different things.
+    return (type(x), x) if isinstance(x, BY_VALUE) else id(x)

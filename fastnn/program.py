@@ -93,16 +93,7 @@ class Program:
             self._segments.append(_kernels.Program())
         program = self._segments[-1]
         assert isinstance(program, _kernels.Program)
-        length = len(program)
-        program.start()
-        try:
-            call()
-        except _kernels.NotRecorded:
-            program.cut(length)
-            return False
-        finally:
-            program.stop()
-        return True
+        return program.record(call)
 
     def python(self, step: Step) -> None:
         """Append a step in Python."""

@@ -103,7 +103,7 @@ class GradientTape:
         origin = x.origin
         if type(origin) is ReadFrom and origin.index is None:
             variable = origin.variable
-            return (self._automatic and variable.trainable) or id(variable) in self._watched
+            return (self._automatic and variable._trainable) or id(variable) in self._watched
         return id(x) in self._computed or id(x) in self._watched
 
     def gradient(

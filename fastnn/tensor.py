@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fastnn import _kernels
 from fastnn.arrays import Array, DType, Shape, from_python, misplaced, real, to_dtype, to_shape
+from fastnn.changes import note_change
 from fastnn.recorders import recorders
 
 TensorLike: TypeAlias = Any  # a Tensor, an array, a number or nested sequences of numbers
@@ -259,6 +259,20 @@ class Tensor:
     __hash__ = None  # type: ignore[assignment]  # == compares elementwise, as in NumPy
 
 
+def _noted(slot: str, meaning: str) -> Any:
+    """A property over a slot on which recorded programs rest."""
+
+    def get(variable: Variable) -> Any:
+        return getattr(variable, slot)
+
+    def set_(variable: Variable, value: Any) -> None:
+        if value is not getattr(variable, slot):
+            note_change()
+        setattr(variable, slot, value)
+
+    return property(get, set_, doc=meaning)
+
+
 class Variable(Tensor):
     """A tensor whose values can be assigned; an open `GradientTape` watches it if it is trainable.
 
@@ -294,7 +308,10 @@ class Variable(Tensor):
     array([[9., 3.]], dtype=float32)
     """
 
-    __slots__ = ("_finite", "_snapshot", "constraint", "name", "path", "regularizer", "trainable")
+    __slots__ = (
+        *("_constraint", "_finite", "_regularizer", "_snapshot", "_trainable"),
+        *("name", "path", "was_trainable"),
+    )
 
     def __init__(
         self,
@@ -316,16 +333,26 @@ class Variable(Tensor):
             initial_value = operators["initial_value"](initial_value, shape, dtype)
         self._array = np.array(to_array(initial_value, dtype), order="C")
         self.origin = None
-        self.trainable = trainable
+        # When it was made: a layer's weights keep their order when one of them is frozen.
+        self._trainable = self.was_trainable = bool(trainable)
         self.name = self.path = name
-        self.regularizer: Callable[[Tensor], Tensor] | None = None
-        self.constraint: Callable[[Tensor], Tensor] | None = None
+        self._regularizer: Callable[[Tensor], Tensor] | None = None
+        self._constraint: Callable[[Tensor], Tensor] | None = None
         self._snapshot: weakref.ref[Tensor] | None = None
         self._finite: bool | None = None  # None: not known since the last change
 
     def __reduce__(self) -> tuple[Any, ...]:
-        more = {"constraint": self.constraint, "path": self.path, "regularizer": self.regularizer}
+        names = ("_constraint", "_regularizer", "path", "was_trainable")
+        more = {name: getattr(self, name) for name in names}
         return Variable, (self.numpy(), self.trainable, None, self.name), (None, more)
+
+    trainable = _noted(
+        "_trainable", "Whether tapes watch it by themselves and optimizers change it."
+    )
+    regularizer = _noted("_regularizer", "A penalty on the values, added to the loss, or None.")
+    constraint = _noted(
+        "_constraint", "What takes the place of the values after an update, or None."
+    )
 
     @property
     def value(self) -> Tensor:
@@ -420,28 +447,26 @@ def all_about_to_change(variables: list[Variable]) -> None:
             variable._finite = None
 
 
-@contextmanager
-def all_or_nothing() -> Iterator[None]:
-    """Should the block fail, or be interrupted, variables are as they were before it.
+def all_or_nothing() -> _kernels.Scope:
+    """Should the ``with`` block fail, or be interrupted, variables are as they were before it.
 
     What they held is copied as they change, which is why only what could stop half-way is in one.
     """
-    stack = recorders.stack
     if recorders.undo is not None or recorders.trace is not None:  # an outer one sees to it
-        yield
-        return
-    changed: dict[int, tuple[Variable, Array]] = {}
-    try:
-        recorders.undo, recorders.stack = changed, stack.copy()
-        yield
-    except BaseException:
+        return _kernels.Scope(recorders)
+    return _AllOrNothing()
+
+
+class _AllOrNothing(_kernels.Scope):
+    def __init__(self) -> None:
+        self._changed: dict[int, tuple[Variable, Array]] = {}
+        super().__init__(recorders, undo=self._changed, stack=recorders.stack.copy())
+
+    def failed(self) -> None:
         recorders.undo = None
-        for variable, value in changed.values():
+        for variable, value in self._changed.values():
             variable.about_to_change()
             np.copyto(variable._array, value)
-        raise
-    finally:
-        recorders.undo, recorders.stack = None, stack
 
 
 def _is_no_number(value: object) -> bool:

@@ -8,12 +8,11 @@ and not done.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from fastnn._kernels import Scope
 from fastnn.arrays import Array, Shape
 from fastnn.caller import line_outside
 from fastnn.ops.core import Call, Primitive, Update
@@ -84,17 +83,11 @@ class Trace:
         self._variables: dict[int, tuple[Variable, Value]] = {}
         self._constants: dict[int, tuple[Tensor, Value]] = {}
 
-    @contextmanager
-    def opened(self) -> Iterator[Trace]:
-        """Record, inside the block, what this thread computes."""
+    def opened(self) -> Scope:
+        """Record, inside a ``with`` block, what this thread computes."""
         if recorders.trace is not None:
             raise TraceError("a step is being traced already; traces do not nest")
-        stack = recorders.stack
-        try:
-            recorders.trace, recorders.stack = self, {self: None} | stack
-            yield self
-        finally:
-            recorders.trace, recorders.stack = None, stack
+        return Scope(recorders, trace=self, stack={self: None} | recorders.stack)
 
     def input(self, example: Tensor) -> Value:
         """A value that differs from run to run."""
@@ -195,12 +188,6 @@ def _is_read(x: Tensor) -> bool:
     return x._array is origin.variable._array
 
 
-@contextmanager
-def paused() -> Iterator[None]:
-    """Compute at once inside the block, as if no step were being traced."""
-    trace, stack = recorders.trace, recorders.stack
-    recorders.trace, recorders.stack = None, {}
-    try:
-        yield
-    finally:
-        recorders.trace, recorders.stack = trace, stack
+def paused() -> Scope:
+    """Compute at once inside a ``with`` block, as if no step were being traced."""
+    return Scope(recorders, trace=None, stack={})

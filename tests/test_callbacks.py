@@ -622,3 +622,27 @@ def test_an_evaluation_inside_an_evaluation():
 
     model.evaluate(X, Y, batch_size=12, verbose=0, callbacks=[Again()])
     assert heard == [expected]
+
+
+@pytest.mark.parametrize("method", ["evaluate", "test_on_batch"])
+def test_what_a_callback_measures_is_not_of_the_epoch(method):
+    def history(measured):
+        class Measure(callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                if measured:
+                    getattr(self.model, method)(X, Y + 100)
+
+        fastnn.utils.set_random_seed(1)
+        model = regression(optimizers.SGD(0.1))
+        return model.fit(X, Y, 2, epochs=2, verbose=0, callbacks=[Measure()]).history
+
+    assert history(measured=True) == history(measured=False)
+
+
+def test_a_backup_leaves_what_else_is_in_its_folder(tmp_path):
+    (tmp_path / "mine").write_text("kept")
+    for folder, left in ((tmp_path, ["mine"]), (tmp_path / "own", None)):
+        backup = callbacks.BackupAndRestore(folder)
+        regression(optimizers.SGD(0.1)).fit(X, Y, verbose=0, callbacks=[backup])
+        there = [path.name for path in folder.iterdir()] if folder.exists() else None
+        assert there == left

@@ -658,3 +658,32 @@ class TestZerosAreLeftOut:
             for thread in threads:
                 thread.join()
             np.testing.assert_array_equal(total, np.full(300_000, 10, np.float32))
+
+
+class Alike:
+    """Equal to all of its kind."""
+
+    def __init__(self, factor):
+        self.factor = Variable(factor)
+
+    def __eq__(self, other):
+        return isinstance(other, Alike)
+
+    def __hash__(self):
+        return 1
+
+    @function
+    def times(self, x):
+        return x * self.factor
+
+
+def test_equal_objects_are_not_the_same_one():
+    assert float(Alike(2.0).times(fastnn.constant(1.0))) == 2
+    assert float(Alike(3.0).times(fastnn.constant(1.0))) == 3
+
+
+def test_a_pass_over_data_cannot_be_recorded():
+    other = fastnn.Sequential([fastnn.layers.Dense(2, input_shape=(2,))])
+    other.predict(np.ones((1, 2)))  # which is recorded by now
+    with pytest.raises(TraceError, match=r"goes through data with the model .* model\(x\)"):
+        function(lambda x: x + other.predict(np.ones((1, 2))))(fastnn.ones((1, 2)))

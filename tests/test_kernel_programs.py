@@ -13,12 +13,8 @@ from fastnn import _kernels
 
 def recorded(*calls):
     program = _kernels.Program()
-    program.start()
-    try:
-        for call in calls:
-            call()
-    finally:
-        program.stop()
+    for call in calls:
+        assert program.record(call)
     return program
 
 
@@ -49,24 +45,31 @@ def test_a_program_repeats_its_calls_on_what_is_in_the_arrays(isa, rng):
     ],
 )
 def test_what_takes_memory_of_its_own_is_not_recorded(call):
-    program = _kernels.Program()
-    program.start()
-    try:
-        with pytest.raises(_kernels.NotRecorded):
-            call()
-    finally:
-        program.stop()
+    count, program = np.zeros((), np.int64), _kernels.Program()
+    assert not program.record(lambda: (_kernels.count_up(count), call()))
+    assert len(program) == 0
     call()
 
 
 def test_recordings_do_not_nest():
     first, second = _kernels.Program(), _kernels.Program()
-    first.start()
-    try:
-        with pytest.raises(RuntimeError, match="recorded already"):
-            second.start()
-    finally:
-        first.stop()
+    with pytest.raises(RuntimeError, match="recorded already"):
+        first.record(lambda: second.record(lambda: None))
+    assert second.record(lambda: None)
+
+
+def test_an_interrupted_recording_leaves_nothing():
+    count, program = np.zeros((), np.int64), recorded(lambda: None)
+
+    def interrupted():
+        _kernels.count_up(count)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        program.record(interrupted)
+    assert len(program) == 0
+    _kernels.count_up(count)
+    assert count == 1
 
 
 def test_others_compute_and_record_in_the_meantime():

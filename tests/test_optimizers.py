@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -458,3 +460,19 @@ def test_a_step_that_fails_changes_nothing(monkeypatch):
         np.testing.assert_array_equal(v, value)
         np.testing.assert_array_equal(v.value, value)
     np.testing.assert_array_equal(read, before[0])
+
+
+def test_threads_that_bring_variables_at_once():
+    for _ in range(50):
+        optimizer, start = optimizers.SGD(1.0, momentum=0.9), threading.Barrier(4)
+        parts = [Variable(np.zeros(n + 1, np.float32)) for n in range(4)]
+
+        def bring(w, optimizer=optimizer, start=start):
+            start.wait(30)
+            optimizer.apply([np.ones(w.shape, np.float32)], [w])
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(bring, parts))
+        assert len(optimizer.variables) == 2 + 4
+        for w in parts:
+            np.testing.assert_array_equal(w, -np.ones(w.shape))

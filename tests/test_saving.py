@@ -1,9 +1,12 @@
 """Models as files: what comes back, how training goes on, and what happens when things break."""
 
 import contextlib
+import copy
 import json
 import os
 import pathlib
+import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -770,3 +773,74 @@ def test_files_of_keras(tmp_path):
     for path in (tmp_path / "model.keras", tmp_path / "model.weights.h5"):
         with pytest.raises(ValueError, match="as Keras"):
             models.load_model(path)
+
+
+@pytest.mark.parametrize("layer", [layers.LayerNormalization, lambda: layers.Dense(3)])
+def test_weights_keep_their_order_when_one_is_frozen(layer, tmp_path):
+    def made():
+        model = models.Sequential([layers.Input((3,)), layer(), layers.Dense(2)])
+        for n, w in enumerate(model.weights):
+            w.assign(np.full(w.shape, n, w.dtype))
+        return model
+
+    model, other = made(), made()
+    values = model.get_weights()
+    model.save_weights(tmp_path / "before")
+    model.layers[0].weights[0].trainable = False
+    model.save(tmp_path / "after")
+    for again in (
+        models.load_model(tmp_path / "after"),
+        copy.deepcopy(model),
+        models.clone_model(model),
+    ):
+        again.set_weights(model.get_weights())
+        assert [w.name for w in again.weights] == [w.name for w in other.weights]
+        for own, value in zip(again.get_weights(), values, strict=True):
+            np.testing.assert_array_equal(own, value)
+    model.load_weights(tmp_path / "before")
+    for own, value in zip(model.get_weights(), values, strict=True):
+        np.testing.assert_array_equal(own, value)
+
+
+def test_only_files_that_may_be_written_are_replaced(tmp_path):
+    model = models.Sequential([layers.Dense(1, input_shape=(3,))])
+    pipe, private = tmp_path / "pipe", tmp_path / "private"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="is no file but a device or a pipe; give another path"):
+        model.save(pipe)
+    assert pipe.is_fifo()
+    model.save_weights(private)
+    private.chmod(0o600)
+    model.save_weights(private)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+class Signalled(layers.Layer):
+    """The first time that a step is being recorded with it a signal comes."""
+
+    def call(self, inputs):
+        if fastnn.recorders.recorders.trace is not None:
+            signal.raise_signal(signal.SIGALRM)
+        return inputs
+
+
+def test_a_handler_may_save_while_a_step_is_recorded(tmp_path):
+    model = models.Sequential([layers.Dense(3, input_shape=(3,)), Signalled(), layers.Dense(2)])
+    model.compile("adam", "mse")
+    model(np.ones((1, 3)))
+    start, saves = model.get_weights(), []
+
+    def save(*_):
+        model.save(tmp_path / "model")
+        model.save_weights(tmp_path / "weights")
+        saves.append(1)
+
+    before = signal.signal(signal.SIGALRM, save)
+    try:
+        model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert saves
+    model.load_weights(tmp_path / "weights")
+    for own, value in zip(model.get_weights(), start, strict=True):
+        np.testing.assert_array_equal(own, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+from contextlib import suppress
 
 from fastnn.callbacks.callback import Logs
 from fastnn.callbacks.saver import Saver
@@ -25,7 +25,7 @@ class BackupAndRestore(Saver):
     double_checkpoint : bool, default False
         Keep the state before the last one too, and take it where the last one is damaged.
     delete_checkpoint : bool, default True
-        Remove the folder when the training has come to its end.
+        Remove the files when the training has come to its end, and the folder if it is empty then.
 
     Raises
     ------
@@ -74,4 +74,8 @@ class BackupAndRestore(Saver):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.delete_checkpoint:
-            shutil.rmtree(self.backup_dir, ignore_errors=True)
+            for path in self._paths:
+                with suppress(OSError):
+                    os.unlink(path)
+            with suppress(OSError):  # there is something else in it
+                os.rmdir(self.backup_dir)

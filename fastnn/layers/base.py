@@ -303,8 +303,8 @@ class Layer(Configurable):
         value = start(to_shape(shape), kind)
         weight = Variable(value, trainable=trainable, dtype=kind, name=name or "weight")
         weight.path = f"{self.name}/{weight.name}"
-        weight.regularizer = regularizers.get(regularizer)
-        weight.constraint = constraints.get(constraint)
+        weight._regularizer = regularizers.get(regularizer)
+        weight._constraint = constraints.get(constraint)
         return weight
 
     add_variable = add_weight
@@ -323,9 +323,9 @@ class Layer(Configurable):
 
     @property
     def weights(self) -> list[Variable]:
-        """All variables: the layer's own, those that are trained first, then the inner layers'."""
+        """All variables: the layer's own, those made to be trained first, then inner layers'."""
         own = parts_of(self, Variable)
-        own.sort(key=lambda w: not w.trainable)
+        own.sort(key=lambda w: not w.was_trainable)
         return _unique(own + [w for layer in parts_of(self, Layer) for w in layer.weights])
 
     @property

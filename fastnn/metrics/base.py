@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from fastnn import initializers
@@ -55,7 +57,7 @@ class Metric(Configurable):
         super().__init_subclass__(**options)
         # A sum without its count would be worth nothing.
         for name in {"reset_state", "update_state"} & vars(cls).keys():
-            setattr(cls, name, all_or_nothing()(vars(cls)[name]))
+            setattr(cls, name, _whole(vars(cls)[name]))
 
     def __getattr__(self, name: str) -> Any:
         begun = "_variables" in vars(self)
@@ -100,11 +102,11 @@ class Metric(Configurable):
         inside = [part for part in vars(self).values() if isinstance(part, Metric)]
         return self._variables + [v for metric in inside for v in metric.variables]
 
-    @all_or_nothing()
     def reset_state(self) -> None:
         """Forget all batches: zeros in every variable."""
-        for variable in self.variables:
-            variable.assign(zeros(variable.shape, variable.dtype))
+        with all_or_nothing():
+            for variable in self.variables:
+                variable.assign(zeros(variable.shape, variable.dtype))
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Take a batch into account; for subclasses to define."""
@@ -124,3 +126,12 @@ class Metric(Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _whole(method: Callable[..., None]) -> Callable[..., None]:
+    @wraps(method)
+    def whole(*args: Any, **kwargs: Any) -> None:
+        with all_or_nothing():
+            method(*args, **kwargs)
+
+    return whole

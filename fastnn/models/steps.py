@@ -11,7 +11,8 @@ from typing import Any, Literal
 from fastnn import _kernels, losses, metrics, optimizers
 from fastnn._kernels import CompressedRows
 from fastnn.caller import warn
-from fastnn.configuration import changes, deserialize, serialize
+from fastnn.changes import changes
+from fastnn.configuration import deserialize, serialize
 from fastnn.data import Arrays, unpack_x_y_sample_weight
 from fastnn.function import KEPT
 from fastnn.layers.base import Layer, parts_of
@@ -19,6 +20,7 @@ from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Step, plai
 from fastnn.losses import Loss
 from fastnn.metrics import Mean, Metric
 from fastnn.optimizers import Optimizer
+from fastnn.recorders import recorders
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tape import GradientTape
 from fastnn.tensor import Tensor, TensorLike, convert
@@ -274,6 +276,11 @@ class Steps(Layer):
 
     def _loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
         """The loop that runs a step over such data: one from before, if there is one."""
+        if recorders.trace is not None:
+            recorders.trace.refuse(
+                f"goes through data with the model {self.name!r}, which the program would not "
+                "repeat: call the model itself, model(x), or leave"
+            )
         if self.run_eagerly:
             return EagerLoop(self._step(kind, arrays), size)
         size = min(size, len(arrays))

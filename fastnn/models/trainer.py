@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fastnn import losses
 from fastnn.arrays import Array
 from fastnn.callbacks import CallbackList, History
 from fastnn.caller import warn
-from fastnn.configuration import computing
+from fastnn.changes import computing
 from fastnn.data import (
     Arrays,
     ArraysInBatches,
@@ -27,7 +27,7 @@ from fastnn.layers.base import layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
 from fastnn.models.numerics import NotFiniteError, Snapshot, find
 from fastnn.models.steps import Steps
-from fastnn.models.turns import Caller, in_turn
+from fastnn.models.turns import Caller, in_turn, is_nested
 from fastnn.progress import Verbose
 from fastnn.sparse import Samples
 from fastnn.structure import Structure
@@ -211,7 +211,10 @@ class Trainer(Steps):
         source = self._source(x, y, sample_weight, size, steps)
         self._begin(source, self.test_step, passes=1)
         params = {"steps": source.steps, "verbose": verbose}
-        with CallbackList(callbacks, False, True, self, **params) as listeners:
+        with (
+            self._own_metrics(),
+            CallbackList(callbacks, False, True, self, **params) as listeners,
+        ):
             logs = self._evaluated(source, listeners)
         return _returned(logs, return_dict)
 
@@ -404,8 +407,7 @@ class Trainer(Steps):
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first())
         if not self._is_own(self.compute_loss):
             self._require_targets(y)
-        measured = [v for metric in self.metrics for v in metric.variables]
-        kept = _kept([*self.non_trainable_weights, *measured])
+        kept = _kept([*self.non_trainable_weights, *self._metric_variables()])
         with computing(), unbuilt_again_on_failure(self), kept:
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
@@ -547,9 +549,17 @@ class Trainer(Steps):
         return_dict: bool,
     ) -> float | list[float] | Logs:
         self._try(arrays, step)
-        self.reset_metrics()
-        logs = self._in_one(kind, arrays).logs
-        return _returned(logs or self._measured(), return_dict)
+        with self._own_metrics():
+            self.reset_metrics()
+            logs = self._in_one(kind, arrays).logs
+            return _returned(logs or self._measured(), return_dict)
+
+    def _own_metrics(self) -> AbstractContextManager[None]:
+        """In the midst of another pass: what that has measured so far is as before afterwards."""
+        return _kept(self._metric_variables()) if is_nested(self) else nullcontext()
+
+    def _metric_variables(self) -> list[Variable]:
+        return [v for metric in self.metrics for v in metric.variables]
 
     def _in_one(self, kind: Callable[[Structure], Outcome], arrays: Arrays) -> Results:
         """A step with all samples in one batch."""

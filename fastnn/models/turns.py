@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from fastnn.forks import forks
 
@@ -54,9 +54,17 @@ def in_turn(
     return in_its_turn
 
 
-def _refuse_out_of_turn(model: Any, caller: Caller) -> None:
-    here = [other for other in [*model._callers] if other.forks == caller.forks]
-    first = here[0]
+def is_nested(model: TakesTurns) -> bool:
+    """Whether it was called in the midst of another method, by a callback or by the data."""
+    return len(_callers_here(model)) > 1
+
+
+def _callers_here(model: TakesTurns) -> list[Caller]:
+    return [caller for caller in [*model._callers] if caller.forks == forks()]
+
+
+def _refuse_out_of_turn(model: TakesTurns, caller: Caller) -> None:
+    first = _callers_here(model)[0]
     if first.thread != caller.thread:
         raise RuntimeError(
             f"model {model.name!r}: {caller.method} was called while another thread is in the "

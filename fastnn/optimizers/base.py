@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict
 
@@ -11,7 +12,9 @@ import numpy as np
 from fastnn import initializers, ops
 from fastnn.arrays import DType, Shape, to_shape
 from fastnn.caller import warn
-from fastnn.configuration import Configurable, changes, serialize
+from fastnn.changes import changes
+from fastnn.configuration import Configurable, serialize
+from fastnn.forks import Lock
 from fastnn.function import Function
 from fastnn.hyperparameters import count, fraction, not_negative, positive
 from fastnn.initializers import Initializer
@@ -25,6 +28,10 @@ from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert
 from fastnn.trace import paused
 
 Rate: TypeAlias = float | LearningRateSchedule | Callable[[], TensorLike]
+
+
+# One thread at a time makes state: whoever comes second finds it made.
+_building = Lock(threading.RLock)
 
 
 class OtherOptions(TypedDict, total=False):
@@ -193,19 +200,21 @@ class Optimizer(Configurable):
         """
         parts: list[list[Any]] = [self._trainable_variables, self._variables, self._slots]
         parts.append(self._model_variables_moving_average)
-        before = [len(part) for part in parts]
-        try:
-            for w in variables:
-                if id(w) not in self._places:
-                    self._places[id(_updatable(w))] = len(self._trainable_variables)
-                    self._trainable_variables.append(w)
-                    self._make_slots(w)
-        except BaseException:  # half of the state would be taken for that of other variables
-            for part, length in zip(parts, before, strict=True):
-                del part[length:]
-            self._places = {key: at for key, at in self._places.items() if at < before[0]}
-            raise
-        self.built = True
+        with _building.here():
+            before = [len(part) for part in parts]
+            try:
+                for w in variables:
+                    if id(w) not in self._places:
+                        self._trainable_variables.append(_updatable(w))
+                        self._make_slots(w)
+                        # Now other threads may find it.
+                        self._places[id(w)] = len(self._trainable_variables) - 1
+            except BaseException:  # half of the state would be taken for that of other variables
+                for part, length in zip(parts, before, strict=True):
+                    del part[length:]
+                self._places = {key: at for key, at in self._places.items() if at < before[0]}
+                raise
+            self.built = True
 
     def _make_slots(self, w: Variable) -> None:
         if self.use_ema:

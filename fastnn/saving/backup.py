@@ -9,6 +9,7 @@ from fastnn.saving import files
 from fastnn.saving.files import Path
 from fastnn.saving.model import shuffles_from, state_of
 from fastnn.saving.state import assign, go_on, optimizer_from, random_from, values_of, weights_from
+from fastnn.trace import paused
 
 if TYPE_CHECKING:
     from fastnn.models.model import Model
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
 def save_backup(model: Model, filepath: Path, epoch: int) -> None:
     """Write all that changes while a model is trained, and the epoch that comes next."""
-    description, tensors = state_of(model)
-    files.write(filepath, {**description, "epoch": epoch}, tensors, overwrite=True)
+    with paused():  # as in `save_model`
+        description, tensors = state_of(model)
+        files.write(filepath, {**description, "epoch": epoch}, tensors, overwrite=True)
 
 
 def restore_backup(model: Model, filepath: Path) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -69,12 +70,18 @@ def write(
         raise FileExistsError(f"{name} is there already; pass overwrite=True to replace it")
     if os.path.isdir(name):
         raise IsADirectoryError(f"{name} is a folder; give the path of a file in it")
+    if os.path.exists(name) and not os.path.isfile(name):
+        raise OSError(f"{name} is no file but a device or a pipe; give another path")
+    if os.path.exists(name) and not os.access(name, os.W_OK):
+        raise PermissionError(f"{name} is read-only; give another path, or make it writable")
     header = _header(name, description, tensors)
     target = os.path.realpath(name)  # a link keeps pointing to what it names
     folder, base = os.path.split(target)
     temporary = os.path.join(folder, f".{base[:100]}.{secrets.token_hex(8)}.tmp")
     try:
-        _write_through(temporary, [header, *(_bytes(tensors[key]) for key in _in_order(tensors))])
+        mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None
+        parts = [header, *(_bytes(tensors[key]) for key in _in_order(tensors))]
+        _write_through(temporary, parts, mode)
         os.replace(temporary, target)
     except BaseException as error:
         with suppress(OSError):
@@ -89,9 +96,11 @@ def write(
         raise OSError(error.errno, why, name) from error
 
 
-def _write_through(path: str, parts: list[memoryview]) -> None:
+def _write_through(path: str, parts: list[memoryview], mode: int | None) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
+        if mode is not None:
+            os.fchmod(descriptor, mode)  # who may read what was there may read what comes
         for part in parts:
             rest = part
             while rest:

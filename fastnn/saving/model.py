@@ -27,6 +27,7 @@ from fastnn.saving.state import (
     weights_by_key,
     weights_from,
 )
+from fastnn.trace import paused
 
 if TYPE_CHECKING:
     from fastnn.models.model import Model
@@ -64,8 +65,9 @@ def save_model(model: Model, filepath: Path, overwrite: bool = True) -> None:
     A process that is killed while it saves leaves what it had written beside the file, under a
     hidden name that ends in ".tmp".
     """
-    description, tensors = _description(model)
-    files.write(filepath, description, tensors, overwrite)
+    with paused():  # a signal may come, and its handler save, while a step is being recorded
+        description, tensors = _description(model)
+        files.write(filepath, description, tensors, overwrite)
 
 
 def load_model(

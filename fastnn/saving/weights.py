@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastnn.saving import files
 from fastnn.saving.files import Path
 from fastnn.saving.state import assign, tensors_of, values_of, weights_by_key, weights_from
+from fastnn.trace import paused
 
 if TYPE_CHECKING:
     from fastnn.models.model import Model
@@ -29,8 +30,9 @@ def save_weights(model: Model, filepath: Path, overwrite: bool = True) -> None:
         If it cannot be written, or is there and not to be replaced. What was there before is
         untouched then.
     """
-    weights = weights_by_key(model)
-    files.write(filepath, {"weights": list(weights)}, tensors_of(weights), overwrite)
+    with paused():  # as in `save_model`
+        weights = weights_by_key(model)
+        files.write(filepath, {"weights": list(weights)}, tensors_of(weights), overwrite)
 
 
 def load_weights(model: Model, filepath: Path) -> None:
