@@ -16,6 +16,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows, Cursor
 from fastnn.arrays import Array
+from fastnn.changes import computing
 from fastnn.forks import Lock
 from fastnn.function import KEPT, trace
 from fastnn.program import Program
@@ -111,7 +112,7 @@ class EagerLoop:
             rows = order[start : start + self._size]
             if watch.begin is not None:
                 watch.begin()
-            with all_or_nothing():
+            with computing(), all_or_nothing():
                 outcome = self._step(*[column.batch(rows) for column in columns])
             told = logs = {name: plain(value) for name, value in outcome.logs.items()}
             if outcome.output is not None:

@@ -491,3 +491,28 @@ class TestInFit:
         measured = model.evaluate(x, y, verbose=0, return_dict=True)
         expected = metrics.F1Score()(y, model.predict(x))
         np.testing.assert_allclose(measured["f1_score"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "crossentropy"])
+def test_outputs_of_one_unit_for_targets_of_an_axis_less(name):
+    """They are binary, whatever the length of the axis before."""
+    p = np.random.default_rng(0).uniform(0.1, 0.9, (6, 4, 1)).astype(np.float32)
+    y = np.random.default_rng(1).integers(0, 2, (6, 4))
+    measured = metrics.to_metric(name)(fastnn.constant(y), fastnn.constant(p))
+    q = p[..., 0].astype(float)
+    right = ((q > 0.5) == y).mean()
+    entropy = -np.log(np.where(y, q, 1 - q)).mean()
+    np.testing.assert_allclose(measured, right if name == "accuracy" else entropy, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [4, 5])
+@pytest.mark.parametrize("column", [False, True])
+def test_a_weight_for_each_sample_of_more_axes(n, column):
+    """Shape (n,) or (n, 1), also where another axis is as long as the batch."""
+    rng = np.random.default_rng(2)
+    p, y = rng.random((n, 4, 1)), rng.integers(0, 2, (n, 4, 1))
+    weights = np.arange(n, dtype=float)
+    given = weights[:, None] if column else weights
+    found = metrics.BinaryAccuracy()(y, p, sample_weight=given)
+    each = ((p > 0.5) == y).mean(axis=(1, 2))
+    np.testing.assert_allclose(found, (each * weights).sum() / weights.sum(), rtol=1e-6)

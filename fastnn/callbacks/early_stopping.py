@@ -25,7 +25,8 @@ class EarlyStopping(MonitorCallback):
     baseline : float, optional
         An epoch that is not better than this counts as one without improvement.
     restore_best_weights : bool, default False
-        Go back to the weights of the best epoch in the end, in whatever way the training ends.
+        Go back to the weights of the best epoch in the end, whether or not the training was ended
+        early; after an error or Ctrl-C the weights are the last ones.
     start_from_epoch : int, default 0
         Epochs before this one do not count.
 

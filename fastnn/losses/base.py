@@ -161,7 +161,7 @@ def fitted(sample_weight: TensorLike, values: Tensor) -> Tensor:
     shape = given.shape
     if len(shape) == values.ndim + 1 and shape[-1] == 1:
         shape = shape[:-1]
-    elif shape == values.shape[: len(shape)]:
+    elif all(n in (1, m) for n, m in zip(shape, values.shape, strict=False)):
         shape = (*shape, *[1] * (values.ndim - len(shape)))
     lengths = zip(shape[::-1], values.shape[::-1], strict=False)
     # A value without axes is one for all samples.

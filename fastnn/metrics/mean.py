@@ -156,7 +156,8 @@ class MeanMetricWrapper(Mean):
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Add a batch of targets and predictions, and weights as for `Mean`."""
-        if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
+        is_ours = getattr(self.fn, "__module__", "").startswith("fastnn.")  # and looks at the ranks
+        if not is_ours and isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
             y_true, y_pred = same_rank(y_true, y_pred)
         found = self.fn(y_true, y_pred, **self.options)
         if found is None:

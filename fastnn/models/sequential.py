@@ -71,6 +71,8 @@ class Sequential(Model):
 
     def add(self, layer: Layer) -> None:
         """Append a layer; it gets its weights at once if the model has some."""
+        if layer is self:
+            raise ValueError(f"model {self.name!r} cannot be one of its own layers")
         if any(layer is present for present in self._layers):
             raise ValueError(f"layer {layer.name!r} is in the model already; make a new one")
         if not isinstance(layer, Layer):

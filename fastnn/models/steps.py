@@ -15,10 +15,11 @@ from fastnn.changes import changes
 from fastnn.configuration import deserialize, serialize
 from fastnn.data import Arrays, unpack_x_y_sample_weight
 from fastnn.function import KEPT
-from fastnn.layers.base import Layer, parts_of
+from fastnn.layers.base import Layer, layers_in, parts_of
 from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Step, plain
 from fastnn.losses import Loss
 from fastnn.metrics import Mean, Metric
+from fastnn.models.effects import Effects
 from fastnn.optimizers import Optimizer
 from fastnn.recorders import recorders
 from fastnn.structure import Structure, filled, leaves
@@ -64,7 +65,9 @@ class Steps(Layer):
         `fit`, `evaluate` and `predict` run their step as a program in C. What is changed in the
         attributes of a layer, the loss or the optimizer counts from the next epoch, or call, on, if
         it is not changed by their own computations; the learning rate, and what is assigned to a
-        variable, at once.
+        variable, at once; what is changed inside a list or a dict, or in a global, when `compile`
+        has been called again. A step that cannot be a program, because it looks at values, counts
+        in an attribute or draws NumPy's random numbers, runs op by op, after a warning.
 
         Parameters
         ----------
@@ -303,8 +306,11 @@ class Steps(Layer):
 
     def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)
+        effects = Effects([*layers_in(self), *self.metrics, self.loss, self.optimizer])
         try:
-            return CompiledLoop(step, arrays.columns, size)
+            loop = CompiledLoop(step, arrays.columns, size)
+            effects.check()
+            return loop
         except TraceError as error:
             warn(f"model {self.name!r} runs op by op, which is slower: {error}")
             return EagerLoop(step, size)

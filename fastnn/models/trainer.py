@@ -143,7 +143,7 @@ class Trainer(Steps):
         the products, which gives the same bits in less time.
         """
         size, epochs = _count("batch_size", batch_size, 32), _count("epochs", epochs)
-        due = _epochs_due(validation_freq)
+        first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
         train = self._source(x, y, sample_weight, size, steps_per_epoch, shuffle)
         validation: Source | None = None
         validation_size = _count("validation_batch_size", validation_batch_size, size)
@@ -160,7 +160,7 @@ class Trainer(Steps):
             with _errors_of("validation data"):
                 self._begin(validation, self.test_step, passes=epochs)
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
-        self.stop_training, self._initial_epoch = False, initial_epoch
+        self.stop_training, self._initial_epoch = False, first
         with CallbackList(callbacks, True, True, self, **params) as listeners:
             self._checking = self.check_numerics or listeners.check_numerics
             listeners.on_train_begin()
