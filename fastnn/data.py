@@ -165,6 +165,10 @@ class ArraysInBatches:
         self, arrays: Arrays, size: int, steps: int | None = None, shuffle: bool = False
     ) -> None:
         self.arrays, self.size, self.shuffle = arrays, size, shuffle
+        batches = -(-len(arrays) // size)
+        if steps is not None and steps > batches:
+            warn(f"there are {batches} batches for {steps} steps: an epoch has so many steps")
+            steps = batches
         self._given_steps = steps
         self._rest: Array = np.arange(0)
 

@@ -283,3 +283,13 @@ def test_a_misspelt_option():
 def test_softmax_of_one_unit():
     with pytest.warns(SyntaxWarning, match="'last': the softmax of a single unit is always 1"):
         layers.Dense(1, "softmax", name="last").build((None, 3))
+
+
+@pytest.mark.parametrize(
+    "layer", [layers.Flatten, layers.LayerNormalization, layers.Softmax, layers.PReLU]
+)
+def test_a_list_for_a_layer_that_takes_one_array(layer):
+    with pytest.raises(TypeError, match=r"layer 'one' takes one array and got 2 in a list: join"):
+        layer(name="one")([fastnn.ones((2, 3)), fastnn.ones((2, 3))])
+    both = layers.Identity()([fastnn.ones((2, 3)), fastnn.ones((2, 3))])
+    assert [x.shape for x in both] == [(2, 3), (2, 3)]

@@ -556,3 +556,11 @@ def test_a_model_of_several_outputs_cannot_predict(eagerly):
     model.run_eagerly = eagerly
     with pytest.raises(TypeError, match="'two' gives a dict: call the model on the data instead"):
         model.predict(X)
+
+
+def test_more_steps_than_batches():
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="there are 3 batches for 10 steps"):
+        history = model.fit(np.ones((20, 2)), np.ones(20), 8, steps_per_epoch=10, verbose=0)
+    assert history.params["steps"] == 3

@@ -114,7 +114,8 @@ class Layer(Configurable):
 
     _aside = _BARE
     _takes_training = False
-    _is_ours = False  # one of fastnn's layers, which hold none but as activation
+    _is_ours = False  # one of fastnn's layers, which hold none but as activation,
+    _takes_several = False  # and of which only those that merge take several arrays
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -237,6 +238,12 @@ class Layer(Configurable):
         return x
 
     def _called(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._is_ours and not self._takes_several and isinstance(x, NODES):
+            raise TypeError(
+                f"layer {self.name!r} takes one array and got {len(x)} in a {type(x).__name__}: "
+                "join them with np.column_stack, or write a Model whose call(self, inputs) takes "
+                "them; inputs and targets are given apart: fit(x, y)"
+            )
         if self._takes_training:
             kwargs["training"] = phase.training
         added = self._added

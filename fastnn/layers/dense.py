@@ -127,13 +127,6 @@ class Dense(Layer):
 
     def _inputs(self, input_shape: Shape) -> int:
         """The length of the last axis, if the input has the axes that it needs."""
-        several = isinstance(input_shape, dict | list)
-        if several or any(isinstance(part, tuple | Tensor) for part in input_shape):
-            raise TypeError(
-                f"layer {self.name!r} takes one array and got {len(input_shape)} in a "
-                f"{type(input_shape).__name__}: join them with np.column_stack, or write a Model "
-                "whose call(self, inputs) takes them; inputs and targets are given apart: fit(x, y)"
-            )
         if len(input_shape) < 2:
             raise ValueError(
                 f"layer {self.name!r} needs an input of shape (batch, ..., inputs), got shape "
@@ -144,8 +137,6 @@ class Dense(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """The layer's output, of shape (..., units)."""
         expected = self.kernel.shape[0]
-        if not isinstance(inputs, Tensor):
-            self._inputs(inputs)
         if inputs.ndim < 2 or inputs.shape[-1] != expected:
             raise ValueError(
                 f"an input of shape {inputs.shape} is incompatible with the layer {self.name!r}, "

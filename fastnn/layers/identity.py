@@ -12,6 +12,8 @@ from fastnn.tensor import Tensor
 class Identity(ShapePreserving):
     """The input as it is."""
 
+    _takes_several = True
+
     def call(self, inputs: Tensor) -> Tensor:
         """The input."""
         return inputs

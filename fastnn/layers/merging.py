@@ -20,6 +20,7 @@ class _Merge(Layer):
     another, axes of length 1 are put after its batch axis; then they are broadcast.
     """
 
+    _takes_several = True
     _count: ClassVar[int | None] = None  # how many inputs it needs, if not any number
 
     def _of_two(self, a: Tensor, b: Tensor) -> Tensor:
@@ -129,6 +130,8 @@ class Concatenate(Layer):
     >>> fastnn.layers.Concatenate()([fastnn.ones((2, 3)), fastnn.ones((2, 1))]).shape
     (2, 4)
     """
+
+    _takes_several = True
 
     def __init__(self, axis: int = -1, **options: Any) -> None:
         super().__init__(**options)
