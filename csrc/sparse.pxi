@@ -248,7 +248,7 @@ cdef CompressedRows transposed(CompressedRows rows):
     run(kernels_for(values).transpose_compressed, &g, sizeof(g), parts, work // parts, 1)
     give_scratch(bounds)
     cdef CompressedRows result = compressed(starts[:rows.k], starts[1:rows.k + 1], columns, values, s.product.m)
-    result.room = rows.room
+    result.room = max(1, length)  # while a program is recorded nothing is in `starts` yet
     return result
 
 

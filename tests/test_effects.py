@@ -58,13 +58,14 @@ class Counting(Model):
 
     def __init__(self):
         super().__init__()
-        self.dense, self.steps = layers.Dense(1), 0
+        self.dense, self.steps, self.seen = layers.Dense(1), 0, 0
 
     def call(self, inputs):
         return self.dense(inputs)
 
     def train_step(self, data):
         self.steps += 1
+        self.seen += len(data[0])
         return {"steps": fastnn.constant(float(self.steps))}
 
 
@@ -74,4 +75,5 @@ def test_a_model_that_counts_its_steps(recwarn):
     for first in (1, 5):
         history = model.fit(X, Y, batch_size=100, epochs=4, verbose=0).history
         assert history["steps"] == list(range(first, first + 4))
+    assert model.seen == 800
     assert len([w for w in recwarn if "Counting.steps" in str(w.message)]) == 1

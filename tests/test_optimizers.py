@@ -476,3 +476,29 @@ def test_threads_that_bring_variables_at_once():
         assert len(optimizer.variables) == 2 + 4
         for w in parts:
             np.testing.assert_array_equal(w, -np.ones(w.shape))
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value", "kept"),
+    [
+        (optimizers.SGD, "momentum", 0.9, "keeps [] .* call for ['momentum']"),
+        (lambda: optimizers.SGD(momentum=0.9), "momentum", 0.0, "keeps ['momentum'] .* for []"),
+        (optimizers.RMSprop, "centered", True, "call for ['velocity', 'average_gradient']"),
+        (optimizers.RMSprop, "momentum", 0.5, "call for ['velocity', 'momentum']"),
+        (optimizers.Adam, "amsgrad", True, "call for ['momentum', 'velocity', 'velocity_hat']"),
+        (optimizers.AdamW, "use_ema", True, "call for ['momentum', 'velocity', 'average']"),
+    ],
+)
+def test_what_is_kept_for_a_variable_stays(make, name, value, kept):
+    optimizer, w = make(), Variable([1.0, 2.0])
+    optimizer.apply([[1.0, 1.0]], [w])
+    before = w.numpy()
+    setattr(optimizer, name, value)
+    with pytest.raises(ValueError, match=kept.replace("[", r"\[").replace("]", r"\]")):
+        optimizer.apply([[1.0, 1.0]], [w])
+    np.testing.assert_array_equal(w, before)
+    early = make()
+    setattr(early, name, value)  # before the first step
+    for _ in range(3):
+        early.apply([[1.0, 1.0]], [w])
+    assert (w.numpy() < before).all()

@@ -114,8 +114,8 @@ class Layer(Configurable):
 
     _aside = _BARE
     _takes_training = False
-    _is_ours = False  # one of fastnn's layers, which hold none but as activation,
-    _takes_several = False  # and of which only those that merge take several arrays
+    _is_ours = False  # one of fastnn's layers, which hold none but as activation;
+    _takes_several = False  # of these few take several arrays
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

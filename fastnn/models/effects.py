@@ -32,14 +32,19 @@ class Effects:
 
     def check(self) -> None:
         """TraceError if there is something; numbers are put back first."""
-        for part, before in zip(self._parts, self._numbers, strict=True):
-            now = _numbers(part)
-            for name in [name for name in before if repr(now.get(name)) != repr(before[name])]:
-                vars(part)[name] = before[name]  # which counts as no change
-                raise TraceError(
-                    f"it changes the number {type(part).__name__}.{name}, which a program would do "
-                    f"once and not in every step: make a Variable of it, {REMEDY}"
-                )
+        changed = [
+            (part, name, value)
+            for part, before in zip(self._parts, self._numbers, strict=True)
+            for name, value in before.items()
+            if repr(vars(part).get(name)) != repr(value)
+        ]
+        for part, name, value in changed:
+            vars(part)[name] = value  # which counts as no change
+        for part, name, _ in changed:
+            raise TraceError(
+                f"it changes the number {type(part).__name__}.{name}, which a program would do "
+                f"once and not in every step: make a Variable of it, {REMEDY}"
+            )
         if _drawn() != self._drawn:
             raise TraceError(
                 "it draws from the random numbers of NumPy or Python, which a program would "

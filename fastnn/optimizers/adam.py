@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 from fastnn import ops
@@ -47,8 +47,11 @@ class Adam(Optimizer):
         self.beta_2 = fraction("beta_2", beta_2, below_one=True)
         self.epsilon = positive("epsilon", epsilon)
         self.amsgrad = amsgrad
-        names = ["momentum", "velocity", *["velocity_hat"] * bool(amsgrad)]
-        self.slots = dict.fromkeys(names, 0.0)
+
+    @property
+    def _starts(self) -> Mapping[str, float]:
+        peaks = ["velocity_hat"] * bool(self.amsgrad)
+        return dict.fromkeys(["momentum", "velocity", *peaks], 0.0)
 
     def update_all(
         self, gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Tensor

@@ -142,6 +142,7 @@ class Optimizer(Configurable):
         self._slots: list[list[Variable]] = []
         self._model_variables_moving_average: list[Variable] = []
         self._not_decayed: tuple[list[Variable], list[str]] = ([], [])
+        self._kept: list[str] = []  # for each variable, since the first was known
         self._changes = -1  # as counted at the last step
         self._recorded = Function(self._flat_step)
 
@@ -214,7 +215,16 @@ class Optimizer(Configurable):
                     del part[length:]
                 self._places = {key: at for key, at in self._places.items() if at < before[0]}
                 raise
+            self._kept = self._kept or self._to_keep()
             self.built = True
+
+    @property
+    def _starts(self) -> Mapping[str, float]:
+        """As `slots`, by the options as they are now."""
+        return self.slots
+
+    def _to_keep(self) -> list[str]:
+        return [*self._starts, *["average"] * self.use_ema]
 
     def _make_slots(self, w: Variable) -> None:
         if self.use_ema:
@@ -224,7 +234,7 @@ class Optimizer(Configurable):
         self._slots.append(
             [
                 self._tracked(np.broadcast_to(w.dtype.type(start), w.shape), f"{w.path}/{name}")
-                for name, start in self.slots.items()
+                for name, start in self._starts.items()
             ]
         )
 
@@ -278,8 +288,9 @@ class Optimizer(Configurable):
         TypeError
             If something else than a variable stands second, or a variable is not of floats.
         ValueError
-            If a gradient's shape is not its variable's, a variable comes twice, or there is no
-            gradient at all. Nothing is changed then.
+            If a gradient's shape is not its variable's, a variable comes twice, there is no
+            gradient at all, or an option was changed, after the first step, on which it depends
+            what is kept for each variable. Nothing is changed then.
 
         Examples
         --------
@@ -301,6 +312,11 @@ class Optimizer(Configurable):
         """The gradients that there are, and their variables, for which the optimizer is built."""
         if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in given):
             raise TypeError("gradients come with their variables: pass zip(gradients, variables)")
+        if self.built and self._to_keep() != self._kept:
+            raise ValueError(
+                f"the optimizer {self.name!r} keeps {self._kept} for each variable; its options now "
+                f"call for {self._to_keep()}: make another optimizer, and compile with it"
+            )
         new = [_updatable(w) for _, w in given if id(w) not in self._places]
         variables = [w for g, w in given if g is not None]
         gradients = [_checked(g, w) for g, w in given if g is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Unpack
 
 from fastnn import ops
@@ -45,8 +46,11 @@ class RMSprop(Optimizer):
         self.momentum = fraction("momentum", momentum)
         self.epsilon = positive("epsilon", epsilon)
         self.centered = centered
-        names = ["velocity", *["momentum"] * bool(momentum), *["average_gradient"] * bool(centered)]
-        self.slots = dict.fromkeys(names, 0.0)
+
+    @property
+    def _starts(self) -> Mapping[str, float]:
+        means = ["average_gradient"] * bool(self.centered)
+        return dict.fromkeys(["velocity", *["momentum"] * bool(self.momentum), *means], 0.0)
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Change one variable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Unpack
 
 from fastnn.hyperparameters import fraction
@@ -40,7 +41,10 @@ class SGD(Optimizer):
         super().__init__(learning_rate, **options)
         self.momentum = fraction("momentum", momentum)
         self.nesterov = nesterov
-        self.slots = {"momentum": 0.0} if self.momentum else {}
+
+    @property
+    def _starts(self) -> Mapping[str, float]:
+        return {"momentum": 0.0} if self.momentum else {}
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Change one variable."""
