@@ -314,8 +314,8 @@ class Optimizer(Configurable):
             raise TypeError("gradients come with their variables: pass zip(gradients, variables)")
         if self.built and self._to_keep() != self._kept:
             raise ValueError(
-                f"the optimizer {self.name!r} keeps {self._kept} for each variable; its options now "
-                f"call for {self._to_keep()}: make another optimizer, and compile with it"
+                f"the optimizer {self.name!r} keeps {self._kept} for every variable; its options "
+                f"call for {self._to_keep()} now: make another one, and compile with it"
             )
         new = [_updatable(w) for _, w in given if id(w) not in self._places]
         variables = [w for g, w in given if g is not None]
