@@ -1,7 +1,7 @@
-/* dropout and random orders, and the random numbers that it is made of: Philox4x32 with ten rounds (Salmon, Moraes, Dror and
- * Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011). It is a function, not a sequence: from a key
- * of 64 bits and a counter of 128 it makes four words of 32 bits each. So every element has words of its
- * own, whichever thread asks for them and in which order.
+/* dropout and random orders, and the random numbers that they are made of: Philox4x32 with ten rounds (Salmon,
+ * Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011). It is a function, not a
+ * sequence: from a key of 64 bits and a counter of 128 it makes four words of 32 bits each. So every element
+ * has words of its own, whichever thread asks for them and in which order.
  *
  * The upper half of the counter is the caller's (a step, a layer), the lower one numbers the elements:
  * element i = 64 g + 16 w + l takes word w of counter 16 g + l. With sixteen counters at a time, words come
