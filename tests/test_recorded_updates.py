@@ -8,7 +8,7 @@ import pytest
 from test_both_ways import OPTIMIZERS
 
 import fastnn
-from fastnn import GradientTape, Variable, optimizers
+from fastnn import GradientTape, Sequential, Variable, constraints, layers, optimizers
 
 
 def variables():
@@ -48,6 +48,20 @@ def test_what_is_changed_between_steps_counts_from_the_next_one():
         optimizer.learning_rate = 0.25
         parts[0].assign(parts[0] * 0)
         return steps(optimizer, parts, 2, op_by_op)
+
+    assert changed(op_by_op=False) == changed(op_by_op=True)
+
+
+def test_constraints_count_where_they_are_and_as_they_are():
+    def changed(op_by_op):
+        optimizer, parts = optimizers.SGD(0.1), variables()
+        limit = constraints.MaxNorm(0.5)
+        parts[0].constraint = limit
+        steps(optimizer, parts, 3, op_by_op)
+        parts[0].constraint, parts[3].constraint = None, limit
+        steps(optimizer, parts, 3, op_by_op)
+        limit.max_value = 0.25
+        return steps(optimizer, parts, 3, op_by_op)
 
     assert changed(op_by_op=False) == changed(op_by_op=True)
 
@@ -113,6 +127,20 @@ def test_from_the_second_step_on_python_is_not_asked(monkeypatch):
     )
     steps(optimizers.SGD(0.1), variables(), 20)
     assert len(asked) == 2 * len(variables())
+
+
+def test_what_is_done_with_other_objects_asks_no_more_of_python(monkeypatch):
+    asked, update_step = [], optimizers.SGD.update_step
+    monkeypatch.setattr(
+        optimizers.SGD, "update_step", lambda *args: asked.append(1) or update_step(*args)
+    )
+    optimizer, parts = optimizers.SGD(0.1), variables()
+    for _ in range(5):
+        steps(optimizer, parts, 1)
+        other = Sequential([layers.Dense(2)])
+        other.compile("adam", "mse")
+        other.layers[0].use_bias = False
+    assert len(asked) == 2 * len(parts)
 
 
 def test_an_interruption_leaves_whole_steps():

@@ -12,7 +12,6 @@ import numpy as np
 from fastnn import initializers, ops
 from fastnn.arrays import DType, Shape, to_shape
 from fastnn.caller import warn
-from fastnn.changes import changes
 from fastnn.configuration import Configurable, serialize
 from fastnn.forks import Lock
 from fastnn.function import Function
@@ -103,7 +102,7 @@ class Optimizer(Configurable):
     Variable([0.5 2.5], shape=(2,), dtype=float32)
     """
 
-    _aside = frozenset(["_changes", "built"])
+    _aside = frozenset(["_versions", "built"])
 
     def __init__(
         self,
@@ -143,7 +142,7 @@ class Optimizer(Configurable):
         self._model_variables_moving_average: list[Variable] = []
         self._not_decayed: tuple[list[Variable], list[str]] = ([], [])
         self._kept: list[str] = []  # for each variable, since the first was known
-        self._changes = -1  # as counted at the last step
+        self._versions: list[object] = []  # of what the last step rested on
         self._recorded = Function(self._flat_step)
 
     @property
@@ -301,9 +300,11 @@ class Optimizer(Configurable):
         Variable([0. 1.], shape=(2,), dtype=float32)
         """
         gradients, variables = self._taken_apart(list(grads_and_vars))
-        rate, before, self._changes = self._current_rate(), self._changes, changes()
-        if self._changes == before and self._may_be_recorded(variables):
-            self._recorded(before, rate, *gradients, *variables)
+        rate, constraints = self._current_rate(), [w.constraint for w in variables]
+        parts = [self, *(c for c in constraints if c is not None)]
+        before, self._versions = self._versions, [getattr(part, "_version", None) for part in parts]
+        if self._versions == before and self._may_be_recorded(parts):
+            self._recorded((*constraints, *before), rate, *gradients, *variables)
         else:
             with all_or_nothing():
                 self._step(rate, gradients, variables)
@@ -356,17 +357,18 @@ class Optimizer(Configurable):
             )
         self.apply_gradients(zip(grads, trainable_variables, strict=True))
 
-    def _may_be_recorded(self, variables: list[Variable]) -> bool:
-        """Whether a program may take the step: nobody looks on, and no code of the user's is in it.
+    def _may_be_recorded(self, parts: list[Any]) -> bool:
+        """Whether a program may take the step: nobody looks on, and no part is the user's own code.
 
         A program cannot be interrupted half-way, so it needs no copies of what it changes.
         """
         if recorders.stack or recorders.undo is not None:
             return False
-        parts = [self, *(w.constraint for w in variables if w.constraint is not None)]
         return all(type(part).__module__.startswith("fastnn.") for part in parts)
 
-    def _flat_step(self, changes: int, rate: Tensor, *gradients_and_variables: Any) -> None:
+    def _flat_step(
+        self, rests_on: tuple[object, ...], rate: Tensor, *gradients_and_variables: Any
+    ) -> None:
         """`_step` for `Function`, which looks through positional arguments fastest."""
         count = len(gradients_and_variables) // 2
         self._step(rate, gradients_and_variables[:count], gradients_and_variables[count:])
