@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,17 @@ from fastnn.progress import Verbose
 from fastnn.sparse import Samples
 from fastnn.structure import Structure
 from fastnn.tensor import Tensor, TensorLike, Variable
+
+
+class Pass(NamedTuple):
+    """What is done with each batch of some data, who is told of it, and who puts an end to it."""
+
+    step: Callable[[Structure], Outcome]
+    on_begin: Callable[[int], object]
+    on_end: Callable[[int, Logs], object]
+    is_listened_to: bool
+    is_stopped: Callable[[], bool]
+    advance: Callable[[int], object]  # the progress bar
 
 
 class Trainer(Steps):
@@ -258,14 +269,15 @@ class Trainer(Steps):
         with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
             self.stop_predicting = False
             listeners.on_predict_begin()
-            watch = self._watch(
+            predicting = Pass(
                 self._predicting,
-                listeners,
                 listeners.on_predict_batch_begin,
                 listeners.on_predict_batch_end,
                 listeners.wants_predict_batches,
+                lambda: self.stop_predicting,
+                listeners.advance,
             )
-            for results in self._results(self._predicting, source, watch):
+            for results in self._results(predicting, source):
                 assert results.output is not None
                 outputs.append(results.output)
             listeners.on_predict_end()
@@ -434,9 +446,17 @@ class Trainer(Steps):
     ) -> Logs:
         """The epochs of `fit`: the averages of the last one."""
         logs: Logs = {}
+        training = Pass(
+            self._training,
+            listeners.on_train_batch_begin,
+            listeners.on_train_batch_end,
+            listeners.wants_train_batches,
+            lambda: self.stop_training,
+            listeners.advance,
+        )
         for epoch in range(self._initial_epoch, epochs):
             listeners.on_epoch_begin(epoch)
-            measured = self._pass(self._training, train, listeners)
+            measured = self._averages(training, train)
             if not measured:  # the data had ended before
                 break
             logs = measured
@@ -454,41 +474,40 @@ class Trainer(Steps):
     def _evaluated(self, source: Source, listeners: CallbackList) -> Logs:
         self.stop_evaluating = False
         source.restart()
+        testing = Pass(
+            self._testing,
+            listeners.on_test_batch_begin,
+            listeners.on_test_batch_end,
+            listeners.wants_test_batches,
+            lambda: self.stop_evaluating,
+            listeners.advance,
+        )
         listeners.on_test_begin()
-        logs = self._pass(self._testing, source, listeners)
+        logs = self._averages(testing, source)
         listeners.on_test_end(logs)
         return logs
 
-    def _pass(
-        self, kind: Callable[[Structure], Outcome], source: Source, listeners: CallbackList
-    ) -> Logs:
-        """One epoch of training or testing: its averages; nothing if there was no batch."""
+    def _averages(self, passing: Pass, source: Source) -> Logs:
+        """Those of a pass of training or testing; nothing if there was no batch."""
         self.reset_metrics()
-        if kind == self._training:
-            hooks = listeners.on_train_batch_begin, listeners.on_train_batch_end
-            watch = self._watch(kind, listeners, *hooks, listeners.wants_train_batches)
-        else:
-            hooks = listeners.on_test_batch_begin, listeners.on_test_batch_end
-            watch = self._watch(kind, listeners, *hooks, listeners.wants_test_batches)
         logs: Logs | None = None
-        for results in self._results(kind, source, watch):
+        for results in self._results(passing, source):
             logs = results.logs
         return {} if logs is None else logs or self._measured()
 
-    def _results(
-        self, kind: Callable[[Structure], Outcome], source: Source, watch: Watch
-    ) -> Iterator[Results]:
+    def _results(self, passing: Pass, source: Source) -> Iterator[Results]:
+        watch = self._watch(passing)
         for arrays, order, size in source.epoch():
-            loop = self._loop(kind, arrays, size)
-            checked = self._checking is not None and kind == self._training
+            loop = self._loop(passing.step, arrays, size)
+            checked = self._checking is not None and passing.step == self._training
             before = Snapshot(self) if checked else None
             results = loop.run(arrays.columns, order, watch)
             if before is not None and not self._is_sound(results.logs):
                 results = Results(results.logs or self._measured(), None)
                 before.restore()
-                self._complain(find(kind, arrays, order, size, self))
+                self._complain(find(passing.step, arrays, order, size, self))
             yield results
-            if self._ends(kind):
+            if passing.is_stopped():
                 break
 
     def _is_sound(self, logs: Logs) -> bool:
@@ -514,32 +533,19 @@ class Trainer(Steps):
             "fit names the first number that is not finite and says what to do"
         )
 
-    def _ends(self, kind: Callable[[Structure], Outcome]) -> bool:
-        """Whether somebody has put an end to such a pass."""
-        if kind == self._training:
-            return self.stop_training
-        return self.stop_evaluating if kind == self._testing else self.stop_predicting
-
-    def _watch(
-        self,
-        kind: Callable[[Structure], Outcome],
-        listeners: CallbackList,
-        on_begin: Callable[[int], object],
-        on_end: Callable[[int, Logs], object],
-        wanted: bool,
-    ) -> Watch:
+    def _watch(self, passing: Pass) -> Watch:
         """How the loop tells the progress bar, and the callbacks if one wants every batch."""
         batch = 0
 
         def done(batches: int, logs: Logs) -> bool:
             nonlocal batch
-            listeners.advance(batches)
-            if wanted:
-                on_end(batch, logs or self._measured())
+            passing.advance(batches)
+            if passing.is_listened_to:
+                passing.on_end(batch, logs or self._measured())
             batch += batches
-            return self._ends(kind)
+            return passing.is_stopped()
 
-        return Watch(done, (lambda: on_begin(batch)) if wanted else None)
+        return Watch(done, (lambda: passing.on_begin(batch)) if passing.is_listened_to else None)
 
     def _on_batch(
         self,
