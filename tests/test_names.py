@@ -53,6 +53,16 @@ def test_names(name):
 
 
 @pytest.mark.parametrize(
+    "family",
+    ["activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics"]
+    + ["models", "nn", "ops", "optimizers.schedules", "random", "regularizers"],
+)
+def test_no_file_takes_the_place_of_what_is_called_like_it(family):
+    home = attrgetter(family)(fastnn)
+    assert [name for name in home.__all__ if not callable(getattr(home, name))] == []
+
+
+@pytest.mark.parametrize(
     ("name", "other"),
     [
         ("sum", "reduce_sum"),

@@ -65,7 +65,7 @@ from fastnn.metrics.f_score import (
     F1Score,
     FBetaScore,
 )
-from fastnn.metrics.hinge import (
+from fastnn.metrics.hinges import (
     CategoricalHinge,
     Hinge,
     SquaredHinge,
@@ -94,72 +94,15 @@ from fastnn.metrics.regression import (
 )
 from fastnn.naming import snake_case
 
-_CLASSES: tuple[type[Metric], ...] = (
-    AUC,
-    Accuracy,
-    BinaryAccuracy,
-    BinaryCrossentropy,
-    CategoricalAccuracy,
-    CategoricalCrossentropy,
-    CategoricalHinge,
-    CosineSimilarity,
-    F1Score,
-    FBetaScore,
-    FalseNegatives,
-    FalsePositives,
-    Hinge,
-    KLDivergence,
-    LogCoshError,
-    Mean,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    Poisson,
-    Precision,
-    PrecisionAtRecall,
-    R2Score,
-    Recall,
-    RecallAtPrecision,
-    RootMeanSquaredError,
-    SensitivityAtSpecificity,
-    SparseCategoricalAccuracy,
-    SparseCategoricalCrossentropy,
-    SparseTopKCategoricalAccuracy,
-    SpecificityAtSensitivity,
-    SquaredHinge,
-    Sum,
-    TopKCategoricalAccuracy,
-    TrueNegatives,
-    TruePositives,
-)
-_FUNCTIONS: tuple[Any, ...] = (
-    accuracy,
-    binary_accuracy,
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_accuracy,
-    categorical_crossentropy,
-    categorical_hinge,
-    crossentropy,
-    hinge,
-    huber,
-    kl_divergence,
-    log_cosh,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    poisson,
-    sparse_categorical_accuracy,
-    sparse_categorical_crossentropy,
-    sparse_top_k_categorical_accuracy,
-    squared_hinge,
-    top_k_categorical_accuracy,
-)
+_FORMS = [
+    thing
+    for thing in vars().values()
+    if getattr(thing, "__module__", "").startswith(("fastnn.losses.", "fastnn.metrics."))
+    and thing not in (Metric, MeanMetricWrapper)
+]
 _NAMES: dict[str, Any] = {
-    **{name: of for of in _CLASSES for name in (of.__name__, snake_case(of.__name__))},
-    **{function.__name__: function for function in _FUNCTIONS},
+    **{snake_case(form.__name__): form for form in _FORMS},
+    **{form.__name__: form for form in _FORMS},  # of a class and a function the latter is meant
     "acc": accuracy,
     "bce": binary_crossentropy,
     "BCE": binary_crossentropy,
