@@ -226,6 +226,33 @@ class Tensor:
     def __rtruediv__(self, other: TensorLike) -> Tensor:
         return operators["divide"](other, self)
 
+    def __floordiv__(self, other: TensorLike) -> Tensor:
+        return operators["floor_divide"](self, other)
+
+    def __rfloordiv__(self, other: TensorLike) -> Tensor:
+        return operators["floor_divide"](other, self)
+
+    def __mod__(self, other: TensorLike) -> Tensor:
+        return operators["mod"](self, other)
+
+    def __rmod__(self, other: TensorLike) -> Tensor:
+        return operators["mod"](other, self)
+
+    def __and__(self, other: TensorLike) -> Tensor:
+        return operators["logical_and"](*_bools("&", self, other))
+
+    def __rand__(self, other: TensorLike) -> Tensor:
+        return operators["logical_and"](*_bools("&", other, self))
+
+    def __or__(self, other: TensorLike) -> Tensor:
+        return operators["logical_or"](*_bools("|", self, other))
+
+    def __ror__(self, other: TensorLike) -> Tensor:
+        return operators["logical_or"](*_bools("|", other, self))
+
+    def __invert__(self) -> Tensor:
+        return operators["logical_not"](*_bools("~", self))
+
     def __pow__(self, other: TensorLike) -> Tensor:
         return operators["pow"](self, other)
 
@@ -257,6 +284,17 @@ class Tensor:
         return operators["greater_equal"](self, other)
 
     __hash__ = None  # type: ignore[assignment]  # == compares elementwise, as in NumPy
+
+
+def _bools(operator: str, *operands: TensorLike) -> list[Tensor]:
+    """Tensors of bools; TypeError if there is another among them."""
+    tensors = [convert(x) for x in operands]
+    if any(x.dtype != np.bool_ for x in tensors):
+        raise TypeError(
+            f"{operator} takes tensors of bools, as comparisons give them, and got "
+            f"{' and '.join(str(x.dtype) for x in tensors)}: compare with 0 first, as in x != 0"
+        )
+    return tensors
 
 
 def _noted(slot: str, meaning: str) -> Any:

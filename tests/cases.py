@@ -65,6 +65,8 @@ CASES = [
     Case("subtract", fastnn.subtract, np.subtract, ((2, 3), (3,))),
     Case("multiply", fastnn.multiply, np.multiply, ((2, 3), (2, 1))),
     Case("divide", fastnn.divide, np.divide, ((2, 3), (3,))),
+    Case("mod", fastnn.mod, np.mod, ((2, 3), (3,))),
+    Case("mod, of numbers", lambda x: 7 % x - x % 2, lambda x: 7 % x - x % 2, ((2, 3),)),
     Case("pow", fastnn.pow, np.power, ((2, 3), (3,)), positive),
     Case("pow, square", lambda x: x**2, lambda x: x**2, ((2, 3),)),
     Case("maximum", fastnn.maximum, np.maximum, ((2, 3), (3,))),

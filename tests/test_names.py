@@ -15,9 +15,9 @@ from fastnn import GradientTape, Variable, losses, nn, ops
 OPS = """
 abs absolute add all amax amin any arange argmax argmin binary_crossentropy broadcast_to cast
 categorical_crossentropy ceil clip concatenate convert_to_numpy convert_to_tensor cos divide dot elu
-equal erf exp expand_dims expm1 eye floor full gelu greater greater_equal hard_sigmoid hard_silu
-hard_swish isfinite isinf isnan leaky_relu less less_equal linspace log log1p log_sigmoid
-log_softmax logical_and logical_not logical_or logsumexp matmul max maximum mean min minimum
+equal erf exp expand_dims expm1 eye floor floor_divide full gelu greater greater_equal hard_sigmoid
+hard_silu hard_swish isfinite isinf isnan leaky_relu less less_equal linspace log log1p log_sigmoid
+log_softmax logical_and logical_not logical_or logsumexp matmul max maximum mean min minimum mod
 multiply ndim negative norm not_equal one_hot ones ones_like power prod reciprocal relu relu6
 reshape round rsqrt selu shape sigmoid sign silu sin size softmax softplus softsign
 sparse_categorical_crossentropy split sqrt square squeeze stack std stop_gradient subtract sum swish

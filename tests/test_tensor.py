@@ -126,10 +126,21 @@ def test_operators_with_numbers_and_arrays():
         ([1, 1] + x, [2, 3]),
         (x @ array, 50),
         (array @ x, 50),
+        (array // x, [10, 10]),
+        (5 // x, [5, 2]),
+        (array % (x + 2), [1, 0]),
+        (3 % x, [0, 1]),
     ]:
         assert isinstance(result, Tensor)
         assert result.dtype == np.float32
         np.testing.assert_allclose(result, expected)
+
+
+def test_operators_of_logic_take_bools_alone():
+    x = constant([1.0, 2.0])
+    for refused in [lambda: x & x, lambda: (x > 1) | x, lambda: [1, 0] & (x > 1), lambda: ~x]:
+        with pytest.raises(TypeError, match="takes tensors of bools"):
+            refused()
 
 
 @pytest.mark.parametrize(

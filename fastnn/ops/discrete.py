@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.arrays import Array
-from fastnn.ops.core import computable, floating, primitive
+from fastnn.ops.core import computable, floating, operator, primitive
 from fastnn.ops.elementwise import check_broadcast
 from fastnn.tensor import Tensor, TensorLike, convert
 
@@ -85,16 +85,19 @@ def isinf(x: TensorLike) -> Tensor:
     return _isinf(convert(x))
 
 
+@operator
 def logical_and(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether both are true (not 0), elementwise, with broadcasting."""
     return _logical_and(*_truths("logical_and", a, b))
 
 
+@operator
 def logical_or(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether one or both are true (not 0), elementwise, with broadcasting."""
     return _logical_or(*_truths("logical_or", a, b))
 
 
+@operator
 def logical_not(x: TensorLike) -> Tensor:
     """Whether x is false (0), elementwise."""
     return _logical_not(convert(x))

@@ -95,6 +95,24 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 
 @primitive
+@np.errstate(all="ignore")
+def _floor_divide(a: Array, b: Array) -> Array:
+    return np.floor_divide(a, b)
+
+
+@primitive
+@np.errstate(all="ignore")
+def _mod(a: Array, b: Array) -> Array:
+    return np.mod(a, b)
+
+
+@_mod.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    a, b = call.inputs
+    return sum_to(dy, a.shape), lambda: sum_to(negative(dy) * floor_divide(a, b), b.shape)
+
+
+@primitive
 def _pow(a: Array, b: Array) -> Array:
     with np.errstate(all="ignore"):
         return np.power(a, b)
@@ -391,6 +409,18 @@ def divide(a: TensorLike, b: TensorLike) -> Tensor:
     """a / b, elementwise, with broadcasting; integers give float32."""
     x, y = _broadcast("divide", a, b)
     return _divide(floating(x), floating(y))
+
+
+@operator
+def floor_divide(a: TensorLike, b: TensorLike) -> Tensor:
+    """The largest whole number that is not above a / b, as NumPy has it; it has no gradient."""
+    return _floor_divide(*_broadcast("floor_divide", a, b))
+
+
+@operator
+def mod(a: TensorLike, b: TensorLike) -> Tensor:
+    """a - b * floor(a / b), which has the sign of b, with broadcasting."""
+    return _mod(*_broadcast("mod", a, b))
 
 
 @operator

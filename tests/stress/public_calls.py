@@ -130,6 +130,7 @@ OTHER_OPS = {
     "convert_to_numpy": lambda: ops.convert_to_numpy([1, 2]),
     "equal": lambda: ops.equal(X, X[0]),
     "eye": lambda: ops.eye(3, 4),
+    "floor_divide": lambda: ops.floor_divide(X, X[0]),
     "full": lambda: ops.full((2, 3), 7.0),
     "gather": lambda: fastnn.gather(X, [1, 0]),
     "greater": lambda: ops.greater(X, 0),
