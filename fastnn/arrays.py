@@ -36,6 +36,16 @@ def from_python(value: Any, dtype: DType = None) -> Array:
     return array
 
 
+def unmasked(value: Array | np.generic) -> Array:
+    """A scalar or an array of any class as an array; TypeError if some of it is masked."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(
+            f"a tensor has no mask, and this array hides {int(np.sum(value.mask))} of its "
+            "elements: put numbers there, x.filled(0), or leave their rows out"
+        )
+    return np.asarray(value)
+
+
 def real(array: Array) -> Array:
     """`array` in native byte order; TypeError if it does not hold real numbers.
 

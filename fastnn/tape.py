@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from fastnn.ops.core import Call
-from fastnn.ops.elementwise import add, ones_like
+from fastnn.ops.elementwise import add, ones_like, zeros_like
 from fastnn.recorders import recorders
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert
@@ -111,6 +111,7 @@ class GradientTape:
         target: Structure,
         sources: Structure,
         output_gradients: TensorLike | None = None,
+        unconnected_gradients: Literal["none", "zero"] = "none",
     ) -> Structure:
         """The gradient of the sum of `target` with respect to each of `sources`.
 
@@ -121,11 +122,12 @@ class GradientTape:
         sources : variable, watched tensor, or a nested structure of them
         output_gradients : tensor of the shape of `target`, optional
             Weights of the target's elements in the sum, by default ones.
+        unconnected_gradients : "none" or "zero", default "none"
+            What a source gets that the target does not depend on: None, or zeros.
 
         Returns
         -------
         Tensor or None, in the structure of `sources`
-            None for a source that the target does not depend on.
 
         Raises
         ------
@@ -134,13 +136,20 @@ class GradientTape:
         TypeError
             If a source is not a tensor.
         ValueError
-            If `output_gradients` does not have the shape of `target`.
+            If `output_gradients` does not have the shape of `target`, or `unconnected_gradients` is
+            neither.
         """
+        if unconnected_gradients not in ("none", "zero"):
+            raise ValueError(
+                f'unconnected_gradients must be "none" or "zero", not {unconnected_gradients!r}'
+            )
         asked = leaves(sources)
         self._check(asked)
         gradients = self._seeds(target, output_gradients)
         keys = list(map(_key, asked))
         self._walk_back(self._take(), gradients, set(keys))
+        if unconnected_gradients == "zero":
+            gradients = {key: zeros_like(x) for key, x in zip(keys, asked, strict=True)} | gradients
         return filled(sources, map(gradients.get, keys))
 
     def _check(self, sources: list[Any]) -> None:

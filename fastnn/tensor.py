@@ -16,7 +16,17 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.arrays import Array, DType, Shape, from_python, misplaced, real, to_dtype, to_shape
+from fastnn.arrays import (
+    Array,
+    DType,
+    Shape,
+    from_python,
+    misplaced,
+    real,
+    to_dtype,
+    to_shape,
+    unmasked,
+)
 from fastnn.changes import note_change
 from fastnn.recorders import recorders
 
@@ -524,7 +534,7 @@ def to_array(value: TensorLike, dtype: DType = None) -> Array:
     if isinstance(value, Tensor):
         array = value._values()
     elif isinstance(value, np.ndarray | np.generic):
-        array = np.asarray(value)
+        array = unmasked(value)
     else:
         array = from_python(value, dtype)
     array = real(array)

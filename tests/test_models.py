@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Model, Sequential, Variable, layers, losses, optimizers
+from fastnn import Model, Sequential, Variable, callbacks, layers, losses, optimizers
 from fastnn.datasets import mnist
 
 
@@ -73,6 +73,16 @@ def test_history(rng):
     assert all(type(value) is float for value in history.history["val_accuracy"])
     assert history.epoch == [0, 1, 2]
     assert history.params == {"epochs": 3, "steps": 7, "verbose": 0}
+
+
+def test_no_epochs_train_nothing(rng):
+    model, told = classifier(), []
+    listener = callbacks.LambdaCallback(
+        on_train_begin=lambda logs: told.append("begin"),
+        on_train_end=told.append,
+    )
+    history = model.fit(*blobs(rng), epochs=0, verbose=0, callbacks=[listener])
+    assert (history.history, history.epoch, told) == ({}, [], ["begin", {}])
 
 
 def test_validation_split_takes_the_last_part(rng):
@@ -314,7 +324,14 @@ WRONG = {
     "one-hot": (X, np.eye(2)[Y], {}, ValueError, "categorical_crossentropy"),
     "batch_size 0": (X, Y, {"batch_size": 0}, ValueError, "batch_size must be a positive integer"),
     "batch_size 2.5": (X, Y, {"batch_size": 2.5}, ValueError, "batch_size"),
-    "epochs": (X, Y, {"epochs": -1}, ValueError, "epochs must be a positive integer, got -1"),
+    "epochs": (X, Y, {"epochs": -1}, ValueError, "epochs must be .*, got -1"),
+    "masked": (
+        np.ma.masked_equal(X, X[0, 0]),
+        Y,
+        {},
+        TypeError,
+        r"x: a tensor has no mask, .*filled",
+    ),
     "split of 1": (X, Y, {"validation_split": 1.0}, ValueError, "validation_split"),
     "split of nothing": (X, Y, {"validation_split": 0.95}, ValueError, "one part empty"),
     "validation": (

@@ -45,6 +45,18 @@ def test_the_structure_of_the_sources_comes_back():
     assert float(found["again"]) == 2
 
 
+def test_zeros_on_request_where_nothing_depends():
+    w, other = Variable([1.0, 2.0]), Variable(np.ones((2, 3)))
+    with GradientTape(persistent=True) as tape:
+        y = fastnn.square(w)
+    dw, zeros = tape.gradient(y, [w, other], unconnected_gradients="zero")
+    np.testing.assert_array_equal(dw, [2, 4])
+    assert zeros.dtype == np.float64
+    np.testing.assert_array_equal(zeros, np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="unconnected_gradients"):
+        tape.gradient(y, w, unconnected_gradients="nothing")
+
+
 def test_targets_are_summed():
     x = Variable([1.0, 2.0])
     with GradientTape() as tape:

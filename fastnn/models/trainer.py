@@ -101,7 +101,7 @@ class Trainer(Steps):
         batch_size : int, default 32
             The last batch of an epoch may be shorter.
         epochs : int, default 1
-            Where to end, counted from 0 and not from `initial_epoch`.
+            Where to end, counted from 0 and not from `initial_epoch`; 0 trains nothing.
         verbose : "auto", 0, 1 or 2
             0 is silent, 2 prints a line for each epoch; 1 and "auto" show a bar on a terminal.
         callbacks : list of Callback, optional
@@ -153,7 +153,7 @@ class Trainer(Steps):
         Where the model begins with a `Dense` and most elements of x are zero, they are left out of
         the products, which gives the same bits in less time.
         """
-        size, epochs = _count("batch_size", batch_size, 32), _count("epochs", epochs)
+        size, epochs = _count("batch_size", batch_size, 32), count("epochs", epochs, least=0)
         first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
         train = self._source(x, y, sample_weight, size, steps_per_epoch, shuffle)
         validation: Source | None = None
