@@ -298,7 +298,7 @@ CASES = [
     Case("transpose", fastnn.transpose, np.transpose, ((2, 3, 4),)),
     Case(
         "transpose, permuted",
-        lambda x: fastnn.transpose(x, (1, 2, 0)),
+        lambda x: fastnn.transpose(x, axes=(1, 2, 0)),
         lambda x: x.transpose(1, 2, 0),
         ((2, 3, 4),),
     ),
@@ -319,6 +319,18 @@ CASES = [
         lambda x: fastnn.expand_dims(x, 1),
         lambda x: x[:, None],
         ((2, 3),),
+    ),
+    Case(
+        "expand_dims, two",
+        lambda x: fastnn.expand_dims(x, (0, -1)),
+        lambda x: np.expand_dims(x, (0, -1)),
+        ((2, 3),),
+    ),
+    Case(
+        "squeeze, two",
+        lambda x: fastnn.squeeze(x, axis=(-1, 1)),
+        lambda x: np.squeeze(x, axis=(-1, 1)),
+        ((2, 1, 3, 1, 1),),
     ),
     Case("squeeze", fastnn.squeeze, np.squeeze, ((2, 1, 3, 1),)),
     Case("slice", lambda x: x[1:, ::-2], lambda x: x[1:, ::-2], ((3, 5),)),

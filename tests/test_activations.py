@@ -177,6 +177,7 @@ def test_tensors_made_of_a_rule():
         (ops.range(1, 7, 2, dtype="float64"), np.array([1.0, 3.0, 5.0])),
         (ops.eye(2, 3), np.eye(2, 3, dtype=np.float32)),
         (ops.full((2,), 7), np.array([7, 7], np.int32)),
+        (ops.eye(3, 4, k=1), np.eye(3, 4, 1, dtype=np.float32)),
         (ops.linspace(0, 1, 5), np.linspace(0, 1, 5, dtype=np.float32)),
     ):
         np.testing.assert_array_equal(made, expected, strict=True)

@@ -516,3 +516,11 @@ def test_a_weight_for_each_sample_of_more_axes(n, column):
     found = metrics.BinaryAccuracy()(y, p, sample_weight=given)
     each = ((p > 0.5) == y).mean(axis=(1, 2))
     np.testing.assert_allclose(found, (each * weights).sum() / weights.sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "metric", [metrics.F1Score(), metrics.R2Score(), metrics.AUC(multi_label=True)]
+)
+def test_a_result_before_the_first_batch_is_refused(metric):
+    with pytest.raises(ValueError, match=f"{metric.name!r} has no result before the first batch"):
+        metric.result()

@@ -224,6 +224,12 @@ INVALID = {
     ),
     "concat axis": (lambda: fastnn.concat([fastnn.ones((2,))], axis=1), "axis 1"),
     "expand_dims": (lambda: fastnn.expand_dims(fastnn.ones((2,)), 3), "axis 3"),
+    "expand_dims part": (lambda: fastnn.expand_dims(fastnn.ones((2,)), 0.5), "axis 0.5"),
+    "expand_dims twice": (lambda: fastnn.expand_dims(fastnn.ones((2,)), (0, -3)), "comes twice"),
+    "transpose two": (
+        lambda: fastnn.transpose(fastnn.ones((2, 3)), (1, 0), axes=(1, 0)),
+        "give one of them",
+    ),
     "squeeze": (lambda: fastnn.squeeze(fastnn.ones((2, 1)), 0), "axis 0"),
     "broadcast_to": (lambda: fastnn.broadcast_to(fastnn.ones((3,)), (3, 2)), r"\(3,\)"),
     "reduce_sum axis": (lambda: fastnn.reduce_sum(fastnn.ones((2,)), axis=1), "axis 1"),

@@ -119,6 +119,14 @@ class Metric(Configurable):
         """The value over all batches since the last reset; for subclasses to define."""
         raise NotImplementedError(f"{type(self).__name__} must define result(self)")
 
+    def _require(self, variables: object) -> None:
+        """ValueError if the first batch, which says what they are like, has not come yet."""
+        if not variables:
+            raise ValueError(
+                f"the metric {self.name!r} has no result before the first batch: call update_state "
+                "first"
+            )
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`update_state`, then `result`."""
         self.update_state(*args, **kwargs)

@@ -129,6 +129,7 @@ class AUC(Counter):
 
     def result(self) -> Tensor:
         """The area."""
+        self._require(self.variables)
         tp, fp, tn, fn = (getattr(self, kind).value for kind in self.kinds)
         if (self.curve, self.summation_method) == ("PR", "interpolation"):
             return self._one(_areas_between(tp, fp, fn))

@@ -97,6 +97,7 @@ class FBetaScore(Metric):
 
     def result(self) -> Tensor:
         """The score, or one for each class."""
+        self._require(self._sums)
         tp, fp, fn, targets = (sums.value for sums in self._sums.values())
         precision, recall = tp / (tp + fp + EPSILON), tp / (tp + fn + EPSILON)
         square = self.beta * self.beta

@@ -173,6 +173,7 @@ class R2Score(Metric):
 
     def result(self) -> Tensor:
         """The score, or one for each output; NaN where the targets do not vary."""
+        self._require(self._sums)
         sums = self._sums
         variance = sums["squared_sum"] - quotient(ops.square(sums["sum"]), sums["count"])
         scores = 1 - sums["residual"] / variance

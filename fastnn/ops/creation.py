@@ -28,9 +28,9 @@ def linspace(start: float, stop: float, num: int = 50, dtype: DType = None) -> T
     return wrap(np.linspace(start, stop, num, dtype=to_dtype(dtype, floating=True)))
 
 
-def eye(num_rows: int, num_columns: int | None = None, dtype: DType = None) -> Tensor:
-    """Ones on the diagonal of a matrix, zeros elsewhere."""
-    return wrap(np.eye(num_rows, num_columns, dtype=to_dtype(dtype)))
+def eye(num_rows: int, num_columns: int | None = None, k: int = 0, dtype: DType = None) -> Tensor:
+    """Ones on the `k`-th diagonal to the right of the main one of a matrix, zeros elsewhere."""
+    return wrap(np.eye(num_rows, num_columns, k, dtype=to_dtype(dtype)))
 
 
 def full(shape: Shape, fill_value: TensorLike, dtype: DType = None) -> Tensor:

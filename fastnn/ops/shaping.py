@@ -142,19 +142,22 @@ def reshape(x: TensorLike, shape: Sequence[int]) -> Tensor:
     return _reshape(tensor, shape=lengths)
 
 
-def transpose(x: TensorLike, perm: Sequence[int] | None = None) -> Tensor:
+def transpose(
+    x: TensorLike, perm: Sequence[int] | None = None, *, axes: Sequence[int] | None = None
+) -> Tensor:
     """x with its axes in another order.
 
     Parameters
     ----------
     x : tensor
-    perm : sequence of int, optional
-        Axis i of the result is axis perm[i] of x; by default the order is reversed.
+    perm, axes : sequence of int, optional
+        TensorFlow's name and Keras's: axis i of the result is axis perm[i] of x; by default the
+        order is reversed.
 
     Raises
     ------
     ValueError
-        If `perm` does not name every axis once.
+        If not every axis is named once, or both are given.
 
     Examples
     --------
@@ -163,11 +166,14 @@ def transpose(x: TensorLike, perm: Sequence[int] | None = None) -> Tensor:
     (3, 1)
     """
     tensor = convert(x)
-    order = tuple(reversed(range(tensor.ndim))) if perm is None else tuple(perm)
+    if perm is not None and axes is not None:
+        raise ValueError("transpose: perm and axes mean the same; give one of them")
+    given = axes if perm is None else perm
+    order = tuple(reversed(range(tensor.ndim))) if given is None else tuple(given)
     valid = all(-tensor.ndim <= a < tensor.ndim for a in order)
     if not valid or sorted(a % tensor.ndim for a in order) != list(range(tensor.ndim)):
         raise ValueError(
-            f"transpose: perm {order} must name each of the {tensor.ndim} axes of shape "
+            f"transpose: {order} must name each of the {tensor.ndim} axes of shape "
             f"{tensor.shape} once"
         )
     return _transpose(tensor, perm=tuple(a % tensor.ndim for a in order))
@@ -309,30 +315,41 @@ def stack(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
     return concat([expand_dims(value, axis) for value in values], axis)
 
 
-def expand_dims(x: TensorLike, axis: int) -> Tensor:
-    """x with a new axis of length 1 at position `axis`."""
+def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
+    """x with new axes of length 1, which in the result are number `axis`, or those of a tuple."""
     tensor = convert(x)
-    if not -tensor.ndim - 1 <= axis <= tensor.ndim:
+    axes = _several(axis)
+    ndim = tensor.ndim + len(axes)
+    places = {at % ndim for at in axes if at in range(-ndim, ndim)}
+    if len(places) < len(axes):
         raise ValueError(
-            f"expand_dims: axis {axis} is outside {-tensor.ndim - 1} to {tensor.ndim}, the places "
-            f"for a new axis in shape {tensor.shape}"
+            f"expand_dims: axis {axis} is outside {-ndim} to {ndim - 1}, the places for a new axis "
+            f"in shape {tensor.shape}, or comes twice"
         )
-    position = axis % (tensor.ndim + 1)
-    return _reshape(tensor, shape=(*tensor.shape[:position], 1, *tensor.shape[position:]))
+    lengths = iter(tensor.shape)
+    shape = tuple(1 if at in places else next(lengths) for at in range(ndim))
+    return _reshape(tensor, shape=shape)
 
 
-def squeeze(x: TensorLike, axis: int | None = None) -> Tensor:
-    """x without the axis `axis`, whose length must be 1, or without all axes of length 1."""
+def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
+    """x without the axis `axis`, or those of a tuple, whose length must be 1, or without all such
+    axes.
+    """
     tensor = convert(x)
-    shape = tensor.shape
+    shape, ndim = tensor.shape, tensor.ndim
     if axis is None:
         return _reshape(tensor, shape=tuple(n for n in shape if n != 1))
-    if not -tensor.ndim <= axis < tensor.ndim or shape[axis] != 1:
+    axes = _several(axis)
+    if any(at not in range(-ndim, ndim) or shape[at] != 1 for at in axes):
         raise ValueError(
             f"squeeze: axis {axis} of shape {shape} does not exist or is not of length 1"
         )
-    position = axis % tensor.ndim
-    return _reshape(tensor, shape=(*shape[:position], *shape[position + 1 :]))
+    places = {at % ndim for at in axes}
+    return _reshape(tensor, shape=tuple(n for at, n in enumerate(shape) if at not in places))
+
+
+def _several(axis: int | Sequence[int]) -> list[int]:
+    return list(axis) if isinstance(axis, Sequence) else [axis]
 
 
 @operator
