@@ -53,6 +53,7 @@ LABELS = np.array([2, 0, 1, 1])
 ONE_HOT = np.eye(3)[LABELS]
 # Twice what is kept; which elements those are, the tests of kernels check.
 KEPT = _kernels.dropout(np.ones((4, 3)), 0.5, 7, 1)
+RANKS = np.array([[2, 2, 0, -3], [1, 0, 1, 1]])
 MASK = np.array([[True, False, True], [False, True, True]])
 
 CASES = [
@@ -302,6 +303,50 @@ CASES = [
         lambda x: x.transpose(1, 2, 0),
         ((2, 3, 4),),
     ),
+    Case("sort", lambda x: fastnn.sort(x, 0), lambda x: np.sort(x, 0), ((4, 3),), distinct),
+    Case(
+        "top_k",
+        lambda x: fastnn.top_k(x, 2)[0],
+        lambda x: np.sort(x)[..., :-3:-1],
+        ((4, 3),),
+        distinct,
+    ),
+    Case(
+        "take_along_axis",
+        lambda x: fastnn.take_along_axis(x, RANKS, 1),
+        lambda x: np.take_along_axis(x, RANKS, 1),
+        ((2, 3),),
+    ),
+    Case("cumsum", lambda x: fastnn.cumsum(x, 1), lambda x: np.cumsum(x, 1), ((2, 3, 2),)),
+    Case("cumsum, all", fastnn.cumsum, np.cumsum, ((2, 3),)),
+    Case("flip", fastnn.flip, np.flip, ((2, 3),)),
+    Case("flip, one axis", lambda x: fastnn.flip(x, -1), lambda x: np.flip(x, -1), ((2, 3),)),
+    Case("roll", lambda x: fastnn.roll(x, 4, 1), lambda x: np.roll(x, 4, 1), ((2, 3),)),
+    Case("roll, all", lambda x: fastnn.roll(x, -1), lambda x: np.roll(x, -1), ((2, 3),)),
+    Case("repeat", lambda x: fastnn.repeat(x, 2), lambda x: np.repeat(x, 2), ((2, 3),)),
+    Case(
+        "repeat, one axis",
+        lambda x: fastnn.repeat(x, [2, 0, 1], axis=1),
+        lambda x: np.repeat(x, [2, 0, 1], axis=1),
+        ((2, 3),),
+    ),
+    Case("tile", lambda x: fastnn.tile(x, (2, 3)), lambda x: np.tile(x, (2, 3)), ((2, 3),)),
+    Case("tile, last axis", lambda x: fastnn.tile(x, 2), lambda x: np.tile(x, 2), ((2, 3),)),
+    Case("tile, new axis", lambda x: fastnn.tile(x, (2, 1)), lambda x: np.tile(x, (2, 1)), ((3,),)),
+    Case(
+        "swapaxes",
+        lambda x: fastnn.swapaxes(x, 0, -1),
+        lambda x: np.swapaxes(x, 0, -1),
+        ((2, 3, 4),),
+    ),
+    Case(
+        "moveaxis",
+        lambda x: fastnn.moveaxis(x, (0, 1), (-1, 0)),
+        lambda x: np.moveaxis(x, (0, 1), (-1, 0)),
+        ((2, 3, 4),),
+    ),
+    Case("ravel", fastnn.ravel, np.ravel, ((2, 3),)),
+    Case("outer", fastnn.outer, np.outer, ((2,), (3,))),
     Case(
         "concat",
         lambda a, b: fastnn.concat([a, b], axis=1),

@@ -113,6 +113,11 @@ def test_special_values(name, dtype):
         (lambda x: x // 2 + 3 // x, lambda x: x // 2 + 3 // x),
         (lambda x: ops.mod(x, x[0]), lambda x: np.mod(x, x[0])),
         (lambda x: x % 2 + 3 % x, lambda x: x % 2 + 3 % x),
+        (ops.argsort, lambda x: np.argsort(x, -1, kind="stable")),
+        (lambda x: ops.argsort(x, 0), lambda x: np.argsort(x, 0, kind="stable")),
+        (lambda x: ops.sort(x, 0), lambda x: np.sort(x, 0)),
+        (lambda x: ops.top_k(ops.round(x), 2)[0], lambda x: np.sort(np.round(x))[:, :-3:-1]),
+        (ops.cumsum, np.cumsum),
         (ops.isnan, np.isnan),
         (ops.isinf, np.isinf),
         (ops.isfinite, np.isfinite),
@@ -144,6 +149,16 @@ def test_ops_without_gradient(found, expected, data, dtype, rng):
     compiled = fastnn.function(found)
     for _ in range(2):
         np.testing.assert_array_equal(compiled(x), values)
+
+
+def test_top_k_takes_the_first_of_equal_elements():
+    values, places = ops.top_k(np.array([[1, 3, 3, 2], [0, 0, 0, 0]], np.uint8), 3)
+    np.testing.assert_array_equal(values, [[3, 3, 2], [0, 0, 0]])
+    np.testing.assert_array_equal(places, [[1, 2, 3], [0, 1, 2]])
+    assert values.dtype == np.uint8
+    values, places = ops.top_k([[1.0, np.nan, np.inf]], 2)
+    np.testing.assert_array_equal(values, [[np.nan, np.inf]])
+    assert [part.shape for part in ops.top_k(fastnn.ones((3, 2)), 0)] == [(3, 0), (3, 0)]
 
 
 def test_logsumexp_of_infinities():

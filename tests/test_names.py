@@ -13,6 +13,7 @@ import fastnn
 from fastnn import GradientTape, Variable, losses, nn, ops
 
 OPS = """
+argsort cumsum flip moveaxis outer ravel repeat roll sort swapaxes take_along_axis tile top_k
 abs absolute add all amax amin any arange argmax argmin binary_crossentropy broadcast_to cast
 categorical_crossentropy ceil clip concatenate convert_to_numpy convert_to_tensor cos divide dot elu
 equal erf exp expand_dims expm1 eye floor floor_divide full gelu greater greater_equal hard_sigmoid

@@ -217,6 +217,17 @@ INVALID = {
     "axis 1.0": (lambda: fastnn.reduce_sum(fastnn.ones((2, 3)), axis=1.0), "axis 1.0"),
     "argmax axes": (lambda: fastnn.argmax(fastnn.ones((2, 3)), axis=(0, 1)), "an integer"),
     "transpose": (lambda: fastnn.transpose(fastnn.ones((2, 3)), (0, 0)), "each of the 2 axes"),
+    "sort": (lambda: fastnn.sort(fastnn.ones((2,)), 1), "argsort: axis 1 does not exist"),
+    "top_k": (lambda: fastnn.top_k(fastnn.ones((3, 2)), 3), "no 3 largest"),
+    "top_k, part": (lambda: fastnn.top_k(fastnn.ones((3, 2)), 1.5), "no 1.5 largest"),
+    "take_along_axis": (
+        lambda: fastnn.take_along_axis(fastnn.ones((3, 2)), [[0]]),
+        r"shape \(1, 1\) and the tensor \(3, 2\)",
+    ),
+    "repeat": (lambda: fastnn.repeat(fastnn.ones((3,)), [1, 2]), "one for each of the 3"),
+    "repeat, negative": (lambda: fastnn.repeat(fastnn.ones((3,)), -1), "not negative"),
+    "tile": (lambda: fastnn.tile(fastnn.ones((3,)), -1), "not be negative"),
+    "moveaxis": (lambda: fastnn.moveaxis(fastnn.ones((3, 2)), 0, (0, 1)), "must match"),
     "concat none": (lambda: fastnn.concat([]), "empty"),
     "concat shapes": (
         lambda: fastnn.concat([fastnn.ones((2, 3)), fastnn.ones((3, 2))]),

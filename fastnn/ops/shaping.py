@@ -241,7 +241,7 @@ def split(x: TensorLike, parts: int | Sequence[int], axis: int = 0) -> list[Tens
     Tensor([3. 4.], shape=(2,), dtype=float32)
     """
     tensor = convert(x)
-    at = _existing("split", tensor, axis)
+    at = existing_axis("split", tensor, axis)
     length = tensor.shape[at]
     if isinstance(parts, int | np.integer):
         if parts < 1 or length % parts:
@@ -288,7 +288,7 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     tensor = convert(x)
     if axis is None:
         tensor, axis = reshape(tensor, (-1,)), 0
-    return _take(tensor, convert(indices), axis=_existing("take", tensor, axis))
+    return _take(tensor, convert(indices), axis=existing_axis("take", tensor, axis))
 
 
 def gather(params: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
@@ -296,7 +296,8 @@ def gather(params: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
     return take(params, indices, axis)
 
 
-def _existing(name: str, x: Tensor, axis: int) -> int:
+def existing_axis(name: str, x: Tensor, axis: int) -> int:
+    """`axis`, counted from the first; ValueError if there is none."""
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(f"{name}: axis {axis} does not exist in a tensor of shape {x.shape}")
     return axis % x.ndim

@@ -125,6 +125,7 @@ OTHER_OPS = {
     "arange": lambda: ops.arange(5),
     "argmax": lambda: ops.argmax(X, 1),
     "argmin": lambda: ops.argmin(X, 0),
+    "argsort": lambda: ops.argsort(X),
     "ceil": lambda: ops.ceil(X),
     "convert": lambda: ops.convert_to_tensor([[1, 2.5]], "float64"),
     "convert_to_numpy": lambda: ops.convert_to_numpy([1, 2]),
