@@ -23,7 +23,7 @@ from fastnn.graph import VIEWS
 from fastnn.memory import LINE, laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
-from fastnn.tensor import all_about_to_change, all_or_nothing
+from fastnn.tensor import Writing, all_about_to_change, all_or_nothing
 from fastnn.trace import Instruction, Value
 
 Step: TypeAlias = Callable[[], object]
@@ -115,14 +115,16 @@ class Program:
         """
         for variable, infinite in self._watched:
             infinite[...] = not variable.is_finite()
-        all_about_to_change(self.variables)
+        writing = Writing()
+        all_about_to_change(self.variables, writing)
         try:
-            return self._run(times, seconds)
+            return self._run(times, seconds, writing)
         finally:
             for variable, infinite in self._watched:
-                variable.changed(finite=not infinite)
+                variable.changed(writing, finite=not infinite)
+            writing.is_over = True
 
-    def _run(self, times: int, seconds: float) -> int:
+    def _run(self, times: int, seconds: float, writing: Writing) -> int:
         if len(self._segments) == 1 and isinstance(self._segments[0], _kernels.Program):
             done = self._segments[0].run(times, seconds)
             if self._segments[0].failed:
@@ -131,7 +133,7 @@ class Program:
         until = time.perf_counter() + seconds
         for done in range(times):
             with all_or_nothing():
-                all_about_to_change(self.variables)
+                all_about_to_change(self.variables, writing)
                 self._run_segments()
             if time.perf_counter() >= until:
                 return done + 1

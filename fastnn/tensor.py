@@ -321,6 +321,15 @@ def _noted(slot: str, meaning: str) -> Any:
     return property(get, set_, doc=meaning)
 
 
+class Writing:
+    """A change of variables, under way or over."""
+
+    __slots__ = ("is_over",)
+
+    def __init__(self, is_over: bool = False) -> None:
+        self.is_over = is_over
+
+
 class Variable(Tensor):
     """A tensor whose values can be assigned; an open `GradientTape` watches it if it is trainable.
 
@@ -387,7 +396,8 @@ class Variable(Tensor):
         self._regularizer: Callable[[Tensor], Tensor] | None = None
         self._constraint: Callable[[Tensor], Tensor] | None = None
         self._snapshot: weakref.ref[Tensor] | None = None
-        self._finite: bool | None = None  # None: not known since the last change
+        # Whether all values are finite, or what changed them since that was known.
+        self._finite: bool | Writing = Writing(is_over=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = ("_constraint", "_regularizer", "path", "was_trainable")
@@ -415,14 +425,14 @@ class Variable(Tensor):
         """A copy of the values."""
         return self._values().copy()
 
-    def mutable(self) -> Array:
+    def mutable(self, writing: Writing | None = None) -> Array:
         """The storage itself, to be changed in place by an update."""
-        self.about_to_change()
+        self.about_to_change(writing or Writing(is_over=True))
         return self._array
 
-    def about_to_change(self) -> None:
+    def about_to_change(self, writing: Writing) -> None:
         """Give what was read a copy of the values, if somebody still has it."""
-        self._finite = None
+        self._finite = writing
         if recorders.undo is not None and id(self) not in recorders.undo:
             recorders.undo[id(self)] = self, self._array.copy()
         if self._snapshot is not None:
@@ -433,13 +443,18 @@ class Variable(Tensor):
 
     def is_finite(self) -> bool:
         """Whether all values, which are floats, are finite: remembered until they change."""
-        if self._finite is None:
-            self._finite = _kernels.all_finite(self._array)
-        return self._finite
+        known = self._finite
+        if not isinstance(known, Writing):
+            return known
+        was_over, finite = known.is_over, _kernels.all_finite(self._array)
+        if was_over and self._finite is known:  # no other thread has changed them meanwhile
+            self._finite = finite
+        return finite
 
-    def changed(self, finite: bool | None) -> None:
-        """Note that a program has changed the values, and whether they are known to be finite."""
-        self._finite = finite
+    def changed(self, writing: Writing, finite: bool) -> None:
+        """Note what is known of the values, if `writing` was the last to change them."""
+        if self._finite is writing:
+            self._finite = finite
 
     def assign(self, value: TensorLike) -> Variable:
         """Replace the values; returns the variable.
@@ -485,14 +500,14 @@ class Variable(Tensor):
         return converted
 
 
-def all_about_to_change(variables: list[Variable]) -> None:
+def all_about_to_change(variables: list[Variable], writing: Writing) -> None:
     """`Variable.about_to_change` of each: of most there is nothing to be copied."""
     is_noted = recorders.undo is not None
     for variable in variables:
         if is_noted or variable._snapshot is not None:
-            variable.about_to_change()
+            variable.about_to_change(writing)
         else:
-            variable._finite = None
+            variable._finite = writing
 
 
 def all_or_nothing() -> _kernels.Scope:
@@ -513,8 +528,7 @@ class _AllOrNothing(_kernels.Scope):
     def failed(self) -> None:
         recorders.undo = None
         for variable, value in self._changed.values():
-            variable.about_to_change()
-            np.copyto(variable._array, value)
+            np.copyto(variable.mutable(), value)
 
 
 def _is_no_number(value: object) -> bool:

@@ -8,7 +8,8 @@ import pytest
 import fastnn
 from fastnn import GradientTape, Sequential, Variable, _kernels, layers, ops, optimizers
 from fastnn.models import sequential
-from fastnn.ops import products
+from fastnn.ops import products, updates
+from fastnn.program import Program
 from fastnn.sparse import SparseTensor, without_zeros
 
 
@@ -183,3 +184,50 @@ def test_only_a_dense_layer_that_comes_first_decides(monkeypatch, rng):
     Sequential([Scale(), layers.Dense(500)]).predict(x)
     Sequential().predict(x)
     assert made == []
+
+
+def test_what_is_assigned_while_somebody_looks_whether_all_is_finite_is_not_forgotten(monkeypatch):
+    """As another thread may do."""
+    w, look = Variable(np.ones((2, 3), np.float32)), _kernels.all_finite
+
+    def slowly(array):
+        found = look(array)
+        w.assign(np.full((2, 3), np.inf))
+        return found
+
+    monkeypatch.setattr(_kernels, "all_finite", slowly)
+    w.is_finite()
+    monkeypatch.undo()
+    assert not w.is_finite()
+
+
+def test_what_is_found_finite_in_the_midst_of_an_assignment_is_not_remembered(monkeypatch):
+    w, write = Variable(np.ones((2, 3), np.float32)), updates._assign.forward
+
+    def slowly(*args, **options):
+        assert w.is_finite()
+        write(*args, **options)
+
+    monkeypatch.setattr(updates._assign, "forward", slowly)
+    w.assign(np.full((2, 3), np.inf))
+    monkeypatch.undo()
+    assert not w.is_finite()
+
+
+def test_weights_assigned_during_a_prediction_count_from_the_next_one_on(rng, monkeypatch):
+    x, _ = data(rng, 600, 400, 0.02)
+    model, run = Sequential([layers.Dense(600)]), Program._run
+    model.predict(x, 1)
+    w = model.layers[0].kernel
+    spoilt = w.numpy()
+    spoilt[7] = np.inf
+
+    def and_assign(*args):
+        done = run(*args)
+        w.assign(spoilt)
+        return done
+
+    monkeypatch.setattr(Program, "_run", and_assign)
+    model.predict(x, 1)
+    monkeypatch.undo()
+    assert np.isnan(model.predict(x, 1)).any()

@@ -64,10 +64,10 @@ def test_all_or_none(make, tmp_path, monkeypatch):
     for n in itertools.count():
         calls = itertools.count()
 
-        def failing(variable, n=n, calls=calls):
+        def failing(variable, writing, n=n, calls=calls):
             if next(calls) == n:
                 raise MemoryError
-            real(variable)
+            real(variable, writing)
 
         monkeypatch.setattr(Variable, "about_to_change", failing)
         try:

@@ -15,7 +15,16 @@ from numpy import ndarray
 
 from fastnn.arrays import Array
 from fastnn.recorders import recorders
-from fastnn.tensor import ReadFrom, Tensor, TensorLike, Variable, convert, operators, wrap
+from fastnn.tensor import (
+    ReadFrom,
+    Tensor,
+    TensorLike,
+    Variable,
+    Writing,
+    convert,
+    operators,
+    wrap,
+)
 
 # One entry for each input: its gradient, None where it has none, or a function that computes it and
 # that is called only if somebody wants it.
@@ -113,8 +122,12 @@ class Update:
             recorders.trace.update(self, variables, inputs, attributes)
             return
         # The storage first: an input that was read from it becomes a copy thereby.
-        storage = [v.mutable() for v in variables]
-        self.forward(*storage, *[x._array for x in inputs], **attributes)
+        writing = Writing()
+        storage = [v.mutable(writing) for v in variables]
+        try:
+            self.forward(*storage, *[x._array for x in inputs], **attributes)
+        finally:
+            writing.is_over = True
 
 
 def update(
