@@ -16,8 +16,6 @@
     (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&                            \
      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
 #define VECTOR_BYTES 32
-#define FMA_f32 __builtin_fmaf
-#define FMA_f64 __builtin_fma
 #define VECTOR_FMA_f32 _mm256_fmadd_ps
 #define VECTOR_FMA_f64 _mm256_fmadd_pd
 #define VECTOR_MAX_f32 _mm256_max_ps
@@ -30,11 +28,6 @@
     _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x)), _mm_loadu_ps((x) + (distance)), 1)
 #define LOAD_PIECES_f64(x, distance)                                                               \
     _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(x)), _mm_loadu_pd((x) + (distance)), 1)
-#define LOAD_LAST_f32(x, n) load_f32(x)
-#define LOAD_LAST_f64(x, n) load_f64(x)
-#define LOADS_LAST 0
-#define STORE_FEW_f32 store_first_f32
-#define STORE_FEW_f64 store_first_f64
 #define MASK_BITS_f32(mask) (unsigned)_mm256_movemask_ps((__m256)(mask))
 #define MASK_BITS_f64(mask) (unsigned)_mm256_movemask_pd((__m256d)(mask))
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))

@@ -21,8 +21,6 @@
      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma") &&                        \
      __builtin_cpu_supports("bmi2"))
 #define VECTOR_BYTES 64
-#define FMA_f32 __builtin_fmaf
-#define FMA_f64 __builtin_fma
 #define VECTOR_FMA_f32 _mm512_fmadd_ps
 #define VECTOR_FMA_f64 _mm512_fmadd_pd
 #define VECTOR_MAX_f32 _mm512_max_ps

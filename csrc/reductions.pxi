@@ -62,18 +62,19 @@ cdef inline size_t full_rows(cnp.ndarray x) except 0:
 def max_rows(x, out=None):
     """The largest elements of x (..., n) along its last axis; NaN where there is one."""
     cdef cnp.ndarray a = floating(x, "x")
-    cdef cnp.ndarray y = each_row(a, out, a)
-    cdef fn_rows_args g = rows_of(y, a, None, full_rows(a))
-    run(kernels_for(a).max_rows, &g, sizeof(g), g.m, g.n)
-    return y
+    return extreme_rows(kernels_for(a).max_rows, a, out)
 
 
 def min_rows(x, out=None):
     """The smallest elements of x (..., n) along its last axis; NaN where there is one."""
     cdef cnp.ndarray a = floating(x, "x")
+    return extreme_rows(kernels_for(a).min_rows, a, out)
+
+
+cdef extreme_rows(fn_kernel *kernel, cnp.ndarray a, out):
     cdef cnp.ndarray y = each_row(a, out, a)
     cdef fn_rows_args g = rows_of(y, a, None, full_rows(a))
-    run(kernels_for(a).min_rows, &g, sizeof(g), g.m, g.n)
+    run(kernel, &g, sizeof(g), g.m, g.n)
     return y
 
 

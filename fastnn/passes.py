@@ -275,19 +275,9 @@ def _update_into_product(graph: Graph, i: int, sgd: Instruction) -> None:
 
 # They broadcast as NumPy does.
 BROADCASTING = {
-    "add",
-    "divide",
-    "equal",
-    "greater",
-    "greater_equal",
-    "less",
-    "less_equal",
-    "maximum",
-    "minimum",
-    "multiply",
-    "not_equal",
-    "subtract",
-    "where",
+    name
+    for name, operands in _kernels.CHAIN_OPS.items()
+    if operands > 1 and not name.endswith("_grad")
 }
 
 

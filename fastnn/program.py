@@ -99,11 +99,6 @@ class Program:
         """Append a step in Python."""
         self._segments.append(step)
 
-    @property
-    def in_c(self) -> bool:
-        """Whether it runs without Python."""
-        return all(isinstance(s, _kernels.Program) for s in self._segments)
-
     def run(self, times: int = 1, seconds: float = 1e9) -> int:
         """Run it so many times, or until so many seconds have passed; returns how often it ran.
 

@@ -273,7 +273,7 @@ def test_no_memory_is_taken_after_the_first_run():
 
     x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)
     program = step.program(x, y)
-    assert program.in_c
+    assert "Python" not in program.describe()
     program.run()
     tracemalloc.start()
     program.run(1)
