@@ -128,22 +128,24 @@ cdef inline int run(fn_kernel *kernel, const void *args, size_t size, size_t cou
                     size_t grain=0) except -1:
     """Runs a kernel over `count` units of so many elements each, or records that.
 
-    A thread takes `grain` units at a time, by default as many as are worth it. The GIL is released unless
-    the elements are few.
+    A thread takes `grain` units at a time, by default as many as are worth it.
     """
-    cdef bint small = count * elements <= SMALL
-    if small and not is_recording():
-        kernel(args, 0, count, 0)
-        return 0
+    cdef size_t work = count * elements
     if grain == 0:
         grain = CHUNK // elements if 0 < elements < CHUNK else 1
-    cdef int workers = 1 if small else thread_limit()
+    return launch(kernel, args, size, count, grain, thread_limit() if work > SMALL else 1, work)
+
+
+cdef inline int launch(fn_kernel *kernel, const void *args, size_t size, size_t count, size_t grain,
+                       int workers, size_t work) except -1:
+    """Runs a kernel on so many threads at most, or records that. The GIL is released unless the work is
+    little."""
     if is_recording():
-        recording().add_work(count * elements)
-        return recording().append(kernel, args, size, count, grain, workers)
-    state = PyEval_SaveThread()
+        return recording().append(kernel, args, size, count, grain, workers, work)
+    cdef PyThreadState *state = PyEval_SaveThread() if work > SMALL else NULL
     fn_parallel(kernel, args, count, grain, workers)
-    PyEval_RestoreThread(state)
+    if state != NULL:
+        PyEval_RestoreThread(state)
     return 0
 
 

@@ -29,6 +29,7 @@
 #include <time.h>
 
 #include "fastnn.h"
+#include "rounding.h"
 
 enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000, SLICE_NS = 500000, ALONE = 16, LINE = 64 };
 
@@ -126,6 +127,7 @@ static void wait_for_job(int worker, unsigned seen, int64_t spin_until)
 
 static void *work(void *number)
 {
+    fn_round_exactly();
     const int worker = (int)(intptr_t)number;
     unsigned seen = 0;
     int64_t spin_until = fn_now() + SPIN_NS;
@@ -148,8 +150,10 @@ static void start_workers(int wanted)
 {
     if (pool.workers >= wanted) return;
     sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the program's own threads */
+    sigfillset(&all); /* signals are for the program's own threads, but those of a worker's own faults */
+    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.workers < wanted) {
         const int worker = pool.workers + 1;
         pthread_mutex_init(&beds[worker].lock, NULL);
@@ -204,17 +208,16 @@ static void wait_for_workers(int64_t began)
     if (waited > SLICE_NS && waited > worked) atomic_store(&pool.alone_until, end + ALONE * waited);
 }
 
-void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain, int threads)
+/* Whether the pool did the job: not if one thread is enough, or the pool is at work or should not be. */
+static int shared_out(fn_kernel *kernel, const void *args, size_t count, size_t grain, int threads)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     const size_t chunks = count / grain + (count % grain != 0);
     if ((size_t)threads > chunks) threads = (int)chunks;
-    const int64_t began = threads > 1 ? fn_now() : 0;
+    if (threads <= 1) return 0;
     pthread_once(&once, watch_forks);
-    if (threads <= 1 || began < atomic_load(&pool.alone_until) || pthread_mutex_trylock(&busy)) {
-        kernel(args, 0, count, 0);
-        return;
-    }
+    const int64_t began = fn_now();
+    if (began < atomic_load(&pool.alone_until) || pthread_mutex_trylock(&busy)) return 0;
     start_workers(threads - 1);
     if (threads > pool.workers + 1) threads = pool.workers + 1;
     pool.kernel = kernel;
@@ -229,6 +232,14 @@ void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain
     atomic_store(&pool.open, 0);
     wait_for_workers(began);
     pthread_mutex_unlock(&busy);
+    return 1;
+}
+
+void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain, int threads)
+{
+    const unsigned rounding = fn_round_exactly();
+    if (threads <= 1 || !shared_out(kernel, args, count, grain, threads)) kernel(args, 0, count, 0);
+    fn_round_again(rounding);
 }
 
 int fn_threads(void)

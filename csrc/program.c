@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "fastnn.h"
+#include "rounding.h"
 
 static void execute(const fn_instruction *at)
 {
@@ -21,7 +22,7 @@ static void execute(const fn_instruction *at)
         fn_parallel(at->kernel, at->args, at->count, at->grain, at->threads);
 }
 
-size_t fn_run(const fn_program *program, size_t times, int64_t until)
+static size_t run_exactly(const fn_program *program, size_t times, int64_t until)
 {
     for (size_t done = 0; done < times; done++) {
         for (size_t i = 0; i < program->length; i++) {
@@ -33,6 +34,14 @@ size_t fn_run(const fn_program *program, size_t times, int64_t until)
         if (fn_now() >= until) return done + 1;
     }
     return times;
+}
+
+size_t fn_run(const fn_program *program, size_t times, int64_t until)
+{
+    const unsigned rounding = fn_round_exactly();
+    const size_t done = run_exactly(program, times, until);
+    fn_round_again(rounding);
+    return done;
 }
 
 #define SCALAR_KERNEL(name)                                                                        \

@@ -78,14 +78,16 @@ cdef class Program:
         global recorded_now
         if recorded_now != NULL:
             raise RuntimeError("a program is being recorded already; wait for its end")
-        cdef size_t length = self.length
+        cdef size_t length = self.length, work = self.work
+        cdef list cursors = self.cursors.copy()
+        cdef dict streams = self.streams.copy()
         self.when = NULL
         # No signal can come between this and the block that takes it back, as it could in Python.
         recorded_now = <void *>self
         try:
             call()
         except BaseException as error:
-            self.length = length
+            self.length, self.work, self.cursors, self.streams = length, work, cursors, streams
             if not isinstance(error, NotRecorded):
                 raise
             return False
@@ -103,6 +105,7 @@ cdef class Program:
         cdef fn_program program = fn_program(self.instructions, self.length, &self.failed_at, NULL)
         if self.timed == self.length:
             program.nanoseconds = self.nanoseconds
+        seconds = max(0.0, seconds) if seconds < 1e9 else 1e9  # and not NaN
         cdef int64_t until = fn_now() + <int64_t>(seconds * 1e9)
         cdef PyThreadState *state = NULL
         cdef Cursor cursor
@@ -129,10 +132,6 @@ cdef class Program:
         """The time that each instruction took since `profile`."""
         return [self.nanoseconds[i] * 1e-9 for i in range(self.timed)] if self.nanoseconds else []
 
-    cdef int add_work(self, size_t elements) except -1:
-        self.work += elements
-        return 0
-
     cdef size_t *refusal(self) except NULL:
         """Where a kernel says that it refuses its data."""
         return <size_t *>&self.failed_at
@@ -156,7 +155,7 @@ cdef class Program:
         return self.scratch
 
     cdef int append(self, fn_kernel *kernel, const void *args, size_t size, size_t count, size_t grain,
-                    int threads) except -1:
+                    int threads, size_t work) except -1:
         cdef fn_instruction *more
         cdef void *own = self.hold(size)
         memcpy(own, args, size)
@@ -169,6 +168,7 @@ cdef class Program:
         self.instructions[self.length] = fn_instruction(
             kernel, own, count, grain, threads, self.when_is, self.when)
         self.length += 1
+        self.work += work
         return 0
 
     cdef cnp.ndarray dense_of(self, CompressedRows rows):
@@ -349,7 +349,7 @@ def fetch_next(Cursor order not None, Py_ssize_t count, x, Cursor source not Non
     at most `count` of them, which a later `pick` or `gather` then finds near. Only for a program.
     """
     if not is_recording():
-        raise RuntimeError("fetch_next is a part of a program; call it between start and stop")
+        raise RuntimeError("fetch_next is a part of a program; call it inside record")
     readable(x, "x")
     cdef cnp.ndarray a = x
     if cnp.PyArray_NDIM(a) == 0 or cnp.PyArray_DIM(a, 0) == 0 or count < 0:

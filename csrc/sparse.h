@@ -89,6 +89,12 @@ static void NAME(look_for_infinite)(int *found, const T *x, size_t n)
     if (found && NAME(not_finite)(x, n)) __atomic_store_n(found, 1, __ATOMIC_RELAXED);
 }
 
+/* Whether a sum of nothing, times alpha, leaves every number as it is: -0 does, +0 would not leave -0. */
+INLINE int NAME(leaves_all)(T alpha)
+{
+    return signbit(alpha) && isfinite(alpha);
+}
+
 /* The rows [i, i + m) of c over one section [p, p + k) of k, which begins or ends a block of k or not. */
 INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, size_t i, size_t m, size_t p,
                                  size_t k, int begins, int ends, const T *b, size_t ldb, T *sums,
@@ -98,11 +104,12 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
     const T *values = s->values;
     const fn_columns columns = s->columns;
     const size_t width = (size_t)vectors * WIDTH;
+    const int skips = t.accumulate && NAME(leaves_all)(t.alpha);
     for (size_t r = 0; r < m; r++, sums += width) {
         NAME(vector) sum[SPARSE_VECTORS];
         int64_t at = cursor[r];
         const int64_t end = s->ends[i + r];
-        if (t.accumulate && s->starts[i + r] == end) continue; /* nothing to add */
+        if (skips && s->starts[i + r] == end) continue;
         T *c = t.c + r * t.ldc;
         if (ends)
             UNROLL for (int v = 0; v < vectors; v += 64 / VECTOR_BYTES) __builtin_prefetch(c + v * WIDTH, 1);
@@ -176,9 +183,10 @@ static void NAME(sparse_short)(const fn_sparse_args *s, size_t i, size_t m)
     const fn_gemm_args *g = &s->product;
     const size_t length = fn_block_length(g->k);
     const T *values = s->values, *b = g->b;
+    const int skips = g->accumulate && NAME(leaves_all)(NAME(target_at)(g, 0, 0, 0, g->k, g->n).alpha);
     for (size_t r = i; r < i + m; r++) {
         int64_t at = s->starts[r];
-        if (g->accumulate && at == s->ends[r]) continue; /* nothing to add */
+        if (skips && at == s->ends[r]) continue;
         size_t p = 0;
         do {
             const size_t block = g->k - p < length ? g->k - p : length;
@@ -207,9 +215,10 @@ static void NAME(sparse_outer)(const fn_sparse_args *s, size_t i, size_t m)
 {
     const fn_gemm_args *g = &s->product;
     const T *values = s->values, alpha = NAME(target_at)(g, 0, 0, 0, g->k, g->n).alpha;
+    const int skips = NAME(leaves_all)(alpha);
     for (size_t r = i; r < i + m; r++) {
         const int64_t start = s->starts[r], end = s->ends[r];
-        if (start == end) continue; /* nothing to add */
+        if (skips && start == end) continue;
         T *c = (T *)g->c + r * g->ldc;
         size_t j = 0;
         for (; j + WIDTH <= g->n; j += WIDTH) {
@@ -246,7 +255,7 @@ KERNEL(sparse_gemm)
         const int is_outer = g->accumulate && g->k <= FN_SPARSE_FEW;
         if (s->infinite && (is_short || is_outer || g->m <= FN_SPARSE_FEW)) {
             const size_t first = g->k * unit / units, last = g->k * (unit + 1) / units;
-            if (NAME(not_finite)((const T *)g->b + first * g->n, (last - first) * g->n)) NAME(set_infinite)(s);
+            NAME(look_for_infinite)(s->infinite, (const T *)g->b + first * g->n, (last - first) * g->n);
         }
         if (is_short)
             NAME(sparse_short)(s, i, m);
@@ -423,8 +432,7 @@ KERNEL(transpose_compressed)
 KERNEL(find_infinite)
 {
     const fn_finite_args *g = args;
-    if (NAME(not_finite)((const T *)g->x + begin, end - begin))
-        __atomic_store_n(g->infinite, 1, __ATOMIC_RELAXED);
+    NAME(look_for_infinite)(g->infinite, (const T *)g->x + begin, end - begin);
 }
 
 KERNEL(compress_few)

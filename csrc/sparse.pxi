@@ -10,7 +10,9 @@ cdef class CompressedRows:
 
     cdef cnp.ndarray starts, ends, columns, values
     cdef size_t k
-    cdef cnp.npy_intp room  # of a buffer: as many elements as its rows will ever have
+    # Of a buffer: as many elements as its rows will ever have, and where the rows begin that it is for.
+    cdef cnp.npy_intp room
+    cdef cnp.ndarray picked_from
     cdef bint is_own  # what is stored belongs to these rows alone, and may be changed
 
     def __init__(self):
@@ -49,6 +51,7 @@ cdef class CompressedRows:
         """Empty rows that `pick_rows` fills, again and again, with any m rows of this matrix."""
         rows = compressed(np.zeros(m, np.int64), np.zeros(m, np.int64), self.columns, self.values, self.k)
         rows.room = max(1, m * int((self.ends - self.starts).max(initial=0)))
+        rows.picked_from = self.starts
         return rows
 
     def dense(self):
@@ -71,7 +74,7 @@ cdef CompressedRows compressed(cnp.ndarray starts, cnp.ndarray ends, cnp.ndarray
 
 def pick_rows(CompressedRows x not None, rows, CompressedRows out not None):
     """The rows x[rows[i]] (int64) in out[i]; `out` is a buffer of x."""
-    if not out.room or out.values is not x.values:
+    if out.picked_from is not x.starts:
         raise ValueError("out must be made by x.buffer(m)")
     pick(x.starts, rows, out.starts)
     pick(x.ends, rows, out.ends)
@@ -291,8 +294,8 @@ cdef int record_compressed(CompressedRows rows, fn_gemm_args *g, int *known) exc
     if known != NULL or g.accumulate:
         recording().depend(infinite, False)
     multiply_rows(
-        transposed(rows) if g.transpose_a else rows, g, NULL if infinite == known else infinite,
-        known if g.accumulate else NULL)
+        transposed(rows) if g.transpose_a else rows, g,
+        NULL if g.accumulate or infinite == known else infinite, known if g.accumulate else NULL)
     recording().depend(infinite, True)
     record_with_zeros(rows, g)
     if g.accumulate and known != NULL:
@@ -345,12 +348,7 @@ cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite, int 
     cdef size_t parts = s.product.parts_down * s.product.parts_across
     s.product.scratch = take_scratch(kernels.sparse_scratch * workers)
     if is_recording():
-        recording().add_work(work)
         recording().kept.append(rows)
-        return recording().append(kernels.sparse_gemm, &s, sizeof(s), parts, 1, workers)
-    cdef PyThreadState *state = PyEval_SaveThread() if work > SMALL else NULL
-    fn_parallel(kernels.sparse_gemm, &s, parts, 1, workers)
-    if state != NULL:
-        PyEval_RestoreThread(state)
+    launch(kernels.sparse_gemm, &s, sizeof(s), parts, 1, workers, work)
     give_scratch(s.product.scratch)
     return 0

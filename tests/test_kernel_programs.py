@@ -72,6 +72,15 @@ def test_an_interrupted_recording_leaves_nothing():
     assert count == 1
 
 
+def test_a_refused_recording_leaves_nothing():
+    cursor, buffer = _kernels.Cursor(), np.empty(2)
+    program = recorded(lambda: None)
+    assert not program.record(
+        lambda: (_kernels.read_next(cursor, buffer), _kernels.softmax(np.ones((2, 2))))
+    )
+    assert (len(program), program.run(3)) == (0, 3)
+
+
 def test_others_compute_and_record_in_the_meantime():
     """A recording is its thread's alone; a forked child is not in the midst of one."""
     begun, end = threading.Event(), threading.Event()
@@ -227,7 +236,7 @@ def test_rows_are_the_same_if_they_are_asked_for_before(shape, asked, rng):
 
 def test_rows_are_asked_for_in_a_program_only():
     x, numbers, source = np.zeros((3, 2)), _kernels.Cursor(), _kernels.Cursor()
-    with pytest.raises(RuntimeError, match="between start and stop"):
+    with pytest.raises(RuntimeError, match="call it inside record"):
         _kernels.fetch_next(numbers, 1, x, source)
     for wrong in (
         (numbers, -1, x, source),
@@ -256,6 +265,9 @@ def test_a_program_gives_way_when_its_time_is_over():
     program = recorded(lambda: _kernels.count_up(count))
     assert program.run(10, seconds=0.0) == 1
     assert int(count) == 1
+    for forever in (np.inf, np.nan, 1e300):
+        assert program.run(10, seconds=forever) == 10
+    assert program.run(10, seconds=-np.inf) == 1
 
 
 def test_rates_are_read_when_the_kernel_runs(dtype):

@@ -106,7 +106,7 @@ def test_parts_of_many_rows(dtype, isa, rng):
 @pytest.mark.parametrize("n", [3, 10, 17, 100, 512])
 @pytest.mark.parametrize("transpose_a", [False, True])
 def test_accumulation_leaves_rows_without_a_gradient_alone(n, transpose_a, dtype, isa, rng):
-    """Their bits stay, be they those of NaN or of -0, which an addition would change."""
+    """Their bits stay, be they those of NaN or of -0, as a step down the gradient leaves them."""
     a = sparse(rng, (9, 40), 0.5, dtype)
     a[3], a[:, 5] = 0, -0.0
     row = 5 if transpose_a else 3
@@ -115,10 +115,10 @@ def test_accumulation_leaves_rows_without_a_gradient_alone(n, transpose_a, dtype
     out[row] = -0.0
     out[row, ::2] = np.nan
     before = out.copy()
-    _kernels.matmul(_kernels.compress(a), b, transpose_a, out=out, accumulate=True)
+    _kernels.matmul(_kernels.compress(a), b, transpose_a, out=out, alpha=-1.0, accumulate=True)
     assert out[row].tobytes() == before[row].tobytes()
     others = np.arange(len(out)) != row
-    expected = before + (a.T if transpose_a else a).astype(float) @ b.astype(float)
+    expected = before - (a.T if transpose_a else a).astype(float) @ b.astype(float)
     np.testing.assert_allclose(out[others], expected[others], rtol=1e-4, atol=1e-4)
 
 
@@ -150,6 +150,33 @@ def test_infinity_and_nan_in_the_rows(n, dtype, isa, rng):
         found = _kernels.matmul(_kernels.compress(a), b, **options)
         np.testing.assert_array_equal(found, _kernels.matmul(a, b, **options))
     assert np.isnan(found[[1, 2, 5], 0]).all()
+
+
+@pytest.mark.parametrize("alpha", [-0.5, -0.0, 0.0, 1.0, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("n", [1, 17, 300])
+@pytest.mark.parametrize("k", [1, 40])
+def test_rows_to_which_nothing_is_added(k, n, alpha, dtype, isa):
+    """Unless alpha is finite and negative, they change all the same: -0 to +0, or to NaN."""
+    a = np.zeros((50, k), dtype)
+    a[::7, 0] = 2
+    found = []
+    for x in (_kernels.compress(a), a):
+        c = np.full((50, n), -0.0, dtype)
+        c[1::3] = [1.5]
+        _kernels.matmul(x, np.ones((k, n), dtype), out=c, alpha=alpha, accumulate=True)
+        found.append(np.where(np.isnan(c), dtype(np.nan), c).tobytes())
+    assert found[0] == found[1]
+
+
+def test_rows_are_picked_into_their_own_buffer_alone():
+    """A buffer has room for the rows that it was made for, and no longer ones."""
+    a = np.zeros((11, 5000), np.float32)
+    a[:10, 0] = a[10] = 1
+    rows = _kernels.compress(a)
+    buffer = rows[:10].buffer(5)
+    for others in (rows, rows[:10], _kernels.compress(a[:10])):
+        with pytest.raises(ValueError, match=r"must be made by x\.buffer"):
+            _kernels.pick_rows(others, np.full(5, 9), buffer)
 
 
 @pytest.mark.parametrize("n", [1, 17, 100])

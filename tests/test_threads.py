@@ -1,6 +1,7 @@
 """Threads: the same bits for any number of them, forks, an idle process, the limit."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -344,3 +345,48 @@ def test_threadpoolctl(first, tmp_path):
         print(mine, limited, fastnn.get_num_threads())
     """
     assert run(code, first, FASTNN_NUM_THREADS="5") == "[5] 1 5"
+
+
+def test_denormals_are_kept_on_all_threads_whatever_the_caller_does_with_its_own():
+    """As torch.set_flush_denormal(True) tells the processor, in the thread that calls it."""
+    code = """
+        x = np.full((600, 600), 1e-22, np.float32)
+        one = x[:1, :1].copy()
+        expected = [_kernels.matmul(a, a).tobytes() for a in (x, one)]
+        fastnn.set_num_threads(2)
+        _kernels.matmul(x, x)
+        environment = ctypes.create_string_buffer(64)
+        libm = ctypes.CDLL("libm.so.6")
+        libm.fegetenv(environment)
+        mxcsr = int.from_bytes(environment[28:32], "little")
+        environment[28:32] = (mxcsr | 0x8040).to_bytes(4, "little")
+        libm.fesetenv(environment)
+        flushed = float(np.float32(1e-22) * x[0, :1][0])
+        found = []
+        for threads in (1, 2):
+            fastnn.set_num_threads(threads)
+            found.append([_kernels.matmul(a, a).tobytes() for a in (x, one)] == expected)
+        program = _kernels.Program()
+        out = np.zeros_like(x)
+        program.record(lambda: _kernels.matmul(x, x, out=out))
+        program.run()
+        print(flushed, *found, out.tobytes() == expected[0])
+    """
+    if platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc":
+        pytest.skip("the place of the control word is that of glibc on x86-64")
+    assert run(code) == "0.0 True True True"
+
+
+@proc
+def test_faults_of_the_pool_are_not_hidden_from_faulthandler():
+    code = """
+        import pathlib, re, signal
+        fastnn.set_num_threads(3)
+        _kernels.relu(np.ones(10**6))
+        names = "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL"
+        faults = sum(1 << getattr(signal, name) - 1 for name in names)
+        threads = [t.read_text() for t in pathlib.Path("/proc/self/task").glob("*/status")]
+        blocked = [int(re.search(r"SigBlk:\\s*(\\w+)", text)[1], 16) for text in threads]
+        print(any(b & faults for b in blocked), sum(b != 0 for b in blocked))
+    """
+    assert run(code) == "False 2"
