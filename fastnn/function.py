@@ -37,6 +37,7 @@ class Traced(NamedTuple):
     inputs: list[Value]
     results: list[Value]
     structure: Structure  # what the function returned
+    constants: list[Tensor]  # from before, that it computes with
 
 
 def trace(
@@ -61,7 +62,8 @@ def trace(
             result = Value(value.shape, value.dtype)
             recording.instructions.append(Instruction(copy, (value,), {}, (result,)))
             results.append(result)
-    return Traced(recording.instructions, values, results, structure)
+    recording.forget()
+    return Traced(recording.instructions, values, results, structure, recording.constants())
 
 
 class _Runs(NamedTuple):
@@ -99,7 +101,7 @@ class _Entry(NamedTuple):
         return self.without_zeros[places]
 
     def _runs_without_zeros(self, places: tuple[int, ...]) -> _Runs:
-        instructions, inputs, results, _ = self.traced
+        instructions, inputs, results, *_ = self.traced
         rows = {}
         for at in places:
             x = inputs[at]
@@ -267,8 +269,9 @@ def function(
         Tensors and arrays among its arguments, also in nested lists, tuples and dicts, are the
         inputs of the program; an array becomes a tensor of its own dtype. Everything else is taken
         as it is in the first call, and a call with another number, string or object records anew.
-        So are Python's own effects: a ``print``, an ``append``, a number read from a global happen,
-        or count, while recording only. A Variable is read and updated at every run, and so are a
+        So are Python's own effects: a ``print``, an ``append``, a number that is read from a global
+        or drawn by NumPy happen, or count, while recording only; a tensor that is kept from inside
+        and not returned is gone afterwards. A Variable is read and updated at every run, so are a
         layer's weights; those made while recording are made once. Of an input that only products
         read and that is mostly zeros, these are left out, which changes no bit.
     jit_compile, input_signature, reduce_retracing, autograph : optional

@@ -168,12 +168,12 @@ class _Batch:
         inputs = [x for x, buffer in zip(batch, buffers, strict=True) if buffer is None]
         traced = trace(step, inputs, *batch)
         outcome: Outcome = traced.structure
+        self.constants = traced.constants
         self._names = list(outcome.logs)
         self.has_output = outcome.output is not None
-        if outcome.output is not None and outcome.output.shape[:1] != (size,):
+        if self.has_output and (shape := traced.results[-1].shape)[:1] != (size,):
             raise TraceError(
-                f"the output for a batch of {size} samples has shape {outcome.output.shape}, not a "
-                "row for each"
+                f"the output for a batch of {size} samples has shape {shape}, not a row for each"
             )
         self.program = Program(
             traced.instructions,
@@ -268,7 +268,8 @@ class CompiledLoop:
         self._batches: dict[int, _Batch] = {}
         self._lock = Lock()  # programs serve one thread at a time
         self._thread = 0  # which that is
-        self._batch(columns, size)
+        # The tensors from before that the step computes with.
+        self.constants = self._batch(columns, size).constants
 
     def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         """One pass."""

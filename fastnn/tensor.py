@@ -95,6 +95,15 @@ class Tensor:
         self._array = to_array(value, dtype)
         self.origin = None
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "_array":
+            raise RuntimeError(
+                "this tensor stood for the numbers of a step while that was recorded, and is gone: "
+                "return it from the step, keep it in a Variable (v.assign(x)), or leave the step "
+                "uncompiled: run_eagerly=True in compile, no @fastnn.function"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     @property
     def shape(self) -> Shape:
         """The length of each axis."""
@@ -541,6 +550,15 @@ def wrap(array: Array, origin: ReadFrom | SoftmaxOf | SigmoidOf | None = None) -
     tensor._array = array
     tensor.origin = origin
     return tensor
+
+
+def is_gone(x: Tensor) -> bool:
+    """Whether x was of a step while that was recorded, and holds nothing any more."""
+    try:
+        object.__getattribute__(x, "_array")
+    except AttributeError:
+        return type(x) is Tensor  # others may make theirs when it is needed
+    return False
 
 
 def to_array(value: TensorLike, dtype: DType = None) -> Array:

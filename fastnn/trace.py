@@ -18,7 +18,7 @@ from fastnn.caller import line_outside
 from fastnn.ops.core import Call, Primitive, Update
 from fastnn.recorders import recorders
 from fastnn.sparse import SparseTensor
-from fastnn.tensor import ReadFrom, Tensor, Variable
+from fastnn.tensor import ReadFrom, Tensor, Variable, is_gone
 
 
 class TraceError(RuntimeError):
@@ -145,6 +145,17 @@ class Trace:
         )
         self._variables.update((id(v), (v, value)) for v, value in zip(variables, new, strict=True))
         self.instructions.append(Instruction(update, old + read, attributes, new))
+
+    def constants(self) -> list[Tensor]:
+        """The tensors from before that the program computes with."""
+        return [x for x, _ in self._constants.values()]
+
+    def forget(self) -> None:
+        """Take away what tensors hold that stand for values of a run: it is of the examples."""
+        for x, _ in self._known.values():
+            is_whole = type(x.origin) is ReadFrom and x.origin.index is None
+            if type(x) is Tensor and not is_whole and not is_gone(x):
+                del x._array
 
     def watches(self, x: Tensor) -> bool:
         """Never: a trace asks for no gradient."""

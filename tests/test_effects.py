@@ -49,8 +49,140 @@ class Count(metrics.Metric):
 def test_a_metric_that_counts():
     model = Sequential([layers.Dense(1)])
     model.compile("sgd", "mse", metrics=[Count()])
-    with pytest.warns(UserWarning, match=r"changes the number Count\.n, .*make a Variable of it"):
+    with pytest.warns(UserWarning, match=r"changes Count\.n, .*make a Variable of it"):
         assert model.evaluate(X, Y, batch_size=10, verbose=0)[1] == 100
+
+
+class Summing(metrics.Metric):
+    """A mean of batches, of which all state is tensors in Python's hands."""
+
+    def __init__(self):
+        super().__init__(name="summing")
+        self.reset_state()
+
+    def reset_state(self):
+        self.total, self.batches = fastnn.zeros(()), 0
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total = self.total + fastnn.reduce_mean(abs(y_true - y_pred))
+        self.batches += 1
+
+    def result(self):
+        return self.total / max(1, self.batches)
+
+
+class SummingOnly(Summing):
+    """The same, which counts nothing."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total = self.total + fastnn.reduce_mean(abs(y_true - y_pred))
+
+    def result(self):
+        return self.total / 10
+
+
+class Listing(metrics.Metric):
+    """The same with a list."""
+
+    def __init__(self):
+        super().__init__(name="listing")
+        self.values = []
+
+    def reset_state(self):
+        self.values = []
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.values.append(fastnn.reduce_mean(abs(y_true - y_pred)))
+
+    def result(self):
+        return fastnn.reduce_mean(fastnn.stack(self.values))
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"), [(Summing, "total"), (SummingOnly, "total"), (Listing, "values")]
+)
+def test_a_metric_that_keeps_tensors(metric, name):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(100, 3)), rng.normal(size=(100, 1))
+    model = Sequential([layers.Dense(1, kernel_initializer="ones")])
+    model.compile(optimizers.SGD(0.0), "mse", metrics=[metric()])
+    expected = np.abs(x.sum(axis=1, keepdims=True) - y).mean()
+    with pytest.warns(UserWarning, match=rf"changes {metric.__name__}\.{name}, "):
+        history = model.fit(x, y, 10, epochs=2, verbose=0).history
+    np.testing.assert_allclose(history[metric().name], [expected] * 2, rtol=1e-5)
+
+
+RNG = np.random.default_rng(1)
+
+
+class OwnNoise(layers.Layer):
+    """Noise of a generator that is found by `where`."""
+
+    def __init__(self, where):
+        super().__init__()
+        self.where, self.rng = where, np.random.default_rng(1) if where == "attribute" else None
+        enclosed = np.random.RandomState(1)
+        draws = {"closure": lambda: 2 * enclosed.normal(), "method": enclosed.normal}
+        self.draw = draws.get(where, _from_a_global)
+
+    def call(self, inputs):
+        return inputs + float(self.rng.normal() if self.rng else self.draw())
+
+
+def _from_a_global():
+    return sum(RNG.normal() for _ in range(1))
+
+
+@pytest.mark.parametrize("where", ["attribute", "closure", "global", "method"])
+def test_generators_of_ones_own(where):
+    model = Sequential([OwnNoise(where)])
+    with pytest.warns(UserWarning, match="draws from the random numbers of NumPy or Python"):
+        outputs = model.predict(X, 10)
+    assert len(np.unique(outputs)) == 10
+
+
+class Remembering(Model):
+    """It keeps what it computed, for others to read."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.hidden, self.last = layers.Dense(1), None, None
+
+    def call(self, inputs):
+        self.hidden = self.dense(inputs)
+        return self.hidden * 2
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        self.last = fastnn.reduce_mean(self.hidden)
+        return logs | {"mean": self.last}
+
+
+def test_what_a_step_leaves_is_its_own(recwarn):
+    """It may go through an attribute; whoever reads that afterwards is told that it is gone."""
+    model = Remembering()
+    model.compile("sgd", "mse")
+    means = model.fit(X, Y, 10, epochs=2, verbose=0).history["mean"]
+    assert means[0] != means[1]
+    assert not recwarn
+    for read in (lambda: float(model.last), lambda: model.hidden + 1, lambda: model.last.shape):
+        with pytest.raises(RuntimeError, match="is gone: return it from the step"):
+            read()
+    model(X)
+    assert model.hidden.shape == (100, 1)
+    model.compile("sgd", "mse", run_eagerly=True)
+    model.fit(X, Y, 10, verbose=0)
+    assert model.last.shape == ()
+
+
+def test_losses_that_layers_add_are_not_those_of_a_recording():
+    model = Sequential([layers.Dense(1, kernel_regularizer="l2", activity_regularizer="l1")])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    penalty = 0.01 * np.square(model.weights[0]).sum()
+    assert [float(loss) for loss in model.losses] == pytest.approx([penalty])
+    model(X)
+    assert len(model.losses) == 2
 
 
 class Counting(Model):

@@ -24,7 +24,16 @@ from fastnn.naming import unique_name
 from fastnn.regularizers import Penalty
 from fastnn.sparse import to_tensor
 from fastnn.structure import NODES, filled, leaves
-from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert, to_array, zeros
+from fastnn.tensor import (
+    Tensor,
+    TensorLike,
+    Variable,
+    all_or_nothing,
+    convert,
+    is_gone,
+    to_array,
+    zeros,
+)
 from fastnn.trace import paused
 
 Number = TypeVar("Number", int, float)
@@ -324,7 +333,8 @@ class Layer(Configurable):
     def losses(self) -> list[Tensor]:
         """What the last call and the regularizers of the weights add to the loss."""
         parts, call = [part._added for part in layers_in(self)], self._added.call
-        added = [x for part in parts if part.call is call for x in part.losses]
+        called = [x for part in parts if part.call is call for x in part.losses]
+        added = [x for x in called if not is_gone(x)]  # of a step while that was recorded
         penalties = [w.regularizer(w) for w in self.trainable_weights if w.regularizer is not None]
         return added + penalties
 

@@ -66,8 +66,10 @@ class Steps(Layer):
         attributes of a layer, the loss or the optimizer counts from the next epoch, or call, on, if
         it is not changed by their own computations; the learning rate, and what is assigned to a
         variable, at once; what is changed inside a list or a dict, or in a global, when `compile`
-        has been called again. A step that cannot be a program, because it looks at values, counts
-        in an attribute or draws NumPy's random numbers, runs op by op, after a warning.
+        has been called again. A step that cannot be a program, because it looks at values, keeps
+        numbers or tensors in its attributes from step to step, or draws NumPy's random numbers,
+        runs op by op, after a warning; what it only leaves in an attribute is gone afterwards, and
+        who reads it is told so.
 
         Parameters
         ----------
@@ -309,7 +311,7 @@ class Steps(Layer):
         effects = Effects([*layers_in(self), *self.metrics, self.loss, self.optimizer])
         try:
             loop = CompiledLoop(step, arrays.columns, size)
-            effects.check()
+            effects.check(loop.constants)
             return loop
         except TraceError as error:
             warn(f"model {self.name!r} runs op by op, which is slower: {error}")
