@@ -22,6 +22,8 @@ def from_python(value: Any, dtype: DType = None) -> Array:
     """Numbers or nested sequences as an array: floats of no stated dtype as float32, integers as
     int32 where they fit.
     """
+    if hasattr(value, "tocsr"):
+        raise TypeError("a matrix of scipy.sparse has to be an array here: write x.toarray()")
     exchanged = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
     try:
         array = np.from_dlpack(value) if exchanged else np.asarray(value)

@@ -61,6 +61,8 @@ class Arrays:
         floats, of = np.dtype(dtype), part_of and f" of {part_of}"
         self.x = _each(x, lambda part: Column(_data(f"x{of}", part, to_samples), floats))
         self.y = self.sample_weight = None
+        if isinstance(y, list | tuple) and len(y) == 1 and _is_array(y[0]):
+            (y,) = y  # of the only output
         if y is not None:
             self.y = _each(y, lambda part: _targets(_data(f"y{of}", part, to_array), floats))
         if sample_weight is not None:
@@ -329,11 +331,14 @@ def _each(structure: Any, to_column: Callable[[Any], Column]) -> Structure:
     """Columns in a dict, list or tuple of arrays; a list of numbers or of lists is an array."""
     if isinstance(structure, dict):
         return {name: _each(part, to_column) for name, part in structure.items()}
-    if isinstance(structure, list | tuple) and structure:
-        arrays = (hasattr(part, "__array__") and np.ndim(part) for part in structure)
-        if all(arrays):
-            return type(structure)(_each(part, to_column) for part in structure)
+    if isinstance(structure, list | tuple) and structure and all(map(_is_array, structure)):
+        return type(structure)(_each(part, to_column) for part in structure)
     return to_column(structure)
+
+
+def _is_array(thing: Any) -> bool:
+    """Whether it has axes, and is no list."""
+    return hasattr(thing, "__array__") and np.ndim(thing) > 0
 
 
 def _parts(structure: Structure | None) -> list[Column]:

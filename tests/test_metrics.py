@@ -433,10 +433,10 @@ class TestDecisions:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: metrics.BinaryAccuracy(threshold=1.0), "threshold must be a number in (0, 1)"),
+        (lambda: metrics.BinaryAccuracy(threshold="a"), "threshold must be a number, such"),
         (lambda: metrics.TopKCategoricalAccuracy(k=0), "k must be a positive integer, got 0"),
         (lambda: metrics.Precision(1.5), "thresholds must be numbers in [0, 1], got 1.5"),
-        (lambda: metrics.BinaryAccuracy(threshold=None), "threshold must be a number in (0, 1)"),
+        (lambda: metrics.BinaryAccuracy(threshold=None), "threshold must be a number, such"),
         (lambda: metrics.TruePositives([]), "thresholds must be numbers in [0, 1], got []"),
         (lambda: metrics.Precision(top_k=4)(np.ones((2, 3)), np.ones((2, 3))), "top_k=4 of 3"),
         (lambda: metrics.Recall(class_id=3)(np.ones((2, 3)), np.ones((2, 3))), "class_id=3 of"),
@@ -524,3 +524,18 @@ def test_a_weight_for_each_sample_of_more_axes(n, column):
 def test_a_result_before_the_first_batch_is_refused(metric):
     with pytest.raises(ValueError, match=f"{metric.name!r} has no result before the first batch"):
         metric.result()
+
+
+def test_logits_are_above_0():
+    metric = metrics.BinaryAccuracy(threshold=0)
+    metric.update_state([1.0, 0.0, 1.0, 1.0], [0.2, -3.0, -0.1, 5.0])
+    assert float(metric.result()) == 0.75
+
+
+def test_a_function_of_no_module():
+    found = {}
+    exec("def error(y_true, y_pred):\n    return abs(y_true - y_pred)", found)
+    found["error"].__module__ = None
+    metric = metrics.to_metric(found["error"])
+    metric.update_state(np.array([1.0, 0.0]), np.array([2.0, 0.0]))
+    assert float(metric.result()) == 0.5

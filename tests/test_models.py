@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Model, Sequential, Variable, callbacks, layers, losses, optimizers
+from fastnn import (
+    Model,
+    Sequential,
+    Variable,
+    callbacks,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+)
 from fastnn.datasets import mnist
 
 
@@ -332,6 +342,7 @@ WRONG = {
         TypeError,
         r"x: a tensor has no mask, .*filled",
     ),
+    "targets in a dict": (X, {"y": Y}, {}, TypeError, "one output, .* a dict of 1: pass y as one"),
     "split of 1": (X, Y, {"validation_split": 1.0}, ValueError, "validation_split"),
     "split of nothing": (X, Y, {"validation_split": 0.95}, ValueError, "one part empty"),
     "validation": (
@@ -455,9 +466,11 @@ def test_shapes_are_tuples():
             make(8)
 
 
-@pytest.mark.parametrize("given", [{"head": ["mae"]}, [None]])
+@pytest.mark.parametrize(
+    "given", [{"head": ["mae"]}, [None], metrics.MeanSquaredError(), metrics.MeanSquaredError]
+)
 def test_metrics_are_a_list_of_names_and_functions(given):
-    with pytest.raises(TypeError, match="metrics must be a list of names and functions"):
+    with pytest.raises(TypeError, match="metrics must be a list"):
         Sequential([layers.Dense(2)]).compile("sgd", "mse", metrics=given)
 
 
@@ -504,3 +517,43 @@ def test_a_layer_that_is_not_here():
         layers.Conv2D  # noqa: B018  # to ask is enough
     with pytest.raises(AttributeError, match="did you mean 'BatchNormalization'"):
         layers.BatchNormalisation  # noqa: B018
+
+
+def test_a_model_in_front_brings_its_shape():
+    first = Sequential([layers.Input((3,)), layers.Dense(4)])
+    model = Sequential([first, layers.Dense(2)])
+    assert model.count_params() == 3 * 4 + 4 + 4 * 2 + 2
+    assert model.output_shape == (None, 2)
+    assert Sequential([model.layers[1], layers.Dense(1)]).count_params() == 4 * 2 + 2 + 2 + 1
+
+
+@pytest.mark.parametrize("layer", [layers.Dense(3), Sequential([layers.Dense(3)])])
+def test_parameters_that_are_not_there_yet_are_not_counted(layer):
+    with pytest.raises(ValueError, match=f"{layer.name!r} has no weights yet"):
+        layer.count_params()
+
+
+def test_a_list_of_the_only_input_and_output(rng):
+    x, y = blobs(rng)
+    model, other = classifier(), classifier()
+    for one in (model, other):
+        one(x[:1])
+    other.set_weights(model.get_weights())
+    model.fit([x], [y], shuffle=False, verbose=0)
+    other.fit(x, y, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.predict((x,)), other.predict(x))
+    assert model.evaluate([x], (y,), verbose=0) == other.evaluate(x, y, verbose=0)
+
+
+def test_nothing_is_trained_without_an_optimizer(rng):
+    model = Sequential([layers.Dense(1)])
+    model.compile(None, "mse")
+    x = rng.standard_normal((8, 3))
+    assert model.evaluate(x, x[:, :1], verbose=0) > 0
+    with pytest.raises(ValueError, match="has no optimizer: give compile one"):
+        model.fit(x, x[:, :1], verbose=0)
+
+
+def test_only_models_are_cloned():
+    with pytest.raises(TypeError, match="only a Model can be cloned, got 3"):
+        models.clone_model(3)

@@ -185,7 +185,7 @@ def test_extremes_share_the_gradient():
 def test_constants():
     np.testing.assert_array_equal(fastnn.one_hot([2, 0], 3), [[0, 0, 1], [1, 0, 0]])
     np.testing.assert_array_equal(fastnn.argmax([[1, 3], [4, 2]], axis=1), [1, 0])
-    np.testing.assert_array_equal(fastnn.argmax([[1, 3], [4, 2]]), [1, 0])
+    np.testing.assert_array_equal(fastnn.argmax([[1, 3], [4, 2]], 0), [1, 0])
     np.testing.assert_array_equal(fastnn.sign([-2.0, 0.0, 3.0]), [-1, 0, 1])
 
 
@@ -246,6 +246,9 @@ INVALID = {
     "reduce_sum axis": (lambda: fastnn.reduce_sum(fastnn.ones((2,)), axis=1), "axis 1"),
     "reduce_sum twice": (lambda: fastnn.reduce_sum(fastnn.ones((2,)), axis=(0, -1)), "twice"),
     "reduce_max of nothing": (lambda: fastnn.reduce_max(fastnn.ones((2, 0))), "no elements"),
+    "argmax of which": (lambda: fastnn.argmax(fastnn.ones((2, 3))), "along which axis"),
+    "argmin of which": (lambda: fastnn.argmin(fastnn.ones((2, 3))), "along which axis"),
+    "arange": (lambda: fastnn.range(0, 3, 0), "step must not be 0"),
     "argmax of nothing": (lambda: fastnn.argmax(fastnn.ones((0,))), "no elements"),
     "softmax axis": (lambda: fastnn.softmax(fastnn.ones((2, 2)), axis=2), "axis 2 does not exist"),
     "softmax axes": (lambda: fastnn.softmax(fastnn.ones((2, 2)), axis=(0, -2)), "names an axis tw"),

@@ -99,3 +99,9 @@ def test_scipy_data_that_are_refused(rng):
         model(scipy_sparse.coo_array(x[0]))
     with pytest.raises(TypeError, match="y: "):
         model.fit(x, rows, verbose=0)
+
+
+def test_targets_are_arrays(rng):
+    x, _ = data(rng)
+    with pytest.raises(TypeError, match=r"y: a matrix of scipy\.sparse .* write x\.toarray\(\)"):
+        classifier().fit(x, scipy_sparse.csr_matrix(x[:, :1]), verbose=0)

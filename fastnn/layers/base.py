@@ -435,7 +435,12 @@ class Layer(Configurable):
         return tuple(x for part in layers_in(self) for x in (part, part._trainable, part.dtype))
 
     def count_params(self) -> int:
-        """The number of elements of all weights."""
+        """The number of elements of all weights; ValueError before they are made."""
+        if not self.built:
+            raise ValueError(
+                f"layer {self.name!r} has no weights yet: call it on data, or build it, or let its "
+                "model begin with an Input"
+            )
         return sum(w.size for w in self.weights)
 
     def __repr__(self) -> str:

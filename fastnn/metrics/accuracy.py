@@ -191,7 +191,8 @@ class BinaryAccuracy(MeanMetricWrapper):
     ----------
     name : str, default "binary_accuracy"
     dtype : dtype, optional
-    threshold : float in (0, 1), default 0.5
+    threshold : float, default 0.5
+        0 for logits.
 
     Examples
     --------
@@ -204,8 +205,8 @@ class BinaryAccuracy(MeanMetricWrapper):
     def __init__(
         self, name: str | None = "binary_accuracy", dtype: DType = None, threshold: float = 0.5
     ) -> None:
-        if threshold is None or not 0 < threshold < 1:
-            raise ValueError(f"threshold must be a number in (0, 1), got {threshold!r}")
+        if not isinstance(threshold, int | float) or not math.isfinite(threshold):
+            raise ValueError(f"threshold must be a number, such as 0 for logits, got {threshold!r}")
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 

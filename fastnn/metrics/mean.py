@@ -156,7 +156,8 @@ class MeanMetricWrapper(Mean):
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Add a batch of targets and predictions, and weights as for `Mean`."""
-        is_ours = getattr(self.fn, "__module__", "").startswith("fastnn.")  # and looks at the ranks
+        home = str(getattr(self.fn, "__module__", ""))
+        is_ours = home.startswith("fastnn.")  # and looks at the ranks itself
         if not is_ours and isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
             y_true, y_pred = same_rank(y_true, y_pred)
         found = self.fn(y_true, y_pred, **self.options)

@@ -33,6 +33,8 @@ def clone_model(
     ------
     ValueError
         If `clone_function` is given for another model than a `Sequential`, or `input_tensors` is.
+    TypeError
+        If it is no model.
 
     Examples
     --------
@@ -43,6 +45,8 @@ def clone_model(
     """
     if input_tensors is not None:
         raise ValueError("input_tensors are not supported: call the copy on them")
+    if not isinstance(model, Model):
+        raise TypeError(f"only a Model can be cloned, got {model!r}")
     config = model.get_config()
     config.pop("build_input_shape", None)
     if isinstance(model, Sequential) and "layers" in config:

@@ -89,8 +89,10 @@ class Sequential(Model):
             raise ValueError(f"model {self.name!r} has layers already; an Input comes first")
         before, self._layers = self._layers, [*self._layers, layer]
         self.output_shapes = []
-        first = self._layers[0].input_shape
-        shape = self._built_for() if first is None else (None, *first)
+        first = self._layers[0]
+        shape = _built_for(self) or _built_for(first)
+        if first.input_shape is not None:
+            shape = (None, *first.input_shape)
         if shape is not None:
             try:
                 with unbuilt_again_on_failure(self):
@@ -111,16 +113,9 @@ class Sequential(Model):
         self.built = self.built and bool(self._layers)
         return removed
 
-    def _built_for(self) -> tuple[int | None, ...] | None:
-        """The shape of the input that the weights are for; None without any, or for several."""
-        shape = self._build_shape if self.built else None
-        if isinstance(shape, tuple) and all(n is None or isinstance(n, int) for n in shape):
-            return (None, *shape[1:])
-        return None
-
     def call(self, inputs: Tensor) -> Tensor:
-        """The output of the last layer."""
-        x = inputs
+        """The output of the last layer; a list of one array is that array."""
+        x = inputs[0] if isinstance(inputs, list | tuple) and len(inputs) == 1 else inputs
         announced = self._layers[0].input_shape if self._layers else None
         if announced is not None and announced[-1:] == (1,) and x.ndim == len(announced):
             x = ops.reshape(x, (*x.shape, 1))
@@ -142,7 +137,7 @@ class Sequential(Model):
         config = super().get_config()
         if "layers" in config:
             config["layers"] = serialize(self._layers)
-        shape = self._built_for()
+        shape = _built_for(self)
         return config if shape is None else {**config, "build_input_shape": list(shape)}
 
     @classmethod
@@ -162,3 +157,11 @@ class Sequential(Model):
         if any(self._is_own(step) for step in (self.train_step, self.test_step, self.predict_step)):
             return x  # which may want to see the array
         return without_zeros(x, first.units, passes)
+
+
+def _built_for(layer: Layer) -> tuple[int | None, ...] | None:
+    """The shape of the input that the weights are for; None without any, or for several."""
+    shape = layer._build_shape if layer.built else None
+    if isinstance(shape, tuple) and all(n is None or isinstance(n, int) for n in shape):
+        return (None, *shape[1:])
+    return None

@@ -22,7 +22,7 @@ from fastnn.metrics import Mean, Metric
 from fastnn.models.effects import Effects
 from fastnn.optimizers import Optimizer
 from fastnn.recorders import recorders
-from fastnn.structure import Structure, filled, leaves
+from fastnn.structure import NODES, Structure, filled, leaves
 from fastnn.tape import GradientTape
 from fastnn.tensor import Tensor, TensorLike, convert
 from fastnn.trace import TraceError
@@ -177,6 +177,11 @@ class Steps(Layer):
         return total
 
     def _require_targets(self, y: Any) -> None:
+        if self._objective is not None and isinstance(y, NODES):
+            raise TypeError(
+                f"model {self.name!r} has one output, and the targets are a {type(y).__name__} of "
+                f"{len(y)}: pass y as one array"
+            )
         if self._objective is not None and y is None:
             raise ValueError(
                 f"model {self.name!r} has a loss that needs targets: pass y beside x, as in "
@@ -203,7 +208,8 @@ class Steps(Layer):
         return self(unpack_x_y_sample_weight(data)[0], training=False)
 
     def _train(self, data: Structure) -> dict[str, Any]:
-        assert self.optimizer is not None
+        if self.optimizer is None:
+            raise ValueError(f"model {self.name!r} has no optimizer: give compile one to train")
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         with GradientTape() as tape:
             y_pred = self(x, training=True)
@@ -321,6 +327,8 @@ class Steps(Layer):
 def _measures(given: Sequence[Any] | None) -> list[Metric]:
     if isinstance(given, str):
         raise ValueError(f"metrics must be a list: write metrics=[{given!r}]")
+    if isinstance(given, Metric | type):
+        raise TypeError(f"metrics must be a list: write metrics=[...] around {given!r}")
     chosen = [] if given is None else list(given)
     if isinstance(given, Mapping) or any(metric is None for metric in chosen):
         raise TypeError(

@@ -17,12 +17,12 @@ def summary(model: Model) -> str:
         [f"{layer.name} ({type(layer).__name__})", _output(layer), _parameters(layer)]
         for layer in model.layers
     ]
-    trained = sum(w.size for w in model.trainable_weights)
+    count, trained = (sum(w.size for w in of) for of in (model.weights, model.trainable_weights))
     size = sum(w.size * w.dtype.itemsize for w in model.weights)
     built = all(layer.built for layer in model.layers)
     totals = [
-        f"Total parameters: {model.count_params():,} ({size:,} bytes)",
-        f"Trainable: {trained:,}, not trainable: {model.count_params() - trained:,}",
+        f"Total parameters: {count:,} ({size:,} bytes)",
+        f"Trainable: {trained:,}, not trainable: {count - trained:,}",
     ]
     unknown = [
         "Total parameters: not known before the model is called on data, or begins with Input"

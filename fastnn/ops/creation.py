@@ -17,6 +17,8 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: DTyp
     >>> fastnn.ops.arange(3)
     Tensor([0 1 2], shape=(3,), dtype=int32)
     """
+    if step == 0:
+        raise ValueError("arange: step must not be 0")
     first, last = (0, start) if stop is None else (start, stop)
     # Python numbers give int32 and float32, as they do elsewhere.
     kind = to_dtype(dtype or constant([first, last, step]).dtype)

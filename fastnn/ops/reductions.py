@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from types import EllipsisType
 from typing import TypeAlias
 
 import numpy as np
@@ -246,10 +247,16 @@ def sum_to(x: Tensor, shape: Shape) -> Tensor:
     return reshape(reduce_sum(x, axis=(*range(added), *stretched)), shape)
 
 
-def argmax(x: TensorLike, axis: int | None = 0) -> Tensor:
+def argmax(x: TensorLike, axis: int | EllipsisType | None = ...) -> Tensor:
     """The index of the first largest element along `axis` (int64); no gradient.
 
-    With None, among all elements as one row.
+    With None, among all elements as one row. If there are several axes one must be named, since
+    TensorFlow takes the first by default, and Keras and NumPy none.
+
+    Raises
+    ------
+    ValueError
+        If the axis does not exist, or has no elements, or there are several and none is named.
 
     Examples
     --------
@@ -260,14 +267,19 @@ def argmax(x: TensorLike, axis: int | None = 0) -> Tensor:
     return _index(_argmax, "argmax", x, axis)
 
 
-def argmin(x: TensorLike, axis: int | None = 0) -> Tensor:
-    """The index of the first smallest element along `axis` (int64); no gradient."""
+def argmin(x: TensorLike, axis: int | EllipsisType | None = ...) -> Tensor:
+    """The index of the first smallest element along `axis` (int64), as `argmax` has it."""
     return _index(_argmin, "argmin", x, axis)
 
 
-def _index(op: Primitive, name: str, x: TensorLike, axis: int | None) -> Tensor:
+def _index(op: Primitive, name: str, x: TensorLike, axis: int | EllipsisType | None) -> Tensor:
     tensor = convert(x)
-    if axis is None:
+    if axis is ... and tensor.ndim > 1:
+        raise ValueError(
+            f"{name}: along which axis of shape {tensor.shape}? Pass axis=-1 for each row, 0 as is "
+            "TensorFlow's default, or None for all elements, as is Keras's and NumPy's"
+        )
+    if axis is None or axis is ...:
         tensor, axis = reshape(tensor, (-1,)), 0
     if not isinstance(axis, int | np.integer):
         raise ValueError(f"{name}: axis must be an integer, got {axis!r}")

@@ -1,15 +1,18 @@
 """Small helpers around training."""
 
 from fastnn.configuration import custom_object_scope, register_keras_serializable
+from fastnn.data import unpack_x_y_sample_weight
 from fastnn.naming import forget_names as clear_session
 from fastnn.utils import np_utils
 from fastnn.utils.files import get_file
 from fastnn.utils.np_utils import normalize, to_categorical
+from fastnn.utils.py_dataset import PyDataset
 from fastnn.utils.seeds import set_random_seed
 from fastnn.utils.sequences import pad_sequences
 from fastnn.utils.splits import split_dataset
 
 __all__ = [
+    "PyDataset",
     "clear_session",
     "custom_object_scope",
     "get_file",
@@ -20,4 +23,5 @@ __all__ = [
     "set_random_seed",
     "split_dataset",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]
