@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -387,7 +388,28 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         return super().__call__(y_true, y_pred, sample_weight)
 
 
-class CategoricalCrossentropy(LossFunctionWrapper):
+class _Smoothed(LossFunctionWrapper):
+    """Base of the losses whose targets may be smoothed."""
+
+    function: ClassVar[Callable[..., Tensor]]
+    from_logits: bool
+    label_smoothing: float
+    axis: int
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: DType = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(type(self).function, reduction, name, dtype, **options)
+
+
+class CategoricalCrossentropy(_Smoothed):
     """`categorical_crossentropy`, reduced.
 
     Parameters
@@ -398,24 +420,10 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         As for `Loss`.
     """
 
-    from_logits: bool
-    label_smoothing: float
-    axis: int
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "categorical_crossentropy",
-        dtype: DType = None,
-    ) -> None:
-        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
+    function = staticmethod(categorical_crossentropy)
 
 
-class BinaryCrossentropy(LossFunctionWrapper):
+class BinaryCrossentropy(_Smoothed):
     """`binary_crossentropy`, reduced.
 
     Parameters
@@ -426,18 +434,4 @@ class BinaryCrossentropy(LossFunctionWrapper):
         As for `Loss`.
     """
 
-    from_logits: bool
-    label_smoothing: float
-    axis: int
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "binary_crossentropy",
-        dtype: DType = None,
-    ) -> None:
-        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(binary_crossentropy, reduction, name, dtype, **options)
+    function = staticmethod(binary_crossentropy)
