@@ -1,7 +1,6 @@
 """The functional names and arguments that a TensorFlow user looks for under ``tf.nn``."""
 
 from fastnn import losses, ops
-from fastnn.losses.crossentropies import binary_crossentropies
 from fastnn.ops import (
     elu,
     log_softmax,
@@ -48,7 +47,7 @@ def softmax_cross_entropy_with_logits(
 
 def sigmoid_cross_entropy_with_logits(labels: TensorLike, logits: TensorLike) -> Tensor:
     """-(labels * log(p) + (1 - labels) * log(1 - p)), elementwise, p being sigmoid(logits)."""
-    return binary_crossentropies(labels, logits, from_logits=True, label_smoothing=0.0)
+    return ops.binary_crossentropy(labels, logits, from_logits=True)
 
 
 def l2_loss(t: TensorLike) -> Tensor:

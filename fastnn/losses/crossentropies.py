@@ -9,95 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn import ops
-from fastnn.arrays import Array, DType, Shape
+from fastnn.arrays import Array, DType
 from fastnn.caller import warn
-from fastnn.hyperparameters import fraction
-from fastnn.losses.base import LossFunctionWrapper, clipped, pair, reduce_weighted
+from fastnn.losses.base import LossFunctionWrapper, reduce_weighted
 from fastnn.ops.core import floating
-from fastnn.ops.labels import to_classes
-from fastnn.ops.neural import cross_entropy_of_classes
-from fastnn.recorders import recorders
-from fastnn.tensor import SigmoidOf, SoftmaxOf, Tensor, TensorLike, convert
+from fastnn.ops.crossentropies import class_labels
+from fastnn.tensor import Tensor, TensorLike
 
 ROUNDING = 1e-3  # how far from [0, 1] an inexact probability may lie
-
-
-def logits_of(y_pred: Tensor, origin: type[SoftmaxOf | SigmoidOf]) -> Tensor | None:
-    """The logits behind probabilities that softmax or sigmoid, as `origin` says, made of them.
-
-    None if a gradient may not pass the probabilities by, because a tape was asked to watch them or
-    did not see them made.
-    """
-    made = y_pred.origin
-    if type(made) is not origin:
-        return None
-    logits = made.logits
-    seen = all(
-        r.follows(y_pred) == r.follows(logits) and not r.watches(y_pred) for r in recorders.stack
-    )
-    return logits if seen else None
-
-
-def _logits(
-    y_pred: Tensor, origin: type[SoftmaxOf | SigmoidOf], from_logits: bool
-) -> Tensor | None:
-    """The predictions themselves if they are logits, else those of `logits_of`."""
-    if not from_logits:
-        return logits_of(y_pred, origin)
-    if type(y_pred.origin) is origin:
-        made = "softmax" if origin is SoftmaxOf else "sigmoid"
-        warn(
-            f"from_logits=True, but {made} made probabilities of y_pred already: leave out one of "
-            "the two",
-            SyntaxWarning,
-        )
-    return y_pred
-
-
-def _log_probabilities(y_pred: Tensor) -> Tensor:
-    """log of the rows of y_pred, normalised to a sum of 1 and clipped."""
-    return ops.log(clipped(y_pred / ops.reduce_sum(y_pred, axis=-1, keepdims=True)))
-
-
-def _classes_last(x: Tensor, axis: int) -> Tensor:
-    """x with the axis of the classes as its last."""
-    if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"there is no axis {axis} for the classes in a tensor of shape {x.shape}")
-    axes = list(range(x.ndim))
-    axes.append(axes.pop(axis))
-    return x if axes[-1] == x.ndim - 1 else ops.transpose(x, axes)
-
-
-def _labels_of_rows(y_true: TensorLike, shape: Shape) -> Tensor:
-    """Labels for predictions of `shape`, one for each row, (n, 1) being taken as (n,)."""
-    labels = given = convert(y_true)
-    if labels.ndim == len(shape) and labels.shape[-1] == 1:
-        labels = ops.reshape(labels, labels.shape[:-1])
-    if labels.ndim < len(shape) - 1 and labels.shape == shape[: labels.ndim]:
-        raise ValueError(
-            f"y_true has shape {given.shape} and y_pred {shape}; a sample has one label "
-            "but several predictions: flatten the model's input with x.reshape(len(x), -1)"
-        )
-    if labels.shape != shape[:-1]:
-        raise ValueError(
-            f"y_true has shape {given.shape} and y_pred {shape}; y_true must hold one "
-            f"class for each row: shape {shape[:-1]}. For one-hot targets use "
-            "categorical_crossentropy"
-        )
-    return labels
-
-
-def _class_labels(
-    y_true: TensorLike, shape: Shape, ignore_class: int | None
-) -> tuple[Tensor, Tensor | None]:
-    """Labels checked to be classes, and where they are not the one to ignore."""
-    labels = _labels_of_rows(y_true, shape)
-    valid = None
-    if ignore_class is not None:
-        labels = floating(labels)
-        valid = ops.not_equal(labels, ignore_class)
-        labels = ops.where(valid, labels, 0)
-    return to_classes(labels, shape[-1], "y_true"), valid
 
 
 def check_targets(loss: Any, y_true: TensorLike, y_pred: Tensor) -> None:
@@ -115,7 +34,7 @@ def check_targets(loss: Any, y_true: TensorLike, y_pred: Tensor) -> None:
     function, options = _unwrapped(loss)
     if function is sparse_categorical_crossentropy and options.get("axis", -1) == -1:
         shape = (len(y_true), *y_pred.shape[1:])
-        _class_labels(y_true, shape, options.get("ignore_class"))
+        class_labels(y_true, shape, options.get("ignore_class"))
     if function in _OF_PROBABILITIES and not options.get("from_logits"):
         _warn_of_logits(function.__name__, y_pred.numpy())
     if function is binary_crossentropy and _are_outside(np.asarray(y_true)):
@@ -191,22 +110,7 @@ def sparse_categorical_crossentropy(
     >>> loss.numpy().round(4)
     array([0.6931, 1.3863], dtype=float32)
     """
-    y_pred, y_true = floating(y_pred), convert(y_true)
-    if not y_pred.ndim:
-        raise ValueError("y_pred must have shape (..., classes), got shape ()")
-    if y_true.ndim == y_pred.ndim:
-        y_true = _classes_last(y_true, axis)
-    logits = _logits(y_pred, SoftmaxOf, from_logits)
-    scores = _classes_last(y_pred if logits is None else logits, axis)
-    labels, valid = _class_labels(y_true, scores.shape, ignore_class)
-    if valid is not None:  # what is predicted there is not even looked at
-        scores = ops.where(ops.expand_dims(valid, -1), scores, 1)
-    if logits is None:
-        chosen = ops.one_hot(labels, scores.shape[-1], scores.dtype)
-        values = -ops.reduce_sum(chosen * _log_probabilities(scores), axis=-1)
-    else:
-        values = cross_entropy_of_classes(labels, scores)
-    return values if valid is None else ops.where(valid, values, 0)
+    return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits, axis, ignore_class)
 
 
 def categorical_crossentropy(
@@ -246,34 +150,7 @@ def categorical_crossentropy(
     >>> fastnn.losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
     array([0.6931], dtype=float32)
     """
-    y_pred = floating(y_pred)
-    y_true = convert(y_true, y_pred.dtype)
-    if y_true.shape != y_pred.shape or not y_pred.ndim:
-        raise ValueError(
-            f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; they must be equal. For "
-            "integer labels use sparse_categorical_crossentropy"
-        )
-    logits = _logits(y_pred, SoftmaxOf, from_logits)
-    scores = _classes_last(y_pred if logits is None else logits, axis)
-    target = smoothed(_classes_last(y_true, axis), label_smoothing, scores.shape[-1])
-    if scores.shape[-1] == 1:
-        warn(
-            f"categorical_crossentropy of a single class (y_pred has shape {y_pred.shape}) is "
-            "always 0; use binary_crossentropy for two classes with one output",
-            SyntaxWarning,
-        )
-    if logits is None:
-        return -ops.reduce_sum(target * _log_probabilities(scores), axis=-1)
-    shifted = scores - ops.stop_gradient(ops.reduce_max(scores, axis=-1, keepdims=True))
-    normaliser = ops.log(ops.reduce_sum(ops.exp(shifted), axis=-1, keepdims=True))
-    return ops.reduce_sum(target * (normaliser - shifted), axis=-1)
-
-
-def smoothed(target: Tensor, label_smoothing: float, classes: int) -> Tensor:
-    """Targets of which a share is divided among all classes; ValueError if it is no share."""
-    if not fraction("label_smoothing", label_smoothing):
-        return target
-    return target * (1 - label_smoothing) + label_smoothing / classes
+    return ops.categorical_crossentropy(y_true, y_pred, from_logits, axis, label_smoothing)
 
 
 def binary_crossentropy(
@@ -316,22 +193,8 @@ def binary_crossentropy(
     >>> fastnn.losses.binary_crossentropy([1, 0], [[0.5], [0.25]]).numpy().round(4)
     array([0.6931, 0.2877], dtype=float32)
     """
-    values = binary_crossentropies(y_true, y_pred, from_logits, label_smoothing)
+    values = ops.binary_crossentropy(y_true, y_pred, from_logits, label_smoothing)
     return ops.reduce_mean(values, axis=axis)
-
-
-def binary_crossentropies(
-    y_true: TensorLike, y_pred: TensorLike, from_logits: bool, label_smoothing: float
-) -> Tensor:
-    """The same before it is averaged."""
-    y_pred = floating(y_pred)
-    logits = _logits(y_pred, SigmoidOf, from_logits)
-    target, scores = pair(y_true, y_pred if logits is None else logits)
-    target = smoothed(target, label_smoothing, 2)
-    if logits is None:
-        p = clipped(scores)
-        return -(target * ops.log(p) + (1 - target) * ops.log(1 - p))
-    return target * ops.softplus(-scores) + (1 - target) * ops.softplus(scores)
 
 
 _OF_PROBABILITIES = (

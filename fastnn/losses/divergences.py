@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fastnn import ops
-from fastnn.losses.base import EPSILON, FunctionLoss, clipped, pair
+from fastnn.losses.base import FunctionLoss
+from fastnn.ops.targets import EPSILON, clipped, pair
 from fastnn.tensor import Tensor, TensorLike
 
 

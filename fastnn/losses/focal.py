@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastnn import ops
 from fastnn.arrays import DType
-from fastnn.losses.base import LossFunctionWrapper, pair
-from fastnn.losses.crossentropies import binary_crossentropies, smoothed
+from fastnn.losses.base import LossFunctionWrapper
 from fastnn.ops.core import floating
+from fastnn.ops.crossentropies import smoothed
+from fastnn.ops.targets import pair
 from fastnn.tensor import Tensor, TensorLike
 
 
@@ -42,7 +43,7 @@ def binary_focal_crossentropy(
     >>> fastnn.losses.binary_focal_crossentropy([[1.0]], [[0.5]]).numpy().round(4)
     array([0.1733], dtype=float32)
     """
-    values = binary_crossentropies(y_true, y_pred, from_logits, label_smoothing)
+    values = ops.binary_crossentropy(y_true, y_pred, from_logits, label_smoothing)
     target, p = pair(y_true, ops.sigmoid(y_pred) if from_logits else floating(y_pred))
     target = smoothed(target, label_smoothing, 2)
     values = (1 - (target * p + (1 - target) * (1 - p))) ** gamma * values

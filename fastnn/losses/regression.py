@@ -7,7 +7,8 @@ import math
 from fastnn import ops
 from fastnn.arrays import DType
 from fastnn.hyperparameters import positive
-from fastnn.losses.base import EPSILON, FunctionLoss, LossFunctionWrapper, pair
+from fastnn.losses.base import FunctionLoss, LossFunctionWrapper
+from fastnn.ops.targets import EPSILON, pair
 from fastnn.tensor import Tensor, TensorLike
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from fastnn import losses, ops
 from fastnn.arrays import DType, Shape
-from fastnn.losses.base import same_rank
 from fastnn.metrics.mean import FunctionMetric, MeanMetricWrapper
 from fastnn.ops.core import floating
 from fastnn.ops.reductions import hits
+from fastnn.ops.targets import same_rank
 from fastnn.tensor import Tensor, TensorLike, convert
 
 Choice = TypeVar("Choice")

@@ -10,9 +10,10 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.arrays import DType, Shape
-from fastnn.losses.base import pair, quotient
+from fastnn.losses.base import quotient
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import weights_for
+from fastnn.ops.targets import pair
 from fastnn.tensor import Tensor, TensorLike, Variable
 
 Thresholds: TypeAlias = float | Sequence[float] | None

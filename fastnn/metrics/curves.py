@@ -10,8 +10,9 @@ import numpy as np
 from fastnn import ops
 from fastnn.arrays import DType
 from fastnn.hyperparameters import count, fraction
-from fastnn.losses.base import EPSILON, quotient
+from fastnn.losses.base import quotient
 from fastnn.metrics.confusion import Counter, as_thresholds, decisions
+from fastnn.ops.targets import EPSILON
 from fastnn.tensor import Tensor
 
 ALL_KINDS = "true_positives", "false_positives", "true_negatives", "false_negatives"

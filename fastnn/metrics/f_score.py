@@ -7,9 +7,9 @@ import numpy as np
 from fastnn import ops
 from fastnn.arrays import DType
 from fastnn.hyperparameters import positive
-from fastnn.losses.base import EPSILON, pair
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import weights_for
+from fastnn.ops.targets import EPSILON, pair
 from fastnn.tensor import Tensor, TensorLike, Variable
 
 AVERAGES = None, "micro", "macro", "weighted"

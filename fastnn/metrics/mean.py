@@ -10,9 +10,10 @@ import numpy as np
 from fastnn import ops
 from fastnn.arrays import DType, Shape
 from fastnn.configuration import serialize
-from fastnn.losses.base import fitted, quotient, same_rank
+from fastnn.losses.base import fitted, quotient
 from fastnn.metrics.base import Metric
 from fastnn.ops.core import floating
+from fastnn.ops.targets import same_rank
 from fastnn.ops.updates import accumulate
 from fastnn.tensor import Tensor, TensorLike, convert, wrap
 

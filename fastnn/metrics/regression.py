@@ -8,9 +8,10 @@ import numpy as np
 
 from fastnn import losses, ops
 from fastnn.arrays import DType
-from fastnn.losses.base import pair, quotient
+from fastnn.losses.base import quotient
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import FunctionMetric, Mean, MeanMetricWrapper, weights_for
+from fastnn.ops.targets import pair
 from fastnn.tensor import Tensor, TensorLike, Variable, convert
 
 

@@ -1,0 +1,40 @@
+"""Targets and predictions: what losses and metrics see to before they compare the two."""
+
+from __future__ import annotations
+
+from fastnn.ops.core import floating
+from fastnn.ops.elementwise import maximum, minimum
+from fastnn.ops.shaping import expand_dims, squeeze
+from fastnn.tensor import Tensor, TensorLike, convert
+
+EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as in Keras
+
+
+def same_rank(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with as many axes, if one has just a last axis of length 1 more.
+
+    So (n,) goes with (n, 1), as (n, 1); from others the axis is taken away.
+    """
+    if a.ndim == b.ndim + 1 and a.shape[-1] == 1:
+        return (a, expand_dims(b, -1)) if b.ndim == 1 else (squeeze(a, -1), b)
+    if b.ndim == a.ndim + 1 and b.shape[-1] == 1:
+        return same_rank(b, a)[::-1]
+    return a, b
+
+
+def pair(y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
+    """Targets and predictions as floats of one dtype and one shape; ValueError if they differ."""
+    y_pred = floating(y_pred)
+    target, predicted = same_rank(convert(y_true, y_pred.dtype), y_pred)
+    if target.shape != predicted.shape or not predicted.ndim:
+        raise ValueError(
+            f"y_true has shape {target.shape} and y_pred {predicted.shape}; they must be equal: "
+            "reshape the targets to the model's output (labels of classes are for "
+            "sparse_categorical_crossentropy)"
+        )
+    return target, predicted
+
+
+def clipped(x: Tensor, high: float = 1 - EPSILON) -> Tensor:
+    """x where it is in [EPSILON, high], else the nearer of the two; NaN stays."""
+    return minimum(maximum(x, EPSILON), high)
