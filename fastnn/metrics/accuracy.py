@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn import losses, ops
 from fastnn.arrays import DType, Shape
+from fastnn.hyperparameters import count
 from fastnn.metrics.mean import FunctionMetric, MeanMetricWrapper
 from fastnn.ops.core import floating
 from fastnn.ops.reductions import hits
@@ -91,7 +92,7 @@ def sparse_top_k_categorical_accuracy(
     labels = _labels("sparse_top_k_categorical_accuracy", y_true, predicted.shape)
     if not from_sorted_ids:
         return _in_top_k(labels, predicted, k)
-    first = predicted[..., : _positive(k)]
+    first = predicted[..., : count("k", k)]
     same = ops.equal(first, ops.expand_dims(convert(labels, first.dtype), -1))
     return ops.reduce_max(ops.cast(same, first.dtype), axis=-1)
 
@@ -157,14 +158,8 @@ def _in_top_k(labels: Tensor, scores: Tensor, k: int) -> Tensor:
     is_label = ops.equal(numbers, ops.expand_dims(convert(labels, scores.dtype), -1))
     of_label = ops.reduce_max(ops.where(is_label, scores, -math.inf), axis=-1, keepdims=True)
     not_above = ops.cast(ops.less_equal(scores, of_label), scores.dtype)
-    enough = ops.greater(ops.reduce_sum(not_above, axis=-1), max(classes - _positive(k), 0))
+    enough = ops.greater(ops.reduce_sum(not_above, axis=-1), max(classes - count("k", k), 0))
     return ops.cast(enough, scores.dtype)
-
-
-def _positive(k: int) -> int:
-    if not isinstance(k, int | np.integer) or k < 1:
-        raise ValueError(f"k must be a positive integer, got {k!r}")
-    return int(k)
 
 
 class Accuracy(FunctionMetric):
@@ -242,7 +237,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
     def __init__(
         self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: DType = None
     ) -> None:
-        super().__init__(top_k_categorical_accuracy, name, dtype, k=_positive(k))
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=count("k", k))
 
 
 class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
@@ -264,5 +259,5 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         dtype: DType = None,
         from_sorted_ids: bool = False,
     ) -> None:
-        options = {"k": _positive(k), "from_sorted_ids": from_sorted_ids}
+        options = {"k": count("k", k), "from_sorted_ids": from_sorted_ids}
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, **options)
