@@ -55,7 +55,8 @@ enum {
     AHEAD = 24,              /* steps of k that the copying tile fetches ahead */
     FETCHED = 24,            /* steps of k in whose time the place of a tile's sums can be fetched */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
-    STORE_COST = 6,          /* of transposing an element of a tile in registers */
+    /* Of transposing an element of a tile in registers, which are many on AVX-512. */
+    STORE_COST = VECTOR_BYTES == 64 ? 6 : 24,
     FEW_TO_TRANSPOSE = 4,    /* rows, or elements of each, that are as soon copied one by one */
     ROWS_AT_ONCE = 4,        /* rows of b that a single row takes together, */
     ROW_COLUMNS = 2048,      /* over so many columns */
@@ -331,7 +332,7 @@ static void NAME(copy_rows_transposed)(T *to, size_t width, const T *x, size_t l
 static void NAME(copy_transposed)(T *to, size_t width, const T *x, size_t ldx, size_t k, size_t columns)
 {
     const size_t whole = columns / WIDTH * WIDTH;
-    if (VECTOR_BYTES == 64 && k > 1 && k <= FEW_TO_TRANSPOSE && ldx == k)
+    if (k > 1 && k <= FEW_TO_TRANSPOSE && ldx == k)
         switch (k) {
             FEW(pull_apart, to, width, x, whole)
         }
