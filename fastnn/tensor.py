@@ -58,6 +58,30 @@ class SigmoidOf(NamedTuple):
     logits: Tensor
 
 
+class _Gone:
+    """Stands where a tensor's array was: no tensor of a step outlives the recording of that."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise _error_of_gone()
+
+    def __len__(self) -> int:
+        raise _error_of_gone()
+
+    def __getitem__(self, index: Index) -> Any:
+        raise _error_of_gone()
+
+
+def _error_of_gone() -> RuntimeError:
+    return RuntimeError(
+        "this tensor stood for the numbers of a step while that was recorded, and is gone: return "
+        "it from the step, keep it in a Variable (v.assign(x)), or leave the step uncompiled: "
+        "run_eagerly=True in compile, no @fastnn.function"
+    )
+
+
+GONE: Any = _Gone()
+
+
 class Tensor:
     """An immutable array of numbers that gradients can flow through.
 
@@ -95,15 +119,6 @@ class Tensor:
         self._array = to_array(value, dtype)
         self.origin = None
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "_array":
-            raise RuntimeError(
-                "this tensor stood for the numbers of a step while that was recorded, and is gone: "
-                "return it from the step, keep it in a Variable (v.assign(x)), or leave the step "
-                "uncompiled: run_eagerly=True in compile, no @fastnn.function"
-            )
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     @property
     def shape(self) -> Shape:
         """The length of each axis."""
@@ -128,6 +143,8 @@ class Tensor:
         """The array, for Python to see what is in it."""
         if recorders.trace is not None:
             recorders.trace.read(self)
+        if self._array is GONE:
+            raise _error_of_gone()
         return self._array
 
     def numpy(self) -> Array:
@@ -181,9 +198,11 @@ class Tensor:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tensor, (np.array(self._values()),)
+        return (_gone, ()) if is_gone(self) else (Tensor, (np.array(self._values()),))
 
     def __repr__(self) -> str:
+        if is_gone(self):
+            return "Tensor(gone)"
         return f"{type(self).__name__}({self._values()}, shape={self.shape}, dtype={self.dtype})"
 
     def __format__(self, spec: str) -> str:
@@ -554,11 +573,11 @@ def wrap(array: Array, origin: ReadFrom | SoftmaxOf | SigmoidOf | None = None) -
 
 def is_gone(x: Tensor) -> bool:
     """Whether x was of a step while that was recorded, and holds nothing any more."""
-    try:
-        object.__getattribute__(x, "_array")
-    except AttributeError:
-        return type(x) is Tensor  # others may make theirs when it is needed
-    return False
+    return type(x) is Tensor and x._array is GONE
+
+
+def _gone() -> Tensor:
+    return wrap(GONE)
 
 
 def to_array(value: TensorLike, dtype: DType = None) -> Array:

@@ -18,7 +18,7 @@ from fastnn.caller import line_outside
 from fastnn.ops.core import Call, Primitive, Update
 from fastnn.recorders import recorders
 from fastnn.sparse import SparseTensor
-from fastnn.tensor import ReadFrom, Tensor, Variable, is_gone
+from fastnn.tensor import GONE, ReadFrom, Tensor, Variable
 
 
 class TraceError(RuntimeError):
@@ -154,8 +154,8 @@ class Trace:
         """Take away what tensors hold that stand for values of a run: it is of the examples."""
         for x, _ in self._known.values():
             is_whole = type(x.origin) is ReadFrom and x.origin.index is None
-            if type(x) is Tensor and not is_whole and not is_gone(x):
-                del x._array
+            if type(x) is Tensor and not is_whole:
+                x._array = GONE
 
     def watches(self, x: Tensor) -> bool:
         """Never: a trace asks for no gradient."""

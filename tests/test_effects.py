@@ -1,5 +1,6 @@
 """What a step does in Python at every run: fit notices it, says so, and runs op by op."""
 
+import copy
 import random
 
 import numpy as np
@@ -165,9 +166,12 @@ def test_what_a_step_leaves_is_its_own(recwarn):
     means = model.fit(X, Y, 10, epochs=2, verbose=0).history["mean"]
     assert means[0] != means[1]
     assert not recwarn
-    for read in (lambda: float(model.last), lambda: model.hidden + 1, lambda: model.last.shape):
+    for read in (float, len, np.asarray, fastnn.floor, lambda x: x[0], lambda x: x @ x):
         with pytest.raises(RuntimeError, match="is gone: return it from the step"):
-            read()
+            read(model.hidden)
+    with pytest.raises(RuntimeError, match="is gone"):
+        copy.deepcopy(model).last + 1
+    assert repr(model.last) == "Tensor(gone)"
     model(X)
     assert model.hidden.shape == (100, 1)
     model.compile("sgd", "mse", run_eagerly=True)

@@ -26,6 +26,8 @@ from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert
 from fastnn.trace import paused
 
+# An object by the variable that it is for, with the version of its attributes.
+Part: TypeAlias = tuple[int, Any, object]
 Rate: TypeAlias = float | LearningRateSchedule | Callable[[], TensorLike]
 
 
@@ -102,7 +104,7 @@ class Optimizer(Configurable):
     Variable([0.5 2.5], shape=(2,), dtype=float32)
     """
 
-    _aside = frozenset(["_versions", "built"])
+    _aside = frozenset(["_recorded", "_rested_on", "built"])
 
     def __init__(
         self,
@@ -142,7 +144,7 @@ class Optimizer(Configurable):
         self._model_variables_moving_average: list[Variable] = []
         self._not_decayed: tuple[list[Variable], list[str]] = ([], [])
         self._kept: list[str] = []  # for each variable, since the first was known
-        self._versions: list[object] = []  # of what the last step rested on
+        self._rested_on: list[Part] = []  # at the last step
         self._recorded = Function(self._flat_step)
 
     @property
@@ -300,14 +302,23 @@ class Optimizer(Configurable):
         Variable([0. 1.], shape=(2,), dtype=float32)
         """
         gradients, variables = self._taken_apart(list(grads_and_vars))
-        rate, constraints = self._current_rate(), [w.constraint for w in variables]
-        parts = [self, *(c for c in constraints if c is not None)]
-        before, self._versions = self._versions, [getattr(part, "_version", None) for part in parts]
-        if self._versions == before and self._may_be_recorded(parts):
-            self._recorded((*constraints, *before), rate, *gradients, *variables)
-        else:
-            with all_or_nothing():
-                self._step(rate, gradients, variables)
+        rate, parts = self._current_rate(), self._rest_on(variables)
+        if parts != self._rested_on:
+            self._rested_on, self._recorded = parts, Function(self._flat_step)
+        elif self._may_be_recorded(parts):
+            self._recorded(rate, *gradients, *variables)
+            return
+        with all_or_nothing():
+            self._step(rate, gradients, variables)
+
+    def _rest_on(self, variables: list[Variable]) -> list[Part]:
+        """The objects whose attributes have a say in a step for these variables: this one, and
+        constraints with the variables that they are for.
+        """
+        constraints = [(w, w._constraint) for w in variables if w._constraint is not None]
+        return [(0, self, self._version)] + [
+            (id(w), c, getattr(c, "_version", None)) for w, c in constraints
+        ]
 
     def _taken_apart(self, given: list[Any]) -> tuple[list[Tensor], list[Variable]]:
         """The gradients that there are, and their variables, for which the optimizer is built."""
@@ -357,18 +368,16 @@ class Optimizer(Configurable):
             )
         self.apply_gradients(zip(grads, trainable_variables, strict=True))
 
-    def _may_be_recorded(self, parts: list[Any]) -> bool:
+    def _may_be_recorded(self, parts: list[Part]) -> bool:
         """Whether a program may take the step: nobody looks on, and no part is the user's own code.
 
         A program cannot be interrupted half-way, so it needs no copies of what it changes.
         """
         if recorders.stack or recorders.undo is not None:
             return False
-        return all(type(part).__module__.startswith("fastnn.") for part in parts)
+        return all(type(part).__module__.startswith("fastnn.") for _, part, _ in parts)
 
-    def _flat_step(
-        self, rests_on: tuple[object, ...], rate: Tensor, *gradients_and_variables: Any
-    ) -> None:
+    def _flat_step(self, rate: Tensor, *gradients_and_variables: Any) -> None:
         """`_step` for `Function`, which looks through positional arguments fastest."""
         count = len(gradients_and_variables) // 2
         self._step(rate, gradients_and_variables[:count], gradients_and_variables[count:])
