@@ -37,7 +37,6 @@ class Traced(NamedTuple):
     inputs: list[Value]
     results: list[Value]
     structure: Structure  # what the function returned
-    constants: list[Tensor]  # from before, that it computes with
 
 
 def trace(
@@ -63,7 +62,7 @@ def trace(
             recording.instructions.append(Instruction(copy, (value,), {}, (result,)))
             results.append(result)
     recording.forget()
-    return Traced(recording.instructions, values, results, structure, recording.constants())
+    return Traced(recording.instructions, values, results, structure)
 
 
 class _Runs(NamedTuple):
@@ -101,7 +100,7 @@ class _Entry(NamedTuple):
         return self.without_zeros[places]
 
     def _runs_without_zeros(self, places: tuple[int, ...]) -> _Runs:
-        instructions, inputs, results, *_ = self.traced
+        instructions, inputs, results, _ = self.traced
         rows = {}
         for at in places:
             x = inputs[at]

@@ -168,7 +168,6 @@ class _Batch:
         inputs = [x for x, buffer in zip(batch, buffers, strict=True) if buffer is None]
         traced = trace(step, inputs, *batch)
         outcome: Outcome = traced.structure
-        self.constants = traced.constants
         self._names = list(outcome.logs)
         self.has_output = outcome.output is not None
         if self.has_output and (shape := traced.results[-1].shape)[:1] != (size,):
@@ -268,8 +267,7 @@ class CompiledLoop:
         self._batches: dict[int, _Batch] = {}
         self._lock = Lock()  # programs serve one thread at a time
         self._thread = 0  # which that is
-        # The tensors from before that the step computes with.
-        self.constants = self._batch(columns, size).constants
+        self._batch(columns, size)
 
     def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         """One pass."""

@@ -62,6 +62,8 @@ class _Gone:
     """Stands where a tensor's array was: no tensor of a step outlives the recording of that."""
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # Python's own tools may ask
+            raise AttributeError(name)
         raise _error_of_gone()
 
     def __len__(self) -> int:
@@ -72,6 +74,11 @@ class _Gone:
 
 
 def _error_of_gone() -> RuntimeError:
+    if recorders.trace is not None:
+        recorders.trace.refuse(
+            "computes with a tensor that an earlier step has left, which a program cannot keep: "
+            "assign it to a Variable, or leave"
+        )
     return RuntimeError(
         "this tensor stood for the numbers of a step while that was recorded, and is gone: return "
         "it from the step, keep it in a Variable (v.assign(x)), or leave the step uncompiled: "

@@ -146,10 +146,6 @@ class Trace:
         self._variables.update((id(v), (v, value)) for v, value in zip(variables, new, strict=True))
         self.instructions.append(Instruction(update, old + read, attributes, new))
 
-    def constants(self) -> list[Tensor]:
-        """The tensors from before that the program computes with."""
-        return [x for x, _ in self._constants.values()]
-
     def forget(self) -> None:
         """Take away what tensors hold that stand for values of a run: it is of the examples."""
         for x, _ in self._known.values():

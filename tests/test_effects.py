@@ -2,6 +2,7 @@
 
 import copy
 import random
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ class Noise(layers.Layer):
 def test_random_numbers_of_others(draw):
     model = Sequential([layers.Dense(1, kernel_initializer="zeros"), Noise(draw)])
     model.compile(optimizers.SGD(0.0), "mse")
-    with pytest.warns(UserWarning, match="draws from the random numbers of NumPy or Python"):
+    with pytest.warns(UserWarning, match="draws from random numbers of NumPy or Python"):
         history = model.fit(X, Y, epochs=4, verbose=0).history
     assert len(set(history["loss"])) == 4
 
@@ -99,17 +100,22 @@ class Listing(metrics.Metric):
         return fastnn.reduce_mean(fastnn.stack(self.values))
 
 
+LEFT = "computes with a tensor that an earlier step has left"
+
+
 @pytest.mark.parametrize(
-    ("metric", "name"), [(Summing, "total"), (SummingOnly, "total"), (Listing, "values")]
+    ("metric", "message"),
+    [(Summing, LEFT), (SummingOnly, LEFT), (Listing, r"changes Listing\.values, ")],
 )
-def test_a_metric_that_keeps_tensors(metric, name):
+def test_a_metric_that_keeps_tensors(metric, message):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(100, 3)), rng.normal(size=(100, 1))
     model = Sequential([layers.Dense(1, kernel_initializer="ones")])
     model.compile(optimizers.SGD(0.0), "mse", metrics=[metric()])
     expected = np.abs(x.sum(axis=1, keepdims=True) - y).mean()
-    with pytest.warns(UserWarning, match=rf"changes {metric.__name__}\.{name}, "):
+    with pytest.warns(UserWarning, match=message) as warned:
         history = model.fit(x, y, 10, epochs=2, verbose=0).history
+    assert len(warned) == 1
     np.testing.assert_allclose(history[metric().name], [expected] * 2, rtol=1e-5)
 
 
@@ -137,7 +143,7 @@ def _from_a_global():
 @pytest.mark.parametrize("where", ["attribute", "closure", "global", "method"])
 def test_generators_of_ones_own(where):
     model = Sequential([OwnNoise(where)])
-    with pytest.warns(UserWarning, match="draws from the random numbers of NumPy or Python"):
+    with pytest.warns(UserWarning, match="draws from random numbers of NumPy or Python"):
         outputs = model.predict(X, 10)
     assert len(np.unique(outputs)) == 10
 
@@ -213,3 +219,107 @@ def test_a_model_that_counts_its_steps(recwarn):
         assert history["steps"] == list(range(first, first + 4))
     assert model.seen == 800
     assert len([w for w in recwarn if "Counting.steps" in str(w.message)]) == 1
+
+
+class Running(layers.Layer):
+    """It scales by a running mean of what went through it, kept in some way."""
+
+    def __init__(self, kept):
+        super().__init__()
+        self.kept, self.mean, self.means = kept, None, [fastnn.zeros(())]
+        self.by_name, self.number, self.array = {"n": 0}, np.float32(0), np.zeros(2)
+
+    def call(self, inputs):
+        mean = fastnn.reduce_mean(inputs)
+        if self.kept == "attribute":
+            self.mean = mean if self.mean is None else 0.5 * (self.mean + mean)
+            return inputs * self.mean
+        if self.kept == "list":
+            self.means[0] = self.means[0] + mean
+            return inputs * self.means[0]
+        if self.kept == "dict":
+            self.by_name["n"] += 1
+            return inputs * self.by_name["n"]
+        if self.kept == "array":
+            self.array[1] += 1
+            return inputs * self.array[1]
+        self.number = self.number + np.float32(1)
+        return inputs * self.number
+
+
+@pytest.mark.parametrize("samples", [80, 83])
+@pytest.mark.parametrize("kept", ["attribute", "list", "dict", "array", "number"])
+def test_a_layer_that_keeps_something(kept, samples):
+    x = np.random.default_rng(3).random((samples, 2))
+    found = []
+    for eagerly in (False, True):
+        model = Sequential([Running(kept), layers.Dense(1, kernel_initializer="ones")])
+        model.build((None, 2))
+        model.compile(optimizers.SGD(1e-5), "mse", run_eagerly=eagerly)
+        with nullcontext() if eagerly else pytest.warns(UserWarning, match="runs op by op"):
+            loss = model.fit(x, x[:, :1], 10, epochs=3, shuffle=False, verbose=0).history["loss"]
+            found.append((loss, model.predict(x[:3]).tolist()))
+    assert found[0] == found[1]
+
+
+class Caching(layers.Layer):
+    """It keeps constants that it has made once, and what it computed last."""
+
+    def __init__(self):
+        super().__init__()
+        self.cache, self.acts, self.shapes, self.width, self.eye = {}, {}, [], None, None
+
+    def build(self, input_shape):
+        self.width, self.columns = input_shape[-1], input_shape[-1]
+        self.shapes.append(tuple(input_shape))
+        self.parts = [layers.Dense(2)]
+
+    def call(self, inputs):
+        if inputs.shape not in self.cache:
+            self.cache[inputs.shape] = fastnn.ones(inputs.shape)
+        self.eye = fastnn.ops.eye(self.width)
+        self.acts["last"] = inputs * self.cache[inputs.shape]
+        return self.parts[0](self.acts["last"] @ self.eye)
+
+
+@pytest.mark.parametrize("data", [X, X[:97]])
+def test_what_is_kept_and_harms_nobody(data, recwarn):
+    model = Sequential([Caching()])
+    model.predict(data, 10)
+    model.compile("sgd", "mse")
+    model.fit(data, data[:, :2], 10, epochs=2, verbose=0)
+    assert not [w for w in recwarn if "op by op" in str(w.message)]
+
+
+class Lazy:
+    """A proxy as in larger libraries: whatever it is asked for, it refuses."""
+
+    def __getattr__(self, name):
+        raise RuntimeError("not ready")
+
+
+PROXY, SYSTEM = Lazy(), random.SystemRandom()
+
+
+class Naming(layers.Layer):
+    """Its code names globals that have nothing to do with it."""
+
+    def call(self, inputs):
+        return inputs if inputs.shape else [PROXY, SYSTEM]
+
+
+def test_globals_of_other_kinds_are_no_concern(recwarn):
+    Sequential([Naming()]).predict(X)
+    assert not recwarn
+
+
+def test_random_numbers_go_on_where_they_were():
+    found = []
+    for eagerly in (False, True):
+        np.random.seed(3)
+        model = Sequential([layers.Dense(1, kernel_initializer="ones"), Noise(np.random.normal)])
+        model.build((None, 3))
+        model.compile(optimizers.SGD(0.0), "mse", run_eagerly=eagerly)
+        with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
+            found.append(model.fit(X, Y, 50, shuffle=False, verbose=0).history["loss"])
+    assert found[0] == found[1]

@@ -564,3 +564,28 @@ def test_more_steps_than_batches():
     with pytest.warns(UserWarning, match="there are 3 batches for 10 steps"):
         history = model.fit(np.ones((20, 2)), np.ones(20), 8, steps_per_epoch=10, verbose=0)
     assert history.params["steps"] == 3
+
+
+class Thirds(fastnn.utils.PyDataset):
+    """Nine samples in three batches, and a note of each epoch."""
+
+    epochs = 0
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        x = np.arange(9.0).reshape(9, 1)[3 * index : 3 * index + 3]
+        return x, 2 * x
+
+    def on_epoch_end(self):
+        self.epochs += 1
+
+
+def test_a_dataset_of_batches_by_number():
+    thirds, model = Thirds(), Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(thirds, epochs=2, verbose=0)
+    assert (thirds.epochs, len(list(thirds)), model.predict(thirds).shape) == (2, 3, (9, 1))
+    with pytest.raises(ValueError, match="x has 3 samples"):
+        model.fit(thirds, np.ones((9, 1)), verbose=0)

@@ -200,7 +200,7 @@ class BinaryAccuracy(MeanMetricWrapper):
     def __init__(
         self, name: str | None = "binary_accuracy", dtype: DType = None, threshold: float = 0.5
     ) -> None:
-        if not isinstance(threshold, int | float) or not math.isfinite(threshold):
+        if not isinstance(threshold, int | float | np.number) or not math.isfinite(threshold):
             raise ValueError(f"threshold must be a number, such as 0 for logits, got {threshold!r}")
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 

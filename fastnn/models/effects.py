@@ -4,111 +4,168 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from types import CodeType, FunctionType
-from typing import Any, TypeAlias
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fastnn.configuration import Configurable
-from fastnn.tensor import Tensor, is_gone
-from fastnn.trace import TraceError
+from fastnn.tensor import Tensor, Variable, is_gone
 
-Attribute: TypeAlias = tuple[Configurable, str, Any, Any]  # with its value, and a copy of that
+Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Random
 
-REMEDY = "or leave the step uncompiled: run_eagerly=True in compile"
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
+CONTAINERS = (list, dict, tuple, set)
+LARGEST = 1000  # elements of an array that are looked at
+MISSING = object()
 
 
 class Effects:
-    """What is so before a step is recorded; `check` says what has changed by then.
+    """What is so before a step is recorded; what has changed by then can be put back.
 
     Parameters
     ----------
     parts : list
-        What the step is made of: layers, metrics, functions and so on. Looked at are attributes
-        that are numbers, such as a count of steps, tensors, lists and dicts, and the generators of
-        random numbers that stand there or in a global or enclosing variable of the user's code.
+        What the step is made of: layers, metrics, functions and so on. Looked at are the attributes
+        of those that are the user's, and the generators of random numbers that stand there or in a
+        global or enclosing variable of the user's code.
     """
 
     def __init__(self, parts: Sequence[Any]) -> None:
-        self._attributes = list(_attributes([p for p in parts if isinstance(p, Configurable)]))
-        self._generators = list(_generators(parts))
-        self._drawn = self._states()
+        self._parts = [p for p in parts if isinstance(p, Configurable) and not _is_ours(type(p))]
+        self._before = [
+            {name: _Kept(value, _copied(value)) for name, value in [*vars(part).items()]}
+            for part in self._parts
+        ]
+        self._generators = [(g, _state(g)) for g in _generators(parts)]
 
-    def check(self, used: Sequence[Tensor]) -> None:
-        """TraceError if there is something; attributes are put back first.
+    def found(self) -> str:
+        """What has been done since, as a part of a message; nothing if there is nothing."""
+        for part, before in zip(self._parts, self._before, strict=True):
+            for name in _changed(part, before):
+                return f"it changes {type(part).__name__}.{name}, which a program would do once"
+        if any(repr(_state(g)) != repr(state) for g, state in self._generators):
+            return "it draws from random numbers of NumPy or Python, which a program would do once"
+        return ""
+
+    def put_back(self, again: Effects | None) -> None:
+        """Make as it was what a step changes; what it made once, as layers are built, stays.
 
         Parameters
         ----------
-        used : list of Tensor
-            What the program takes for constants.
+        again : Effects, optional
+            Of a second recording.
         """
-        constants = set(map(id, used))
-        changed = [a for a in self._attributes if _is_changed(a, constants)]
-        for part, name, value, before in changed:
-            if isinstance(value, list | dict):
-                value.clear()
-                (value.extend if isinstance(value, list) else value.update)(before)
-            vars(part)[name] = value  # which counts as no change
-        for part, name, _, _ in changed:
-            raise TraceError(
-                f"it changes {type(part).__name__}.{name}, which a program would do once and not "
-                f"in every step: make a Variable of it, {REMEDY}"
-            )
-        if self._states() != self._drawn:
-            raise TraceError(
-                "it draws from the random numbers of NumPy or Python, which a program would "
-                f"repeat: let a layer such as GaussianNoise draw them, {REMEDY}"
-            )
-
-    def _states(self) -> list[object]:
-        """Where the common generators of NumPy and Python are, and those of the step."""
-        kind, words, place, *rest = np.random.get_state(legacy=True)
-        common: list[object] = [kind, np.asarray(words).tobytes(), place, rest, random.getstate()]
-        return common + list(map(_state, self._generators))
+        for at, (part, before) in enumerate(zip(self._parts, self._before, strict=True)):
+            repeated = {} if again is None else dict.fromkeys(_changed(part, again._before[at]))
+            for name in list(_changed(part, before)):
+                now, kept = vars(part)[name], before.get(name, _Kept(MISSING, MISSING))
+                is_left = _holds_gone(now)
+                if is_left and kept.value is MISSING:
+                    del vars(part)[name]
+                elif is_left or name in repeated or type(kept.value) in (int, float):
+                    _fill(kept.value, kept.copy)
+                    vars(part)[name] = kept.value  # which counts as no change
+        for generator, state in self._generators:
+            _go_on(generator, state)
 
 
-def _attributes(parts: list[Configurable]) -> Iterator[Attribute]:
-    for part in parts:
-        for name, value in [*vars(part).items()]:
-            if name in part._aside:
-                continue
-            if type(value) in (int, float, Tensor):
-                yield part, name, value, value
-            elif type(value) in (list, dict):
-                yield part, name, value, value.copy()
+class _Kept(NamedTuple):
+    """An attribute, and what was in it."""
+
+    value: Any
+    copy: Any
 
 
-def _is_changed(attribute: Attribute, constants: set[int]) -> bool:
-    part, name, value, before = attribute
-    now = vars(part).get(name)
-    if type(value) is Tensor:
-        # One that is only put there is no harm: whoever reads it later is told that it is gone.
-        read = id(value) in constants
-        return now is not value and isinstance(now, Tensor) and (read or not is_gone(now))
-    if isinstance(value, list | dict):
-        return now is value and _has_other_values(value, before)
-    return repr(now) != repr(value)
+def _copied(value: Any) -> Any:
+    """What is in a container, or in a small array."""
+    is_small = isinstance(value, np.ndarray) and value.size <= LARGEST
+    return value.copy() if is_small or type(value) in (list, dict, set) else value
 
 
-def _has_other_values(now: Any, before: Any) -> bool:
-    """Whether there are other tensors or numbers in a list or dict than before."""
-    old, new = (x.values() if isinstance(x, dict) else x for x in (before, now))
-    known = set(map(id, old))
-    return any(type(x) in (Tensor, float, np.ndarray) and id(x) not in known for x in new)
+def _fill(value: Any, copy: Any) -> None:
+    """Put into a container, or an array, what was in it."""
+    if isinstance(value, np.ndarray) and value is not copy:
+        value[...] = copy
+    elif type(value) in (list, dict, set):
+        value.clear()
+        (value.extend if type(value) is list else value.update)(copy)
 
 
-def _state(generator: Any) -> str:
+def _changed(part: Configurable, before: dict[str, _Kept]) -> Iterator[str]:
+    """The names of attributes that have other values than before."""
+    for name, now in [*vars(part).items()]:
+        kept = before.get(name, _Kept(MISSING, MISSING))
+        if name not in part._aside and not _is_as_before(now, kept.copy):
+            yield name
+
+
+def _is_as_before(now: Any, before: Any) -> bool:
+    """Whether a value does for the same as another; of objects of other kinds nobody knows more."""
+    if now is before:
+        return True
+    if type(now) in CONTAINERS and type(now) is type(before):
+        return _are_as_before(now, before)
+    if isinstance(now, Tensor) and not isinstance(now, Variable):
+        if is_gone(now):
+            return isinstance(before, Tensor) and is_gone(before)  # from an earlier recording
+        is_other = type(before) is not Tensor or is_gone(before)
+        return not is_other and _are_equal(now._array, before._array)
+    if isinstance(now, np.ndarray):
+        return isinstance(before, np.ndarray) and _are_equal(now, before)
+    if isinstance(now, PLAIN):
+        return type(now) is type(before) and repr(now) == repr(before)
+    return True
+
+
+def _holds_gone(value: Any) -> bool:
+    """Whether it is a tensor that a recording has left, or has one in it."""
+    if type(value) in CONTAINERS:
+        parts = value.values() if isinstance(value, dict) else value
+        return any(isinstance(part, Tensor) and is_gone(part) for part in parts)
+    return isinstance(value, Tensor) and is_gone(value)
+
+
+def _are_as_before(now: Any, before: Any) -> bool:
+    if len(now) != len(before):
+        return False
+    if isinstance(now, dict):
+        return now.keys() == before.keys() and all(_is_as_before(now[k], before[k]) for k in now)
+    if isinstance(now, set):
+        return bool(now == before)
+    return all(map(_is_as_before, now, before))
+
+
+def _are_equal(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return a.size > LARGEST or a.tobytes() == b.tobytes()
+
+
+def _state(generator: Generator) -> Any:
     if isinstance(generator, np.random.Generator):
-        return repr(generator.bit_generator.state)
-    is_numpys = isinstance(generator, np.random.RandomState)
-    return repr(generator.get_state() if is_numpys else generator.getstate())
+        return generator.bit_generator.state
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state()
+    return generator.getstate()
 
 
-def _generators(parts: Sequence[Any]) -> Iterator[Any]:
-    """Those among the attributes of the parts, and in the variables of the user's functions."""
+def _go_on(generator: Generator, state: Any) -> None:
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    else:
+        generator.setstate(state)
+
+
+def _generators(parts: Sequence[Any]) -> Iterator[Generator]:
+    """The common ones of NumPy and Python, those among the attributes of the parts, and those in
+    the variables of the user's functions.
+    """
     seen: dict[int, Any] = {}
-    left = list(parts)
+    left = [np.random.random, random.random, *parts]
     for part in parts:
         if isinstance(part, Configurable):
             left += vars(part).values()
@@ -116,14 +173,15 @@ def _generators(parts: Sequence[Any]) -> Iterator[Any]:
             left += [f for kind in own for f in vars(kind).values()]
     while left:
         thing = left.pop()
-        owner = getattr(thing, "__self__", None)  # of generator.normal
         if id(thing) in seen:
             continue
-        if isinstance(thing, FunctionType) and not _is_ours(thing):
+        if isinstance(thing, BuiltinMethodType | MethodType):  # such as generator.normal
+            left += [thing.__self__, getattr(thing, "__func__", None)]
+        elif isinstance(thing, FunctionType) and not _is_ours(thing):
             left += _variables_of(thing)
-        elif isinstance(owner, GENERATORS):
-            left.append(owner)
-        elif isinstance(thing, GENERATORS):
+        elif isinstance(thing, property | staticmethod | classmethod):
+            left.append(thing.fget if isinstance(thing, property) else thing.__func__)
+        elif isinstance(thing, GENERATORS) and not isinstance(thing, random.SystemRandom):
             yield thing
         else:
             continue
@@ -135,7 +193,9 @@ def _is_ours(thing: FunctionType | type) -> bool:
 
 
 def _variables_of(function: FunctionType) -> Iterator[Any]:
-    """The values of a function's global and enclosing variables."""
+    """The values of a function's global and enclosing variables, and of its defaults."""
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents

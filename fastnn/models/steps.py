@@ -11,7 +11,7 @@ from typing import Any, Literal
 from fastnn import _kernels, losses, metrics, optimizers
 from fastnn._kernels import CompressedRows
 from fastnn.caller import warn
-from fastnn.changes import changes
+from fastnn.changes import changes, computing
 from fastnn.configuration import deserialize, serialize
 from fastnn.data import Arrays, unpack_x_y_sample_weight
 from fastnn.function import KEPT
@@ -143,8 +143,9 @@ class Steps(Layer):
 
     def reset_metrics(self) -> None:
         """Start all averages anew."""
-        for metric in self.metrics:
-            metric.reset_state()
+        with computing():
+            for metric in self.metrics:
+                metric.reset_state()
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The results of all metrics so far, by name."""
@@ -314,12 +315,22 @@ class Steps(Layer):
 
     def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)
-        effects = Effects([*layers_in(self), *self.metrics, self.loss, self.optimizer])
+        parts = [*layers_in(self), *self.metrics, self.loss, self.optimizer]
+        first, second = Effects(parts), None
         try:
             loop = CompiledLoop(step, arrays.columns, size)
-            effects.check(loop.constants)
+            if first.found():  # but perhaps only the first time, as where a layer keeps a constant
+                second = Effects(parts)
+                loop = CompiledLoop(step, arrays.columns, size)
+                if second.found():
+                    raise TraceError(
+                        f"{second.found()} and not in every step: make a Variable of it, let a "
+                        "layer such as GaussianNoise draw, or leave the step uncompiled: "
+                        "run_eagerly=True in compile"
+                    )
             return loop
         except TraceError as error:
+            first.put_back(second)
             warn(f"model {self.name!r} runs op by op, which is slower: {error}")
             return EagerLoop(step, size)
 
@@ -327,7 +338,7 @@ class Steps(Layer):
 def _measures(given: Sequence[Any] | None) -> list[Metric]:
     if isinstance(given, str):
         raise ValueError(f"metrics must be a list: write metrics=[{given!r}]")
-    if isinstance(given, Metric | type):
+    if callable(given) or isinstance(given, Metric):
         raise TypeError(f"metrics must be a list: write metrics=[...] around {given!r}")
     chosen = [] if given is None else list(given)
     if isinstance(given, Mapping) or any(metric is None for metric in chosen):

@@ -19,8 +19,8 @@ def _argsort(x: Array, axis: int) -> Array:
 @primitive
 def _largest(x: Array, k: int) -> Array:
     """Where the k largest of the last axis are, of equal ones the first, NaN being the largest."""
-    last = x.shape[-1] - 1
-    return last - np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., : last - k : -1]
+    from_the_end = np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1]
+    return x.shape[-1] - 1 - from_the_end[..., :k]
 
 
 @primitive

@@ -298,7 +298,7 @@ def gather(params: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
 
 def existing_axis(name: str, x: Tensor, axis: int) -> int:
     """`axis`, counted from the first; ValueError if there is none."""
-    if not -x.ndim <= axis < x.ndim:
+    if axis not in range(-x.ndim, x.ndim):
         raise ValueError(f"{name}: axis {axis} does not exist in a tensor of shape {x.shape}")
     return axis % x.ndim
 
