@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Iterator, Sequence
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
@@ -38,14 +39,14 @@ class Effects:
             {name: _Kept(value, _copied(value)) for name, value in [*vars(part).items()]}
             for part in self._parts
         ]
-        self._generators = [(g, _state(g)) for g in _generators(parts)]
+        self._generators = [(g, _state(g), pickle.dumps(_state(g))) for g in _generators(parts)]
 
     def found(self) -> str:
         """What has been done since, as a part of a message; nothing if there is nothing."""
         for part, before in zip(self._parts, self._before, strict=True):
             for name in _changed(part, before):
                 return f"it changes {type(part).__name__}.{name}, which a program would do once"
-        if any(repr(_state(g)) != repr(state) for g, state in self._generators):
+        if any(pickle.dumps(_state(g)) != before for g, _, before in self._generators):
             return "it draws from random numbers of NumPy or Python, which a program would do once"
         return ""
 
@@ -67,7 +68,7 @@ class Effects:
                 elif is_left or name in repeated or type(kept.value) in (int, float):
                     _fill(kept.value, kept.copy)
                     vars(part)[name] = kept.value  # which counts as no change
-        for generator, state in self._generators:
+        for generator, state, _ in self._generators:
             _go_on(generator, state)
 
 
