@@ -267,7 +267,9 @@ class CompiledLoop:
         self._batches: dict[int, _Batch] = {}
         self._lock = Lock()  # programs serve one thread at a time
         self._thread = 0  # which that is
-        self._batch(columns, size)
+        for samples in (size, len(columns[0].data) % size):
+            if samples:
+                self._batch(columns, samples)
 
     def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         """One pass."""

@@ -323,3 +323,113 @@ def test_random_numbers_go_on_where_they_were():
         with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
             found.append(model.fit(X, Y, 50, shuffle=False, verbose=0).history["loss"])
     assert found[0] == found[1]
+
+
+class Idiom(layers.Layer):
+    """State that begins in some way."""
+
+    cls = 0
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.dim, self.history, self.acc = kind, 0, None, None
+
+    def build(self, input_shape):
+        self.dim, self.built_with = input_shape[-1], 0
+        self.noted = {"n": 0}
+
+    def call(self, inputs, training=False):
+        if self.kind == "hasattr":
+            self.count = getattr(self, "count", 0) + 1
+            return inputs * self.count
+        if self.kind == "class":
+            self.cls += 1
+            return inputs * self.cls
+        if self.kind == "list of None":
+            self.history = [*(self.history or []), 1]
+            return inputs * len(self.history)
+        if self.kind == "tensors of None":
+            mean = fastnn.reduce_mean(inputs)
+            self.acc = [mean] if self.acc is None else [0.5 * (self.acc[0] + mean)]
+            return inputs * self.acc[0]
+        if self.kind == "dimension":
+            return inputs * self.dim * float(np.random.rand() >= 0)
+        if self.kind == "deep":
+            mean = fastnn.reduce_mean(inputs)
+            before = 0 if self.history is None else self.history["a"]["b"]
+            self.history = {"a": {"b": before + mean}}
+            return inputs * self.history["a"]["b"]
+        if training:
+            self.dim += 1
+        return inputs / self.dim
+
+
+KINDS = ["hasattr", "class", "list of None", "tensors of None", "dimension", "deep", "training"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_state_however_it_begins(kind):
+    x = np.random.default_rng(3).random((80, 2))
+    found = []
+    for eagerly in (False, True):
+        model = Sequential([Idiom(kind), layers.Dense(1, kernel_initializer="ones")])
+        model.build((None, 2))
+        model.compile(optimizers.SGD(1e-5), "mse", run_eagerly=eagerly)
+        with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
+            outputs = [] if kind == "training" else model.predict(x, 10).tolist()
+            history = model.fit(
+                x, x[:, :1], 10, epochs=3, shuffle=False, verbose=0, validation_data=(x, x[:, :1])
+            ).history
+        found.append((outputs, history))
+    assert found[0] == found[1]
+
+
+class LastError(metrics.Metric):
+    """That of the last batch."""
+
+    def __init__(self):
+        super().__init__(name="last")
+        self.reset_state()
+
+    def reset_state(self):
+        self.error = fastnn.zeros(())
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.error = fastnn.reduce_max(abs(y_true - y_pred))
+
+    def result(self):
+        return self.error
+
+
+def test_a_metric_that_keeps_the_last_batch():
+    x = np.random.default_rng(3).random((60, 2))
+    model = Sequential([layers.Dense(1, kernel_initializer="ones")])
+    model.compile(optimizers.SGD(0.0), "mse", metrics=[LastError()])
+    with pytest.warns(UserWarning, match=r"changes LastError\.error"):
+        found = model.evaluate(x, x[:, :1], 20, verbose=0)[1]
+    assert found == pytest.approx(np.abs(x[40:, 1]).max(), rel=1e-6)
+
+
+class AtTheEnd(layers.Layer):
+    """It looks at values, or counts, in the last, short batch alone."""
+
+    def __init__(self, looks):
+        super().__init__()
+        self.looks, self.n = looks, 0
+
+    def call(self, inputs):
+        if inputs.shape[0] % 10 and self.looks:
+            return inputs * 2 if float(fastnn.reduce_sum(inputs)) > 0 else inputs
+        self.n += bool(inputs.shape[0] % 10)
+        return inputs + self.n
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_the_short_last_batch(looks):
+    found = []
+    for eagerly in (False, True):
+        model = Sequential([AtTheEnd(looks)])
+        model.compile("sgd", "mse", run_eagerly=eagerly)
+        with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
+            found.append([model.predict(X[:37], 10).tolist() for _ in range(2)])
+    assert found[0] == found[1]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from fastnn.configuration import Configurable
+from fastnn.metrics import Metric
 from fastnn.tensor import Tensor, Variable, is_gone
 
 Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Random
@@ -34,18 +35,27 @@ class Effects:
     """
 
     def __init__(self, parts: Sequence[Any]) -> None:
-        self._parts = [p for p in parts if isinstance(p, Configurable) and not _is_ours(type(p))]
+        self._parts = [p for p in _with_inner(parts) if not _is_ours(type(p))]
         self._before = [
             {name: _Kept(value, _copied(value)) for name, value in [*vars(part).items()]}
             for part in self._parts
         ]
+        self._built = [getattr(part, "built", True) for part in self._parts]
         self._generators = [(g, _state(g), pickle.dumps(_state(g))) for g in _generators(parts)]
 
-    def found(self) -> str:
-        """What has been done since, as a part of a message; nothing if there is nothing."""
+    def state(self) -> str:
+        """What keeps something in its attributes from step to step, as a part of a message; nothing
+        if there is nothing.
+        """
         for part, before in zip(self._parts, self._before, strict=True):
             for name in _changed(part, before):
                 return f"it changes {type(part).__name__}.{name}, which a program would do once"
+        return ""
+
+    def found(self) -> str:
+        """As `state`, or what is drawn."""
+        if self.state():
+            return self.state()
         if any(pickle.dumps(_state(g)) != before for g, _, before in self._generators):
             return "it draws from random numbers of NumPy or Python, which a program would do once"
         return ""
@@ -56,20 +66,35 @@ class Effects:
         Parameters
         ----------
         again : Effects, optional
-            Of a second recording.
+            Of a second recording, if that came to its end.
         """
         for at, (part, before) in enumerate(zip(self._parts, self._before, strict=True)):
-            repeated = {} if again is None else dict.fromkeys(_changed(part, again._before[at]))
-            for name in list(_changed(part, before)):
-                now, kept = vars(part)[name], before.get(name, _Kept(MISSING, MISSING))
-                is_left = _holds_gone(now)
-                if is_left and kept.value is MISSING:
-                    del vars(part)[name]
-                elif is_left or name in repeated or type(kept.value) in (int, float):
+            is_built = getattr(part, "built", True) and not self._built[at]
+            changed = list(_changed(part, before))
+            repeated = changed if again is None else list(_changed(part, again._before[at]))
+            for name in changed:
+                kept, is_left = before.get(name), _holds_gone(vars(part)[name])
+                if not is_left and (name not in repeated or (is_built and again is None)):
+                    continue
+                if kept is not None:
                     _fill(kept.value, kept.copy)
                     vars(part)[name] = kept.value  # which counts as no change
+                elif is_left or not is_built:
+                    del vars(part)[name]
         for generator, state, _ in self._generators:
             _go_on(generator, state)
+
+
+def _with_inner(parts: Sequence[Any]) -> list[Configurable]:
+    """The parts that have attributes, and those among these: regularizers, schedules and so on."""
+    found: dict[int, Configurable] = {}
+    left = list(parts)
+    while left:
+        part = left.pop(0)
+        if isinstance(part, Configurable) and id(part) not in found:
+            found[id(part)] = part
+            left += vars(part).values()
+    return list(found.values())
 
 
 class _Kept(NamedTuple):
@@ -86,19 +111,28 @@ def _copied(value: Any) -> Any:
 
 
 def _fill(value: Any, copy: Any) -> None:
-    """Put into a container, or an array, what was in it."""
+    """Put into a container, or an array, what was in it; what layers are made of stays."""
     if isinstance(value, np.ndarray) and value is not copy:
         value[...] = copy
-    elif type(value) in (list, dict, set):
+    elif type(value) is dict:
+        by_name = {k: v for k, v in value.items() if isinstance(v, Configurable | Variable)}
         value.clear()
-        (value.extend if type(value) is list else value.update)(copy)
+        value.update(by_name | copy)
+    elif type(value) in (list, set):
+        made = [v for v in value if isinstance(v, Configurable | Variable) and v not in copy]
+        value.clear()
+        (value.extend if type(value) is list else value.update)([*copy, *made])
 
 
 def _changed(part: Configurable, before: dict[str, _Kept]) -> Iterator[str]:
     """The names of attributes that have other values than before."""
     for name, now in [*vars(part).items()]:
+        if name in part._aside:
+            continue
         kept = before.get(name, _Kept(MISSING, MISSING))
-        if name not in part._aside and not _is_as_before(now, kept.copy):
+        # The result of a metric is asked for after the step.
+        is_lost = isinstance(part, Metric) and _holds_gone(now)
+        if is_lost or not _is_as_before(now, kept.copy):
             yield name
 
 
@@ -106,8 +140,8 @@ def _is_as_before(now: Any, before: Any) -> bool:
     """Whether a value does for the same as another; of objects of other kinds nobody knows more."""
     if now is before:
         return True
-    if type(now) in CONTAINERS and type(now) is type(before):
-        return _are_as_before(now, before)
+    if type(now) in CONTAINERS:
+        return type(now) is type(before) and _are_as_before(now, before)
     if isinstance(now, Tensor) and not isinstance(now, Variable):
         if is_gone(now):
             return isinstance(before, Tensor) and is_gone(before)  # from an earlier recording
@@ -123,8 +157,7 @@ def _is_as_before(now: Any, before: Any) -> bool:
 def _holds_gone(value: Any) -> bool:
     """Whether it is a tensor that a recording has left, or has one in it."""
     if type(value) in CONTAINERS:
-        parts = value.values() if isinstance(value, dict) else value
-        return any(isinstance(part, Tensor) and is_gone(part) for part in parts)
+        return any(map(_holds_gone, value.values() if isinstance(value, dict) else value))
     return isinstance(value, Tensor) and is_gone(value)
 
 

@@ -43,6 +43,8 @@ class Steps(Layer):
         self._measures: list[Metric] = []
         self._weighted_measures: list[Metric] = []
         self._compile_arguments: dict[str, Any] = {}
+        # Whether a step keeps something in Python's hands, which other steps may read.
+        self._keeps_state = False
         self._loops: OrderedDict[object, Loop] = OrderedDict()
         self._loops_after = changes()  # what they rest on
 
@@ -113,7 +115,7 @@ class Steps(Layer):
         self._loss_tracker = Mean(name="loss")
         self._measures, self._weighted_measures = measures, weighted
         self.run_eagerly, self.check_numerics = bool(run_eagerly), check_numerics
-        self.compiled = True
+        self.compiled, self._keeps_state = True, False
         given = {"loss": loss, "metrics": metrics, "weighted_metrics": weighted_metrics}
         self._compile_arguments = given | {
             "run_eagerly": self.run_eagerly,
@@ -293,7 +295,7 @@ class Steps(Layer):
                 f"goes through data with the model {self.name!r}, which the program would not "
                 "repeat: call the model itself, model(x), or leave"
             )
-        if self.run_eagerly:
+        if self.run_eagerly or self._keeps_state:
             return EagerLoop(self._step(kind, arrays), size)
         size = min(size, len(arrays))
         now = changes()  # before it is recorded: another thread may change something meanwhile
@@ -320,8 +322,9 @@ class Steps(Layer):
         try:
             loop = CompiledLoop(step, arrays.columns, size)
             if first.found():  # but perhaps only the first time, as where a layer keeps a constant
-                second = Effects(parts)
+                again = Effects(parts)
                 loop = CompiledLoop(step, arrays.columns, size)
+                second = again
                 if second.found():
                     raise TraceError(
                         f"{second.found()} and not in every step: make a Variable of it, let a "
@@ -329,8 +332,11 @@ class Steps(Layer):
                         "run_eagerly=True in compile"
                     )
             return loop
-        except TraceError as error:
+        except BaseException as error:
+            self._keeps_state = self._keeps_state or bool(first.state())
             first.put_back(second)
+            if not isinstance(error, TraceError):
+                raise
             warn(f"model {self.name!r} runs op by op, which is slower: {error}")
             return EagerLoop(step, size)
 
