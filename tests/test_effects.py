@@ -364,6 +364,29 @@ class Idiom(layers.Layer):
         return inputs / self.dim
 
 
+class Growing(layers.Layer):
+    """It makes a layer on its first call, beside what it counts in the same list."""
+
+    def __init__(self):
+        super().__init__()
+        self.things, self.count = [0], [0]
+
+    def call(self, inputs):
+        if len(self.things) == 1:
+            self.things.append(layers.Dense(2))
+        self.things[0] += 1
+        return self.things[1](inputs) * self.things[0]
+
+
+def test_layers_made_on_the_way_stay():
+    model = Sequential([Growing()])
+    with pytest.warns(UserWarning, match="op by op"):
+        first = model.predict(X[:30], 10)
+    kernel = model.layers[0].things[1].kernel
+    np.testing.assert_allclose(first[:10], X[:10] @ np.asarray(kernel), rtol=1e-6)
+    np.testing.assert_allclose(first[20:], 3 * first[:10], rtol=1e-6)
+
+
 KINDS = ["hasattr", "class", "list of None", "tensors of None", "dimension", "deep", "training"]
 
 

@@ -119,7 +119,8 @@ def _fill(value: Any, copy: Any) -> None:
         value.clear()
         value.update(by_name | copy)
     elif type(value) in (list, set):
-        made = [v for v in value if isinstance(v, Configurable | Variable) and v not in copy]
+        known = set(map(id, copy))
+        made = [v for v in value if isinstance(v, Configurable | Variable) and id(v) not in known]
         value.clear()
         (value.extend if type(value) is list else value.update)([*copy, *made])
 

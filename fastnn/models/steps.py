@@ -318,7 +318,7 @@ class Steps(Layer):
     def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)
         parts = [*layers_in(self), *self.metrics, self.loss, self.optimizer]
-        first, second = Effects(parts), None
+        first, again, second = Effects(parts), None, None
         try:
             loop = CompiledLoop(step, arrays.columns, size)
             if first.found():  # but perhaps only the first time, as where a layer keeps a constant
@@ -333,10 +333,11 @@ class Steps(Layer):
                     )
             return loop
         except BaseException as error:
-            self._keeps_state = self._keeps_state or bool(first.state())
+            keeps_state = again is not None and bool(first.state())
             first.put_back(second)
             if not isinstance(error, TraceError):
                 raise
+            self._keeps_state = self._keeps_state or keeps_state
             warn(f"model {self.name!r} runs op by op, which is slower: {error}")
             return EagerLoop(step, size)
 
