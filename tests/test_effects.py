@@ -3,6 +3,7 @@
 import copy
 import random
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
@@ -130,6 +131,11 @@ class OwnNoise(layers.Layer):
         self.where, self.rng = where, np.random.default_rng(1) if where == "attribute" else None
         enclosed = np.random.RandomState(1)
         draws = {"closure": lambda: 2 * enclosed.normal(), "method": enclosed.normal}
+        draws |= {
+            "partial": partial(enclosed.normal, 1.0),
+            "list": lambda: 2 * self.several[0].normal(),
+        }
+        self.several = [np.random.default_rng(2)]
         self.draw = draws.get(where, _from_a_global)
 
     def call(self, inputs):
@@ -140,7 +146,7 @@ def _from_a_global():
     return sum(RNG.normal() for _ in range(1))
 
 
-@pytest.mark.parametrize("where", ["attribute", "closure", "global", "method"])
+@pytest.mark.parametrize("where", ["attribute", "closure", "global", "method", "partial", "list"])
 def test_generators_of_ones_own(where):
     model = Sequential([OwnNoise(where)])
     with pytest.warns(UserWarning, match="draws from random numbers of NumPy or Python"):
@@ -456,3 +462,21 @@ def test_the_short_last_batch(looks):
         with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
             found.append([model.predict(X[:37], 10).tolist() for _ in range(2)])
     assert found[0] == found[1]
+
+
+class Looking(layers.Layer):
+    """It looks at values, which no program can."""
+
+    def call(self, inputs):
+        return 2 * inputs if float(fastnn.reduce_sum(inputs)) > 0 else inputs
+
+
+def test_weights_made_in_a_recording_that_fails_are_drawn_once():
+    outputs = []
+    for eagerly in (False, True):
+        fastnn.utils.set_random_seed(4)
+        model = Sequential([layers.Dense(2), Looking(), layers.Dense(2)])
+        model.compile("sgd", "mse", run_eagerly=eagerly)
+        with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
+            outputs.append(model.predict(X))
+    np.testing.assert_array_equal(*outputs)

@@ -458,14 +458,19 @@ def _marking_as_built(build: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
-    """Take back what was built inside the block, in the layer and those inside it, if it fails."""
+    """Take back what was built inside the block, in the layer and those inside it, if it fails; the
+    next try draws the same weights.
+    """
     before = [(part, dict(vars(part))) for part in layers_in(layer) if not part.built]
+    drawn = random.state_of(random.generator()) if before else None
     try:
         yield
     except BaseException:
         for part, attributes in before:
             vars(part).clear()
             vars(part).update(attributes)
+        if drawn is not None:
+            random.set_state(random.generator(), drawn)
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,7 +20,7 @@ Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Rand
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 CONTAINERS = (list, dict, tuple, set)
-LARGEST = 1000  # elements of an array that are looked at
+LARGEST = 1000  # elements of an array, or of a list, that are looked at
 MISSING = object()
 
 
@@ -216,6 +217,10 @@ def _generators(parts: Sequence[Any]) -> Iterator[Generator]:
             left += _variables_of(thing)
         elif isinstance(thing, property | staticmethod | classmethod):
             left.append(thing.fget if isinstance(thing, property) else thing.__func__)
+        elif isinstance(thing, partial):
+            left += [thing.func, *thing.args, *thing.keywords.values()]
+        elif type(thing) in (list, tuple, dict) and len(thing) <= LARGEST:
+            left += thing.values() if isinstance(thing, dict) else thing
         elif isinstance(thing, GENERATORS) and not isinstance(thing, random.SystemRandom):
             yield thing
         else:
