@@ -66,6 +66,9 @@ class _Gone:
             raise AttributeError(name)
         raise _error_of_gone()
 
+    def __array__(self, *args: Any, **options: Any) -> Array:
+        raise _error_of_gone()
+
     def __len__(self) -> int:
         raise _error_of_gone()
 

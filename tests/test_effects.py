@@ -178,7 +178,8 @@ def test_what_a_step_leaves_is_its_own(recwarn):
     means = model.fit(X, Y, 10, epochs=2, verbose=0).history["mean"]
     assert means[0] != means[1]
     assert not recwarn
-    for read in (float, len, np.asarray, fastnn.floor, lambda x: x[0], lambda x: x @ x):
+    reads = [float, len, np.asarray, fastnn.floor, fastnn.zeros_like, np.zeros_like, fastnn.stack]
+    for read in (*reads, lambda x: x[0], lambda x: x @ x, lambda x: x.shape):
         with pytest.raises(RuntimeError, match="is gone: return it from the step"):
             read(model.hidden)
     with pytest.raises(RuntimeError, match="is gone"):
