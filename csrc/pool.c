@@ -127,7 +127,6 @@ static void wait_for_job(int worker, unsigned seen, int64_t spin_until)
 
 static void *work(void *number)
 {
-    fn_round_exactly();
     const int worker = (int)(intptr_t)number;
     unsigned seen = 0;
     int64_t spin_until = fn_now() + SPIN_NS;
@@ -235,6 +234,7 @@ static int shared_out(fn_kernel *kernel, const void *args, size_t count, size_t 
     return 1;
 }
 
+/* Workers round as the caller does while it starts them, since a thread inherits that. */
 void fn_parallel(fn_kernel *kernel, const void *args, size_t count, size_t grain, int threads)
 {
     const unsigned rounding = fn_round_exactly();

@@ -347,13 +347,17 @@ def test_threadpoolctl(first, tmp_path):
     assert run(code, first, FASTNN_NUM_THREADS="5") == "[5] 1 5"
 
 
-def test_denormals_are_kept_on_all_threads_whatever_the_caller_does_with_its_own():
-    """As torch.set_flush_denormal(True) tells the processor, in the thread that calls it."""
-    code = """
+@pytest.mark.parametrize("threads_before", [1, 2])
+def test_denormals_are_kept_on_all_threads_whatever_the_caller_does_with_its_own(threads_before):
+    """As torch.set_flush_denormal(True) tells the processor, in the thread that calls it, before or
+    after it has started another one.
+    """
+    code = f"""
+        fastnn.set_num_threads(1)
         x = np.full((600, 600), 1e-22, np.float32)
         one = x[:1, :1].copy()
         expected = [_kernels.matmul(a, a).tobytes() for a in (x, one)]
-        fastnn.set_num_threads(2)
+        fastnn.set_num_threads({threads_before})
         _kernels.matmul(x, x)
         environment = ctypes.create_string_buffer(64)
         libm = ctypes.CDLL("libm.so.6")
