@@ -10,6 +10,7 @@ import pytest
 
 import fastnn
 from fastnn import Model, Sequential, layers, metrics, optimizers
+from fastnn.loop import CompiledLoop
 
 X, Y = np.ones((100, 3), np.float32), np.zeros((100, 1), np.float32)
 
@@ -481,3 +482,38 @@ def test_weights_made_in_a_recording_that_fails_are_drawn_once():
         with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
             outputs.append(model.predict(X))
     np.testing.assert_array_equal(*outputs)
+
+
+class Jittering(fastnn.regularizers.Regularizer):
+    """A penalty of random strength."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(1)
+
+    def __call__(self, x):
+        return fastnn.reduce_sum(x * x) * float(self.rng.random())
+
+
+def test_generators_of_what_layers_have():
+    model = Sequential([layers.Dense(1, kernel_regularizer=Jittering())])
+    model.compile(optimizers.SGD(0.0), "mse")
+    with pytest.warns(UserWarning, match="draws from random numbers"):
+        loss = model.fit(X, Y, 10, epochs=4, verbose=0).history["loss"]
+    assert len(set(loss)) == 4
+
+
+class Fresh(metrics.MeanSquaredError):
+    """It begins each epoch with a new list, which no result depends on."""
+
+    def reset_state(self):
+        super().reset_state()
+        self.notes = []
+
+
+def test_what_a_metric_begins_anew_records_nothing_anew(monkeypatch):
+    recorded, init = [], CompiledLoop.__init__
+    monkeypatch.setattr(CompiledLoop, "__init__", lambda *args: recorded.append(1) or init(*args))
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[Fresh()])
+    model.fit(X, Y, 10, epochs=4, verbose=0)
+    assert len(recorded) == 1

@@ -36,13 +36,16 @@ class Effects:
     """
 
     def __init__(self, parts: Sequence[Any]) -> None:
-        self._parts = [p for p in _with_inner(parts) if not _is_ours(type(p))]
+        inner = _with_inner(parts)
+        self._parts = [part for part in inner if not _is_ours(type(part))]
         self._before = [
             {name: _Kept(value, _copied(value)) for name, value in [*vars(part).items()]}
             for part in self._parts
         ]
         self._built = [getattr(part, "built", True) for part in self._parts]
-        self._generators = [(g, _state(g), pickle.dumps(_state(g))) for g in _generators(parts)]
+        self._generators = [
+            (g, _state(g), pickle.dumps(_state(g))) for g in _generators([*parts, *inner])
+        ]
 
     def state(self) -> str:
         """What keeps something in its attributes from step to step, as a part of a message; nothing
@@ -55,11 +58,12 @@ class Effects:
 
     def found(self) -> str:
         """As `state`, or what is drawn."""
-        if self.state():
-            return self.state()
-        if any(pickle.dumps(_state(g)) != before for g, _, before in self._generators):
+        state = self.state()
+        if not state and any(
+            pickle.dumps(_state(g)) != before for g, _, before in self._generators
+        ):
             return "it draws from random numbers of NumPy or Python, which a program would do once"
-        return ""
+        return state
 
     def put_back(self, again: Effects | None) -> None:
         """Make as it was what a step changes; what it made once, as layers are built, stays.
