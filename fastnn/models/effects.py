@@ -43,9 +43,8 @@ class Effects:
             for part in self._parts
         ]
         self._built = [getattr(part, "built", True) for part in self._parts]
-        self._generators = [
-            (g, _state(g), pickle.dumps(_state(g))) for g in _generators([*parts, *inner])
-        ]
+        generators = _generators([*parts, *inner])
+        self._generators = [(g, _state(g), pickle.dumps(_state(g))) for g in generators]
 
     def state(self) -> str:
         """What keeps something in its attributes from step to step, as a part of a message; nothing
@@ -58,12 +57,11 @@ class Effects:
 
     def found(self) -> str:
         """As `state`, or what is drawn."""
-        state = self.state()
-        if not state and any(
-            pickle.dumps(_state(g)) != before for g, _, before in self._generators
-        ):
+        if state := self.state():
+            return state
+        if any(pickle.dumps(_state(g)) != before for g, _, before in self._generators):
             return "it draws from random numbers of NumPy or Python, which a program would do once"
-        return state
+        return ""
 
     def put_back(self, again: Effects | None) -> None:
         """Make as it was what a step changes; what it made once, as layers are built, stays.
