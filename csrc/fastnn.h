@@ -174,10 +174,11 @@ typedef struct fn_sparse_args {
 /* In one part; and few enough not to copy b for, or to go through c by whole rows instead of strips. */
 enum { FN_SPARSE_ROWS = 1024, FN_SPARSE_FEW = 4 };
 
-/* The rows of x (m x n): counted into `starts`, or compressed to where `starts` (m + 1) tells. */
+/* The rows of x (m x n): counted into `starts`, or compressed to where `starts` (m + 1) tells, while what lies
+ * `ahead` elements on, if anything does, is fetched. */
 typedef struct fn_compress_args {
     const void *x;
-    size_t n;
+    size_t n, ahead;
     int64_t *starts;
     fn_columns columns;
     void *values;

@@ -106,6 +106,7 @@ cdef extern from "fastnn.h":
     ctypedef struct fn_compress_args:
         const void *x
         size_t n
+        size_t ahead
         int64_t *starts
         fn_columns columns
         void *values

@@ -17,7 +17,8 @@
  * needed again for every tile below. Copied dense, zero-padded and in the order of use they stay in the
  * first-level cache (AVX-512: the second), beside the few KB of rows that stream past. The first tile of a
  * column makes that copy as it goes, while it fetches ahead what the copy is made of. It pays for many rows
- * only, on AVX-512 for most of a panel's. A panel of rows takes about half of a second-level cache of 512 KB.
+ * only, on AVX-512 for most of a panel's, unless vectors lie across lines of the cache, which are two loads
+ * each. A panel of rows takes about half of a second-level cache of 512 KB.
  * The last columns take tiles of as few vectors as hold them; where they do not fill these, AVX-512 alone
  * can do without the copy.
  * Rows are copied where that pays (many columns, and rows that are columns in memory or that lie a large
@@ -51,7 +52,7 @@ enum {
     COPY_ROWS = 128,         /* from so many on, rows that lie badly: */
     BAD_DISTANCE = 4096,     /* a multiple of so many bytes apart */
     UNCOPIED = 18,           /* up to so many rows take columns as they lie; most rows of a panel do, */
-    WIDE_TILE = 256,         /* if the rows of a tile are so many bytes: they come as soon from anywhere */
+    WIDE_TILE = 256,         /* if each row of a tile is so many bytes in whole lines of the cache */
     AHEAD = 24,              /* steps of k that the copying tile fetches ahead */
     FETCHED = 24,            /* steps of k in whose time the place of a tile's sums can be fetched */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
@@ -525,30 +526,27 @@ static size_t NAME(few_rows)(const fn_gemm_args *g, NAME(panel) a, const T *b, s
 static void NAME(finish_square)(const NAME(target) *target, const T *sums, size_t rows, size_t columns)
 {
     const NAME(target) t = *target;
-    if (rows > 1 && rows <= FEW_TO_TRANSPOSE && t.ldc == rows && !t.bias) {
-        T together[FEW_TO_TRANSPOSE * WIDTH];
+    /* Few elements a row, and no gaps: all are one row, of whole vectors. */
+    const int gapless = rows > 1 && rows < WIDTH && t.ldc == rows && !t.bias;
+    T together[WIDTH * WIDTH];
+    if (gapless && rows <= FEW_TO_TRANSPOSE)
         switch (rows) {
             FEW(put_together, together, sums)
         }
-        NAME(finish_row)(&t, together, t.c, NULL, t.mask, rows * (columns < WIDTH ? columns : WIDTH));
-        return;
+    else {
+        NAME(vector) square[WIDTH];
+        UNROLL for (int s = 0; s < WIDTH; s++) square[s] = NAME(load)(sums + s * TILE_COLUMNS);
+        NAME(transpose)(square);
+        const size_t distance = gapless ? rows : WIDTH;
+        UNROLL for (size_t s = 0; s < WIDTH; s++) NAME(store)(together + s * distance, square[s]);
     }
-    NAME(vector) square[WIDTH];
-    UNROLL for (int s = 0; s < WIDTH; s++) square[s] = NAME(load)(sums + s * TILE_COLUMNS);
-    NAME(transpose)(square);
-    T *c = t.c;
-    const T *mask = t.mask;
-    if (rows == WIDTH && columns >= WIDTH)
-        UNROLL for (int s = 0; s < WIDTH; s++)
-        {
-            NAME(finish)(&t, square[s], c, t.bias, mask, WIDTH);
-            c += t.ldc;
-            if (mask) mask += t.ldc;
-        }
+    if (columns > WIDTH) columns = WIDTH;
+    if (gapless)
+        NAME(finish_row)(&t, together, t.c, NULL, t.mask, rows * columns);
     else
-        for (size_t s = 0; s < WIDTH && s < columns; s++)
-            NAME(finish_row)(&t, (const T *)&square[s], c + s * t.ldc, t.bias,
-                             mask ? mask + s * t.ldc : NULL, rows);
+        for (size_t s = 0; s < columns; s++)
+            NAME(finish_row)(&t, together + s * WIDTH, t.c + s * t.ldc, t.bias,
+                             t.mask ? t.mask + s * t.ldc : NULL, rows);
 }
 
 /* Columns [j, j + columns) of rows [i, i + m) of a swapped product: a few tiles into a buffer at a time,
@@ -595,10 +593,11 @@ static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, siz
     const size_t columns = g->n - j < TILE_COLUMNS ? g->n - j : TILE_COLUMNS;
     const size_t vectors = (columns + WIDTH - 1) / WIDTH, width = vectors * WIDTH;
     size_t ldb = g->ldb;
-    /* By the first tile, unless it is done before. */
-    int copying = rows > (columns * sizeof(T) < WIDE_TILE ? UNCOPIED : PANEL_ROWS * 2 / 3);
-    const int as_it_lies = !copying && (columns == width || (LOADS_LAST && !g->swapped));
     b += g->transpose_b ? j * ldb : j;
+    const int in_lines = columns * sizeof(T) >= WIDE_TILE && ((size_t)b | ldb * sizeof(T)) % VECTOR_BYTES == 0;
+    /* By the first tile, unless it is done before. */
+    int copying = rows > (in_lines ? PANEL_ROWS * 2 / 3 : UNCOPIED);
+    const int as_it_lies = !copying && (columns == width || (LOADS_LAST && !g->swapped));
     if (g->transpose_b || (columns < TILE_COLUMNS && !as_it_lies)) {
         if (g->transpose_b)
             NAME(copy_transposed)(copy, width, b, ldb, k, columns);

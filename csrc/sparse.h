@@ -317,12 +317,13 @@ INLINE size_t NAME(write_nonzeros)(const T *x, size_t j, unsigned bits, size_t a
 }
 
 /* Writes the elements of a row that are not zero, and their columns, from `at` on, and nothing from `end` on;
- * returns where they end. */
-INLINE size_t NAME(compress_row_as)(const int narrow, const T *x, size_t n, size_t at, size_t end, T *values,
-                                    void *data)
+ * returns where they end. What lies `ahead` elements on is fetched into the second-level cache. */
+INLINE size_t NAME(compress_row_as)(const int narrow, const T *x, size_t n, size_t ahead, size_t at, size_t end,
+                                    T *values, void *data)
 {
     const fn_columns columns = {data, narrow};
     for (size_t j = 0; j < n; j += WIDTH) {
+        __builtin_prefetch(x + j + ahead, 0, 2);
         const NAME(mask) kept = (NAME(mask))(NAME(load_left)(x + j, n - j) != 0);
         unsigned bits = MASK_BITS(kept);
         if (bits == 0) continue;
@@ -338,10 +339,11 @@ INLINE size_t NAME(compress_row_as)(const int narrow, const T *x, size_t n, size
     return at;
 }
 
-static size_t NAME(compress_row)(const T *x, size_t n, size_t at, size_t end, T *values, fn_columns columns)
+static size_t NAME(compress_row)(const T *x, size_t n, size_t ahead, size_t at, size_t end, T *values,
+                                 fn_columns columns)
 {
-    return columns.narrow ? NAME(compress_row_as)(1, x, n, at, end, values, columns.data)
-                          : NAME(compress_row_as)(0, x, n, at, end, values, columns.data);
+    return columns.narrow ? NAME(compress_row_as)(1, x, n, ahead, at, end, values, columns.data)
+                          : NAME(compress_row_as)(0, x, n, ahead, at, end, values, columns.data);
 }
 
 /* Writes those elements and their columns from starts[i] on. */
@@ -349,8 +351,8 @@ KERNEL(compress)
 {
     const fn_compress_args *g = args;
     for (size_t i = begin; i < end; i++)
-        NAME(compress_row)((const T *)g->x + i * g->n, g->n, (size_t)g->starts[i], (size_t)g->starts[i + 1],
-                           g->values, g->columns);
+        NAME(compress_row)((const T *)g->x + i * g->n, g->n, g->ahead, (size_t)g->starts[i],
+                           (size_t)g->starts[i + 1], g->values, g->columns);
 }
 
 /* Row i of a as a row of n elements; units are rows. */
@@ -444,7 +446,7 @@ KERNEL(compress_few)
     for (size_t i = 0; i < g->m; i++) {
         const size_t start = i * g->k;
         const size_t stop =
-            NAME(compress_row)((const T *)g->x + i * g->ldx, g->k, start, start + g->k, g->values,
+            NAME(compress_row)((const T *)g->x + i * g->ldx, g->k, 0, start, start + g->k, g->values,
                                g->columns);
         g->starts[i] = (int64_t)start;
         g->ends[i] = (int64_t)stop;

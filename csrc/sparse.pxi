@@ -124,13 +124,16 @@ def compress(x, dtype=None):
     cdef cnp.ndarray values = np.empty(0, whole.dtype if dtype is None else dtype)
     cdef const fn_kernels *kernels = kernels_for(floating(values, "dtype"))
     cdef cnp.npy_intp step = max(1, PIECE // max(1, k * cnp.PyArray_ITEMSIZE(values)))
+    # Pieces of another type, or with gaps, are copied before, and their memory is the same.
+    cdef bint copied = cnp.PyArray_TYPE(whole) != cnp.PyArray_TYPE(values) or not cnp.PyArray_IS_C_CONTIGUOUS(whole)
+    cdef size_t ahead = 0 if copied else step * k
     cdef int64_t *start = <int64_t *>cnp.PyArray_DATA(starts)
     cdef fn_compress_args g
     start[0] = 0
     for begin in range(0, m, step):
         piece = floating(whole[begin:begin + step].astype(values.dtype, copy=False), "x")
         end = begin + cnp.PyArray_DIM(piece, 0)
-        g = fn_compress_args(cnp.PyArray_DATA(piece), k, start + begin + 1, columns_in(columns), NULL)
+        g = fn_compress_args(cnp.PyArray_DATA(piece), k, ahead, start + begin + 1, columns_in(columns), NULL)
         run(kernels.count_nonzeros, &g, sizeof(g), end - begin, k)
         for i in range(begin, end):
             start[i + 1] += start[i]

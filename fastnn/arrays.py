@@ -18,6 +18,16 @@ Shape: TypeAlias = tuple[int, ...]
 np.empty(31 << 20, np.uint8)
 
 
+LINE = 64  # bytes of a line of the processor's caches
+
+
+def on_a_line(size: int) -> Array:
+    """`size` bytes of 0 that begin where a line does: what lies across two lines is two loads."""
+    block = np.zeros(size + LINE, np.uint8)
+    start = -block.__array_interface__["data"][0] % LINE
+    return block[start : start + size]
+
+
 def from_python(value: Any, dtype: DType = None) -> Array:
     """Numbers or nested sequences as an array: floats of no stated dtype as float32, integers as
     int32 where they fit.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from fastnn.arrays import LINE
 from fastnn.graph import VIEWS
 from fastnn.trace import Instruction, Value
-
-LINE = 64  # bytes of a cache line, where every value begins
 
 
 class _Place(NamedTuple):

@@ -16,11 +16,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.arrays import Array
+from fastnn.arrays import Array, on_a_line
 from fastnn.description import description
 from fastnn.forks import Lock
 from fastnn.graph import VIEWS
-from fastnn.memory import LINE, laid_out, root_of, views_in
+from fastnn.memory import laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
 from fastnn.tensor import Writing, all_about_to_change, all_or_nothing
@@ -156,8 +156,7 @@ class Program:
 
     def _lay_out(self, inputs: Sequence[Value], results: Sequence[Value]) -> None:
         starts, size = laid_out(self.instructions, inputs, results)
-        block = np.zeros(size + LINE, np.uint8)
-        self._arena = block[-block.ctypes.data % LINE :][:size]
+        self._arena = on_a_line(size)
         self._arrays: dict[int, Array] = {}
         # The references keep the ids from being reused.
         self._values = [

@@ -22,6 +22,7 @@ from fastnn.arrays import (
     Shape,
     from_python,
     misplaced,
+    on_a_line,
     real,
     to_dtype,
     to_shape,
@@ -426,7 +427,9 @@ class Variable(Tensor):
             )
         if shape is not None:
             initial_value = operators["initial_value"](initial_value, shape, dtype)
-        self._array = np.array(to_array(initial_value, dtype), order="C")
+        values = to_array(initial_value, dtype)
+        self._array = on_a_line(values.nbytes).view(values.dtype).reshape(values.shape)
+        self._array[...] = values
         self.origin = None
         # When it was made: a layer's weights keep their order when one of them is frozen.
         self._trainable = self.was_trainable = bool(trainable)
