@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import _kernels
+from fastnn.arrays import on_a_line
 
 SIZES = [(), (0,), (1,), (7,), (3, 0), (5, 16), (2, 3, 33), (1000, 17)]
 ROWS = [(0, 3), (1, 1), (1, 16), (3, 0), (5, 10), (7, 17), (33, 100), (600, 257)]
@@ -347,6 +348,28 @@ def test_matmul_of_a_part_of_a_matrix(n, tb, k, dtype, isa, rng):
         exact_a, exact_b = a.astype(float), (b.T if tb else b).astype(float)
         bound = tolerance(dtype, k) * (np.abs(exact_a) @ np.abs(exact_b))
         assert (np.abs(found - exact_a @ exact_b) <= bound).all()
+
+
+@pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
+@pytest.mark.parametrize("n", [48, 64, 130])
+def test_matmul_anywhere_in_memory(n, ta, tb, dtype, isa, rng):
+    """Columns that fill lines of the cache, and those that lie across them."""
+
+    def at(x, elements):
+        memory = on_a_line(x.nbytes + elements * x.itemsize)[elements * x.itemsize :]
+        moved = memory.view(dtype).reshape(x.shape)
+        moved[...] = x
+        return moved
+
+    for m in (5, 30, 250):
+        exact_a, a = operand(rng, m, 401, ta, dtype)
+        exact_b, b = operand(rng, 401, n, tb, dtype)
+        found = _kernels.matmul(at(a, 0), at(b, 0), ta, tb)
+        bound = tolerance(dtype, 401) * (np.abs(exact_a) @ np.abs(exact_b))
+        assert (np.abs(found - exact_a @ exact_b) <= bound).all()
+        for elements in (1, 4):
+            moved = _kernels.matmul(at(a, elements), at(b, elements), ta, tb)
+            np.testing.assert_array_equal(moved, found)
 
 
 @pytest.mark.parametrize("n", [5, 16, 40, 64])
