@@ -29,6 +29,7 @@ FAMILIES = (
     "losses",
     "metrics",
     "models",
+    "ops",
     "optimizers",
     "optimizers.schedules",
     "random",
@@ -63,13 +64,14 @@ class Configurable:
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data."""
         config = {}
+        is_ours = type(self).__module__.startswith("fastnn.")
         for name in arguments_of(type(self)):
             if not hasattr(self, name):
                 raise NotImplementedError(
                     f"{type(self).__name__} keeps no attribute {name!r} for its constructor's "
                     "argument of that name: keep it (self.x = x), or define get_config"
                 )
-            config[name] = serialize(getattr(self, name))
+            config[name] = serialize(getattr(self, name), by_name=is_ours)
         return config
 
     @classmethod
@@ -93,16 +95,19 @@ def arguments_of(cls: type) -> list[str]:
     return names
 
 
-def serialize(value: Any) -> Any:
-    """`value` as plain data; TypeError if it is nothing that can be described so."""
+def serialize(value: Any, by_name: bool = True) -> Any:
+    """`value` as plain data; TypeError if it is nothing that can be described so.
+
+    With `by_name` fastnn's own functions are names alone, for who looks them up, as its classes do.
+    """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Configurable):
         return {**_place(type(value)), "config": value.get_config()}
     if isinstance(value, Mapping):
-        return {str(name): serialize(part) for name, part in value.items()}
+        return {str(name): serialize(part, by_name) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [serialize(part) for part in value]
+        return [serialize(part, by_name) for part in value]
     if isinstance(value, Tensor | np.ndarray | np.generic):
         array = np.asarray(value)
         if array.ndim == 0:
@@ -115,7 +120,7 @@ def serialize(value: Any) -> Any:
         return value.name
     if callable(value):
         place = _place(value)
-        if place["module"] is not None and not isinstance(value, type):
+        if by_name and place["module"] is not None and not isinstance(value, type):
             return place["class_name"]
         return {**place, "class_name": "function", "config": place["class_name"]}
     raise TypeError(

@@ -14,7 +14,7 @@ from fastnn.arrays import Array, DType
 from fastnn.caller import warn
 from fastnn.loop import Column
 from fastnn.ops.labels import ANY, to_classes
-from fastnn.sparse import Samples, to_samples
+from fastnn.sparse import Samples, is_scipy, to_samples
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, TensorLike, to_array
 
@@ -69,22 +69,24 @@ class Arrays:
             weights = _data(f"sample_weight{of}", sample_weight, to_array)
             self.sample_weight = Column(weights, floats)
         for name in PARTS:
-            for column in _parts(getattr(self, name)):
-                self._check_length(f"x{of}", f"{name}{of}", column.data)
+            for at, column in enumerate(_parts(getattr(self, name))):
+                self._check_length(of, name, at, column.data)
         self.columns = self._columns()
 
     def _columns(self) -> list[Column]:
         """All arrays, those of x first."""
         return [c for part in (self.x, self.y, self.sample_weight) for c in _parts(part)]
 
-    def _check_length(self, x: str, name: str, data: Samples) -> None:
+    def _check_length(self, of: str, name: str, at: int, data: Samples) -> None:
         first = leaves(self.x)[0].data
         if len(data) != len(first):
+            several = len(_parts(getattr(self, name))) > 1
+            which = f"array {at + 1} of {name}" if several else name
             may_be_samples = name == "y" and isinstance(self.x, list)
             remedy = ": np.stack makes one array of a list of samples" if may_be_samples else ""
             raise ValueError(
-                f"{x} has {len(first)} samples (shape {first.shape}) and {name} has {len(data)} "
-                f"(shape {data.shape}); their first axes must be equal{remedy}"
+                f"x{of} has {len(first)} samples (shape {first.shape}) and {which}{of} has "
+                f"{len(data)} (shape {data.shape}); their first axes must be equal{remedy}"
             )
 
     def __len__(self) -> int:
@@ -329,7 +331,7 @@ def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> Array:
 
 def _each(structure: Any, to_column: Callable[[Any], Column]) -> Structure:
     """Columns in a dict, list or tuple of arrays; a list of numbers or of lists is an array."""
-    if isinstance(structure, dict):
+    if isinstance(structure, dict) and not is_scipy(structure):
         return {name: _each(part, to_column) for name, part in structure.items()}
     if isinstance(structure, list | tuple) and structure and all(map(_is_array, structure)):
         return type(structure)(_each(part, to_column) for part in structure)

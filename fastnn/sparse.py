@@ -64,17 +64,18 @@ class SparseTensor(Tensor):
 
 def to_samples(value: TensorLike) -> Samples:
     """A data set as an array, or as rows of float32 where it is a matrix of scipy.sparse."""
-    return _from_scipy(value) if _is_scipy(value) else to_array(value)
+    return _from_scipy(value) if is_scipy(value) else to_array(value)
 
 
 def to_tensor(value: TensorLike | CompressedRows) -> Tensor:
     """As `convert`, also of rows and of a matrix of scipy.sparse."""
     if isinstance(value, CompressedRows):
         return SparseTensor(value)
-    return SparseTensor(_from_scipy(value)) if _is_scipy(value) else convert(value)
+    return SparseTensor(_from_scipy(value)) if is_scipy(value) else convert(value)
 
 
-def _is_scipy(value: TensorLike) -> bool:
+def is_scipy(value: TensorLike) -> bool:
+    """Whether it is a matrix of scipy.sparse, one kind of which is a dict."""
     return not isinstance(value, Tensor | np.ndarray) and hasattr(value, "tocsr")
 
 

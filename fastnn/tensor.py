@@ -221,7 +221,13 @@ class Tensor:
         return format(values.item() if spec and self.size == 1 else str(values), spec)
 
     def __bool__(self) -> bool:
-        return bool(self._values())
+        array = self._values()
+        if array.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is neither true nor false: ask for "
+                "fastnn.reduce_any(x) or fastnn.reduce_all(x)"
+            )
+        return bool(array)
 
     def __int__(self) -> int:
         return int(self._values())

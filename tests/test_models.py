@@ -320,6 +320,7 @@ WRONG = {
         ValueError,
         r"x has 10 samples .* y has 9 .*first axes must be equal",
     ),
+    "lengths of inputs": ((X, X[:9]), Y, {}, ValueError, r"10 samples .* array 2 of x has 9 \("),
     "no samples": (X[:0], Y[:0], {}, ValueError, r"x has shape \(0, 3\)"),
     "a number": (1.0, Y, {}, ValueError, "x has shape"),
     "one axis": (X[:, 0], Y, {}, ValueError, "incompatible with the layer"),

@@ -170,6 +170,7 @@ BAD_PAIRS = {
     ),
     "twice": (lambda w: [([1.0], w[0]), ([1.0], w[0])], ValueError, "comes twice"),
     "no variable": (lambda w: [([1.0], w[0]), ([1.0], fastnn.ones((1,)))], TypeError, "Variable"),
+    "swapped": (lambda w: [(w[0], [1.0])], TypeError, r"pairs are \(gradient, variable\)"),
     "integers": (lambda w: [([1.0], w[0]), ([1], Variable([1]))], TypeError, "float32 or float64"),
     "strings": (lambda w: [([1.0], w[0]), (["a", "b"], w[1])], TypeError, "real numbers"),
     "no gradient": (lambda w: [(None, w[0]), (None, w[1])], ValueError, "no gradient to apply"),

@@ -232,6 +232,30 @@ def half(x):
     return x / 2
 
 
+@saving.register_keras_serializable(package="tests")
+class Applied(layers.Layer):
+    """A layer that calls what it is given, and looks up no name."""
+
+    def __init__(self, function, more=(), **options):
+        super().__init__(**options)
+        self.function, self.more = function, more
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
+@pytest.mark.parametrize(
+    "function", [fastnn.nn.relu, fastnn.activations.softmax, fastnn.square, fastnn.reduce_mean]
+)
+def test_functions_that_a_class_of_ones_own_is_given(function, tmp_path):
+    model = fastnn.Sequential([Applied(function, [function])])
+    expected = model(X).numpy()
+    model.save(tmp_path / "model.keras")
+    for copy_of in (models.load_model(tmp_path / "model.keras"), models.clone_model(model)):
+        np.testing.assert_array_equal(copy_of(X).numpy(), expected)
+        assert copy_of.layers[0].more == [function]
+
+
 def own(optimizer="adam"):
     fastnn.utils.set_random_seed(3)
     model = Own(4, half)

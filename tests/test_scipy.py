@@ -27,7 +27,7 @@ def classifier(optimizer="sgd", units=64):
 
 FORMATS = {
     f"{kind} {name}": getattr(scipy_sparse, f"{kind}_{name}")
-    for kind in ("csr", "csc", "coo", "lil")
+    for kind in ("csr", "csc", "coo", "lil", "dok")
     for name in ("array", "matrix")
 }
 

@@ -82,6 +82,8 @@ def test_scalars():
     assert [10, 20, 30][constant(1)] == 20
     with pytest.raises(TypeError, match="cannot be iterated"):
         iter(x)
+    with pytest.raises(ValueError, match=r"shape \(2,\) is neither true nor false: .*reduce_any"):
+        bool(constant([1.0, 2.0]) > 1)
     assert [float(row) for row in constant([1.0, 2.0])] == [1.0, 2.0]
 
 

@@ -302,6 +302,16 @@ def test_callbacks_hear_of_every_batch_and_may_end_the_training(eagerly):
     assert history.history["loss"] == [after_second["loss"]]
 
 
+def test_a_training_ended_before_an_epoch_ends_with_its_first_batch(eagerly):
+    def stop(epoch, logs):
+        model.stop_training = epoch == 1
+
+    model = linear(eagerly)
+    stopping = callbacks.LambdaCallback(on_epoch_begin=stop)
+    model.fit(X, Y, 8, 3, callbacks=[stopping], shuffle=False, verbose=0)
+    assert int(model.optimizer.iterations) == -(-len(X) // 8) + 1
+
+
 def test_a_training_that_was_ended_ends_nothing_else(eagerly):
     model, whole = linear(eagerly), linear(eagerly)
     options = {"callbacks": [Stops(after=0)], "validation_data": (X, Y), "verbose": 0}

@@ -22,7 +22,7 @@ from fastnn.initializers import Start
 from fastnn.lookup import near
 from fastnn.naming import unique_name
 from fastnn.regularizers import Penalty
-from fastnn.sparse import to_tensor
+from fastnn.sparse import is_scipy, to_tensor
 from fastnn.structure import NODES, filled, leaves
 from fastnn.tensor import (
     Tensor,
@@ -225,7 +225,7 @@ class Layer(Configurable):
         """The inputs as tensors, in the layer's dtype where it was given one."""
         if type(inputs) is Tensor and self.dtype is None:  # the usual ones
             return inputs
-        if isinstance(inputs, dict) or (
+        if (isinstance(inputs, dict) and not is_scipy(inputs)) or (
             isinstance(inputs, list | tuple)
             and any(isinstance(part, Tensor | np.ndarray) for part in inputs)
         ):

@@ -545,7 +545,13 @@ class Trainer(Steps):
             batch += batches
             return passing.is_stopped()
 
-        return Watch(done, (lambda: passing.on_begin(batch)) if passing.is_listened_to else None)
+        def begin() -> None:
+            if passing.is_listened_to:
+                passing.on_begin(batch)
+
+        # Whoever has stopped it already gets one batch, as where each is listened to.
+        one_by_one = passing.is_listened_to or passing.is_stopped()
+        return Watch(done, begin if one_by_one else None)
 
     def _on_batch(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from reprlib import repr as brief
 from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
@@ -529,7 +530,10 @@ def _optional(check: Callable[[str, Any], Any], name: str, value: Any) -> Any:
 
 def _updatable(w: Variable) -> Variable:
     if not isinstance(w, Variable) or w.dtype not in COMPUTED_IN:
-        raise TypeError(f"only a Variable of float32 or float64 can be updated, got {w!r}")
+        raise TypeError(
+            f"only a Variable of float32 or float64 can be updated, got {brief(w)}; the pairs are "
+            "(gradient, variable)"
+        )
     return w
 
 
