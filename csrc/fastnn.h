@@ -175,7 +175,7 @@ typedef struct fn_sparse_args {
 enum { FN_SPARSE_ROWS = 1024, FN_SPARSE_FEW = 4 };
 
 /* The rows of x (m x n): counted into `starts`, or compressed to where `starts` (m + 1) tells, while what lies
- * `ahead` elements on, if anything does, is fetched. */
+ * `ahead` elements on is fetched, if that is not 0. */
 typedef struct fn_compress_args {
     const void *x;
     size_t n, ahead;

@@ -51,8 +51,9 @@ enum {
     COPY_PANEL = 192,        /* from so many columns on, rows that are columns in memory are copied */
     COPY_ROWS = 128,         /* from so many on, rows that lie badly: */
     BAD_DISTANCE = 4096,     /* a multiple of so many bytes apart */
-    UNCOPIED = 18,           /* up to so many rows take columns as they lie; most rows of a panel do, */
-    WIDE_TILE = 256,         /* if each row of a tile is so many bytes in whole lines of the cache */
+    UNCOPIED = 18,           /* up to so many rows take columns as they lie, and most rows of a panel do */
+    WIDE_TILE = 256,         /* if those are so many bytes wide and fill lines of the cache, */
+    LINE = 64,               /* which are so many bytes: they come as soon from anywhere */
     AHEAD = 24,              /* steps of k that the copying tile fetches ahead */
     FETCHED = 24,            /* steps of k in whose time the place of a tile's sums can be fetched */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
@@ -522,31 +523,55 @@ static size_t NAME(few_rows)(const fn_gemm_args *g, NAME(panel) a, const T *b, s
     return j;
 }
 
+INLINE void NAME(load_square)(NAME(vector) *square, const T *sums)
+{
+    UNROLL for (int s = 0; s < WIDTH; s++) square[s] = NAME(load)(sums + s * TILE_COLUMNS);
+    NAME(transpose)(square);
+}
+
+/* Stores a square of sums transposed where rows of c, of fewer than WIDTH elements, follow each other: put
+ * together they are one row, and need no stores of parts of vectors, which would wait for each other. */
+static void NAME(finish_together)(const NAME(target) *t, const T *sums, size_t rows, size_t columns)
+{
+    T together[WIDTH * WIDTH], bias[WIDTH * WIDTH];
+    NAME(vector) square[WIDTH];
+    switch (rows) {
+        FEW(put_together, together, sums)
+    default:
+        NAME(load_square)(square, sums);
+        UNROLL for (size_t s = 0; s < WIDTH; s++) NAME(store)(together + s * rows, square[s]);
+    }
+    if (t->bias) {
+        const NAME(vector) once = NAME(load_few)(t->bias, rows, 0);
+        UNROLL for (size_t s = 0; s < WIDTH; s++) NAME(store)(bias + s * rows, once);
+    }
+    NAME(finish_row)(t, together, t->c, t->bias ? bias : NULL, t->mask, rows * columns);
+}
+
 /* Stores a square of sums transposed, or the part of it that c has room for. */
 static void NAME(finish_square)(const NAME(target) *target, const T *sums, size_t rows, size_t columns)
 {
     const NAME(target) t = *target;
-    /* Few elements a row, and no gaps: all are one row, of whole vectors. */
-    const int gapless = rows > 1 && rows < WIDTH && t.ldc == rows && !t.bias;
-    T together[WIDTH * WIDTH];
-    if (gapless && rows <= FEW_TO_TRANSPOSE)
-        switch (rows) {
-            FEW(put_together, together, sums)
-        }
-    else {
-        NAME(vector) square[WIDTH];
-        UNROLL for (int s = 0; s < WIDTH; s++) square[s] = NAME(load)(sums + s * TILE_COLUMNS);
-        NAME(transpose)(square);
-        const size_t distance = gapless ? rows : WIDTH;
-        UNROLL for (size_t s = 0; s < WIDTH; s++) NAME(store)(together + s * distance, square[s]);
-    }
     if (columns > WIDTH) columns = WIDTH;
-    if (gapless)
-        NAME(finish_row)(&t, together, t.c, NULL, t.mask, rows * columns);
+    if (rows > 1 && rows < WIDTH && t.ldc == rows) {
+        NAME(finish_together)(&t, sums, rows, columns);
+        return;
+    }
+    NAME(vector) square[WIDTH];
+    NAME(load_square)(square, sums);
+    T *c = t.c;
+    const T *mask = t.mask;
+    if (rows == WIDTH && columns == WIDTH)
+        UNROLL for (int s = 0; s < WIDTH; s++)
+        {
+            NAME(finish)(&t, square[s], c, t.bias, mask, WIDTH);
+            c += t.ldc;
+            if (mask) mask += t.ldc;
+        }
     else
         for (size_t s = 0; s < columns; s++)
-            NAME(finish_row)(&t, together + s * WIDTH, t.c + s * t.ldc, t.bias,
-                             t.mask ? t.mask + s * t.ldc : NULL, rows);
+            NAME(finish_row)(&t, (const T *)&square[s], c + s * t.ldc, t.bias,
+                             mask ? mask + s * t.ldc : NULL, rows);
 }
 
 /* Columns [j, j + columns) of rows [i, i + m) of a swapped product: a few tiles into a buffer at a time,
@@ -594,9 +619,10 @@ static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, siz
     const size_t vectors = (columns + WIDTH - 1) / WIDTH, width = vectors * WIDTH;
     size_t ldb = g->ldb;
     b += g->transpose_b ? j * ldb : j;
-    const int in_lines = columns * sizeof(T) >= WIDE_TILE && ((size_t)b | ldb * sizeof(T)) % VECTOR_BYTES == 0;
+    const int is_wide = columns * sizeof(T) >= WIDE_TILE;
+    const int in_lines = ((uintptr_t)b | ldb * sizeof(T)) % LINE == 0;
     /* By the first tile, unless it is done before. */
-    int copying = rows > (in_lines ? PANEL_ROWS * 2 / 3 : UNCOPIED);
+    int copying = rows > (is_wide && in_lines ? PANEL_ROWS * 2 / 3 : UNCOPIED);
     const int as_it_lies = !copying && (columns == width || (LOADS_LAST && !g->swapped));
     if (g->transpose_b || (columns < TILE_COLUMNS && !as_it_lies)) {
         if (g->transpose_b)

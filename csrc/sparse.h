@@ -317,13 +317,14 @@ INLINE size_t NAME(write_nonzeros)(const T *x, size_t j, unsigned bits, size_t a
 }
 
 /* Writes the elements of a row that are not zero, and their columns, from `at` on, and nothing from `end` on;
- * returns where they end. What lies `ahead` elements on is fetched into the second-level cache. */
+ * returns where they end. What lies `ahead` elements on, if that is not 0, is fetched into the second-level
+ * cache. */
 INLINE size_t NAME(compress_row_as)(const int narrow, const T *x, size_t n, size_t ahead, size_t at, size_t end,
                                     T *values, void *data)
 {
     const fn_columns columns = {data, narrow};
     for (size_t j = 0; j < n; j += WIDTH) {
-        __builtin_prefetch(x + j + ahead, 0, 2);
+        if (ahead) __builtin_prefetch(x + j + ahead, 0, 2);
         const NAME(mask) kept = (NAME(mask))(NAME(load_left)(x + j, n - j) != 0);
         unsigned bits = MASK_BITS(kept);
         if (bits == 0) continue;

@@ -119,20 +119,23 @@ def compress(x, dtype=None):
     if cnp.PyArray_NDIM(whole) != 2:
         raise ValueError(f"x must have two axes, got shape {x.shape}")
     cdef cnp.npy_intp i, begin, end, m = cnp.PyArray_DIM(whole, 0), room = 0
-    cdef size_t k = fit_for_columns(cnp.PyArray_DIM(whole, 1))
+    cdef size_t ahead, k = fit_for_columns(cnp.PyArray_DIM(whole, 1))
     cdef cnp.ndarray piece, columns = empty_columns(0, k), starts = empty(m + 1, cnp.NPY_INT64)
     cdef cnp.ndarray values = np.empty(0, whole.dtype if dtype is None else dtype)
     cdef const fn_kernels *kernels = kernels_for(floating(values, "dtype"))
     cdef cnp.npy_intp step = max(1, PIECE // max(1, k * cnp.PyArray_ITEMSIZE(values)))
-    # Pieces of another type, or with gaps, are copied before, and their memory is the same.
-    cdef bint copied = cnp.PyArray_TYPE(whole) != cnp.PyArray_TYPE(values) or not cnp.PyArray_IS_C_CONTIGUOUS(whole)
-    cdef size_t ahead = 0 if copied else step * k
     cdef int64_t *start = <int64_t *>cnp.PyArray_DATA(starts)
     cdef fn_compress_args g
+    cdef const char *next_piece
+    cdef bint is_next
     start[0] = 0
     for begin in range(0, m, step):
         piece = floating(whole[begin:begin + step].astype(values.dtype, copy=False), "x")
         end = begin + cnp.PyArray_DIM(piece, 0)
+        # The next piece is fetched meanwhile, unless pieces are copies, which use the same memory again.
+        next_piece = cnp.PyArray_BYTES(whole) + end * k * cnp.PyArray_ITEMSIZE(values)
+        is_next = end + step <= m and cnp.PyArray_BYTES(piece) + cnp.PyArray_NBYTES(piece) == next_piece
+        ahead = step * k if is_next else 0
         g = fn_compress_args(cnp.PyArray_DATA(piece), k, ahead, start + begin + 1, columns_in(columns), NULL)
         run(kernels.count_nonzeros, &g, sizeof(g), end - begin, k)
         for i in range(begin, end):

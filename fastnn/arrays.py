@@ -22,7 +22,7 @@ LINE = 64  # bytes of a line of the processor's caches
 
 
 def on_a_line(size: int) -> Array:
-    """`size` bytes of 0 that begin where a line does: what lies across two lines is two loads."""
+    """`size` bytes of 0 that begin where a line does, as vectors are loaded fastest."""
     block = np.zeros(size + LINE, np.uint8)
     start = -block.__array_interface__["data"][0] % LINE
     return block[start : start + size]

@@ -269,7 +269,8 @@ def function(
         inputs of the program; an array becomes a tensor of its own dtype. Everything else is taken
         as it is in the first call, and a call with another number, string or object records anew.
         So are Python's own effects: a ``print``, an ``append``, a number that is read from a global
-        or drawn by NumPy happen, or count, while recording only; a tensor that is kept from inside
+        or an attribute, such as a dropout's rate, or drawn by NumPy happen, or count, while
+        recording only, apart from an optimizer's learning rate; a tensor that is kept from inside
         and not returned is gone afterwards. A Variable is read and updated at every run, so are a
         layer's weights; those made while recording are made once. Of an input that only products
         read and that is mostly zeros, these are left out, which changes no bit.

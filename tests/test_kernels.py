@@ -350,6 +350,30 @@ def test_matmul_of_a_part_of_a_matrix(n, tb, k, dtype, isa, rng):
         assert (np.abs(found - exact_a @ exact_b) <= bound).all()
 
 
+@pytest.mark.parametrize("n", range(2, 18))
+@pytest.mark.parametrize("m", [17, 50])
+def test_matmul_of_few_columns(m, n, dtype, isa, rng):
+    """Each number of them; what lies before and behind stays as it is."""
+    a, b = draw(rng, (30, m), dtype), draw(rng, (30, n), dtype)
+    exact, size = a.T.astype(float) @ b, np.abs(a.T.astype(float)) @ np.abs(b)
+    bias, mask, before = (draw(rng, shape, dtype) for shape in ((n,), (m, n), (m, n)))
+    ways = {
+        "plain": ({}, exact),
+        "bias": ({"bias": bias}, exact + bias),
+        "relu": ({"bias": bias, "relu": True}, np.maximum(exact + bias, 0)),
+        "mask": ({"mask": mask}, np.where(mask > 0, exact, 0)),
+        "accumulate": ({"accumulate": True, "alpha": -0.5}, before - exact / 2),
+    }
+    for options, expected in ways.values():
+        around = np.full(m * n + 40, 7, dtype)
+        out = around[20:-20].reshape(m, n)
+        out[...] = before
+        found = _kernels.matmul(a, b, transpose_a=True, out=out, **options)
+        assert (np.abs(found - expected) <= tolerance(dtype, 30) * (size + 4)).all()
+        assert (around[:20] == 7).all()
+        assert (around[-20:] == 7).all()
+
+
 @pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
 @pytest.mark.parametrize("n", [48, 64, 130])
 def test_matmul_anywhere_in_memory(n, ta, tb, dtype, isa, rng):

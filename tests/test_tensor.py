@@ -69,6 +69,14 @@ def test_properties():
     assert repr(Variable([1, 2])) == "Variable([1 2], shape=(2,), dtype=int32)"
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (3, 5), (1000, 30)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8])
+def test_a_variable_begins_at_a_line_of_the_cache(shape, dtype):
+    for v in (Variable(np.ones(shape, dtype)), copy.deepcopy(Variable(np.ones(shape, dtype)))):
+        assert v.mutable().ctypes.data % 64 == 0
+        assert (v.shape, v.dtype) == (shape, dtype)
+
+
 def test_scalars():
     x = constant(2.5)
     assert (float(x), int(x), bool(x), f"{x:.2f}", f"{constant([3.0]):.1f}") == (
