@@ -24,8 +24,8 @@ LINE = 64  # bytes of a line of the processor's caches
 def on_a_line(size: int) -> Array:
     """`size` bytes of 0 that begin where a line does, as vectors are loaded fastest."""
     block = np.zeros(size + LINE, np.uint8)
-    start = -block.__array_interface__["data"][0] % LINE
-    return block[start : start + size]
+    # NumPy crashes if there is no memory for its __array_interface__.
+    return block[-block.ctypes.data % LINE :][:size]
 
 
 def from_python(value: Any, dtype: DType = None) -> Array:
