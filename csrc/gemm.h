@@ -100,10 +100,7 @@ INLINE void NAME(finish)(const NAME(target) *t, NAME(vector) sum, T *c, const T 
         if (t->relu) x = NAME(relu_of)(x);
         if (mask) x = NAME(relu_grad_of)(x, NAME(load_left)(mask, n));
     }
-    if (n < WIDTH)
-        STORE_FEW(c, x, n);
-    else
-        NAME(store)(c, x);
+    NAME(store_left)(c, x, n);
 }
 
 /* Stores n elements of a row of sums, which fill whole vectors. */

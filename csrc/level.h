@@ -25,6 +25,9 @@
 #define LOAD_LAST_f32(x, n) load_f32(x)
 #define LOAD_LAST_f64(x, n) load_f64(x)
 #endif
+#ifndef SLOW_DENORMALS
+#define SLOW_DENORMALS 0
+#endif
 #ifndef STORE_FEW_f32
 #define STORE_FEW_f32 store_first_f32
 #define STORE_FEW_f64 store_first_f64

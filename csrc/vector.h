@@ -78,6 +78,14 @@ INLINE NAME(vector) NAME(load_left)(const T *x, size_t n)
     return n < WIDTH ? NAME(load_few)(x, n, 0) : NAME(load)(x);
 }
 
+INLINE void NAME(store_left)(T *y, NAME(vector) x, size_t n)
+{
+    if (n < WIDTH)
+        STORE_FEW(y, x, n);
+    else
+        NAME(store)(y, x);
+}
+
 /* Exchanges blocks of h elements: u gets the even blocks of both, those of u first in each pair, and v the
  * odd ones. The steps h = WIDTH / 2, ..., 2, 1 over rows h apart transpose a square of WIDTH vectors. */
 INLINE void NAME(exchange)(__attribute__((unused)) const int h, NAME(vector) *u, NAME(vector) *v)

@@ -608,6 +608,53 @@ def test_update(rule, shape, dtype, isa, rng):
         np.testing.assert_allclose(found, slot, rtol=tolerance(dtype), atol=tolerance(dtype))
 
 
+def any_size(rng, n, dtype):
+    """Numbers of all sizes, half of them denormal or nearly so, and zeros."""
+    info = np.finfo(dtype)
+    exponents = rng.integers(info.minexp - info.nmant, info.maxexp // 2, n)
+    exponents[: n // 2] = rng.integers(info.minexp - info.nmant, info.minexp + 2, n // 2)
+    x = np.ldexp(dtype(1) + rng.random(n).astype(dtype), exponents) * rng.choice([-1, 0, 1], n)
+    return rng.permutation(x.astype(dtype))
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.3, 0.999])
+def test_updates_of_numbers_of_any_size(decay, dtype, isa, rng):
+    """Slots are rounded as in exact arithmetic, and w is what NumPy makes of them."""
+
+    def fma(a, b, c):
+        product = Fraction(float(a)) * Fraction(float(b))
+        product = rounded(product, dtype) if isa == "base" else product
+        return dtype(float(rounded(product + Fraction(float(c)), dtype)))
+
+    w, m, g = (any_size(rng, 300, dtype) for _ in range(3))
+    v = np.abs(any_size(rng, 300, dtype))
+    g[::2] = 0
+    rate, kept, rest, epsilon = map(dtype, (0.01, decay, 1 - decay, 1e-7))
+    means = [fma(x - y, rest, y) for x, y in zip(g, m, strict=True)]
+    squares = [fma(x * x - y, rest, y) for x, y in zip(g, v, strict=True)]
+    sums = [fma(kept, y, rest * (x * x)) for x, y in zip(g, v, strict=True)]
+    velocities = [fma(kept, y, -(rate * x)) for x, y in zip(g, m, strict=True)]
+    further = [fma(kept, y, -(rate * x)) for x, y in zip(g, velocities, strict=True)]
+    found = [x.copy() for x in (w, m, v, w, v, w, m, w, m)]
+    _kernels.adam(*found[:3], g, 0.01, decay, decay, 1e-7)
+    _kernels.rmsprop(*found[3:5], g, 0.01, decay, 1e-7)
+    _kernels.momentum(*found[5:7], g, 0.01, decay)
+    _kernels.momentum(*found[7:], g, 0.01, decay, True)
+    expected = [
+        w - rate * np.array(means) / (np.sqrt(np.array(squares)) + epsilon),
+        means,
+        squares,
+        w - rate * g / np.sqrt(np.array(sums) + epsilon),
+        sums,
+        w + np.array(velocities),
+        velocities,
+        w + np.array(further),
+        velocities,
+    ]
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(x, np.array(y, dtype))
+
+
 @pytest.mark.skipif(len(_kernels.isas()) < 3, reason="one level with a fused multiply-add only")
 def test_levels_agree_bit_for_bit(dtype, rng):
     """All levels with a fused multiply-add give the same bits."""
