@@ -80,6 +80,21 @@ class Configurable:
         return cls(**{name: deserialize(value) for name, value in config.items()})
 
 
+class FunctionWrapper(Configurable):
+    """An object that is a function with options for it, which are its attributes too."""
+
+    def _wrap(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        self.fn, self.options = fn, dict(options)
+        vars(self).update(options)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, and the function's options."""
+        config = super().get_config()
+        functions = {name: self.fn for name in config if name == "fn"}
+        # The function takes functions, not their names.
+        return {**config, **serialize({**functions, **self.options}, by_name=False)}
+
+
 def arguments_of(cls: type) -> list[str]:
     """The names of the constructor's arguments; ``**options`` are those of the base's."""
     names: list[str] = []

@@ -1,5 +1,6 @@
 """Losses and metrics against formulas in float64, and their checks of targets."""
 
+import json
 import pickle
 from functools import partial
 
@@ -463,3 +464,22 @@ def test_names(family, name):
         family.get("zzz")
     with pytest.raises(TypeError, match="must be a name or a function"):
         family.get(7)
+
+
+def scaled_gap(y_true, y_pred, activation=None, scale=1.0):
+    return scale * fastnn.reduce_mean(abs(activation(y_pred) - y_true), axis=-1)
+
+
+@pytest.mark.parametrize("kind", [losses.LossFunctionWrapper, metrics.MeanMetricWrapper])
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [(scaled_gap, {"activation": fastnn.ops.tanh, "scale": 3.0}), (losses.huber, {"delta": 0.5})],
+)
+def test_a_function_and_its_options_are_in_the_configuration(kind, function, options, rng):
+    made = kind(function, name="own", **options)
+    with fastnn.utils.custom_object_scope({"scaled_gap": scaled_gap}):
+        again = kind.from_config(json.loads(json.dumps(made.get_config())))
+    y, p = rng.standard_normal((2, 5, 3))
+    expected = function(fastnn.constant(y), fastnn.constant(p), **options).numpy().mean()
+    assert float(made(y, p)) == float(again(y, p)) == pytest.approx(expected, rel=1e-5)
+    assert again.name == "own"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from fastnn import ops
 from fastnn.arrays import DType, to_dtype
-from fastnn.configuration import Configurable
+from fastnn.configuration import Configurable, FunctionWrapper
 from fastnn.naming import unique_name
 from fastnn.ops.core import COMPUTED_IN, floating
 from fastnn.ops.targets import same_rank
@@ -84,7 +84,7 @@ class Loss(Configurable):
         return reduce_weighted(values, sample_weight, self.reduction)
 
 
-class LossFunctionWrapper(Loss):
+class LossFunctionWrapper(FunctionWrapper, Loss):
     """The values of a function of (y_true, y_pred, **options), reduced.
 
     Targets (n,) and predictions (n, 1), or the reverse, are given to it in equal shapes.
@@ -99,9 +99,7 @@ class LossFunctionWrapper(Loss):
         **options: Any,
     ) -> None:
         super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
-        self.fn = fn
-        self.options = options
-        vars(self).update(options)  # each is an attribute too: loss.from_logits
+        self._wrap(fn, options)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> TensorLike:
         """The function's values."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn import ops
 from fastnn.arrays import DType, Shape
-from fastnn.configuration import serialize
+from fastnn.configuration import FunctionWrapper
 from fastnn.losses.base import fitted, quotient
 from fastnn.metrics.base import Metric
 from fastnn.ops.core import floating
@@ -116,7 +116,7 @@ def weights_for(x: Tensor, sample_weight: TensorLike) -> Tensor:
     return ops.broadcast_to(weights, x.shape) if x.ndim else weights
 
 
-class MeanMetricWrapper(Mean):
+class MeanMetricWrapper(FunctionWrapper, Mean):
     """The mean over all samples of what a function gives for each.
 
     Targets (n,) and predictions (n, 1), or the reverse, are given to it in equal shapes.
@@ -149,9 +149,7 @@ class MeanMetricWrapper(Mean):
         **options: Any,
     ) -> None:
         super().__init__(name=name or name_of(fn), dtype=dtype)
-        self.fn = fn
-        self.options = options
-        vars(self).update(options)  # each is an attribute too: metric.threshold
+        self._wrap(fn, options)
 
     def update_state(  # type: ignore[override]  # of two things what a mean takes of one
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
@@ -168,19 +166,6 @@ class MeanMetricWrapper(Mean):
         if sample_weight is None and not values.ndim:
             sample_weight = _samples(y_pred)
         super().update_state(values, sample_weight)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, and the function's options."""
-        return {**super().get_config(), **serialize(self.options)}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The metric that `get_config` described."""
-        if isinstance(config.get("fn"), str):  # fastnn's own are known by name
-            from fastnn import metrics
-
-            config = {**config, "fn": metrics.get(config["fn"])}
-        return super().from_config(config)
 
 
 class FunctionMetric(MeanMetricWrapper):

@@ -14,7 +14,7 @@ from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
 from fastnn.layers.input import InputLayer
 from fastnn.models.model import Model
-from fastnn.sparse import Samples, without_zeros
+from fastnn.sparse import Samples, may_save_time, without_zeros
 from fastnn.tensor import Tensor
 
 
@@ -155,7 +155,10 @@ class Sequential(Model):
 
     def _prepared(self, x: Samples, passes: int) -> Samples:
         first = self.layers[0] if self.layers else None
-        if not isinstance(first, Dense) or (first.built and first.kernel.dtype != np.float32):
+        # First what takes no time: a prediction of one row must not wait for the rest.
+        if not isinstance(first, Dense) or not may_save_time(x.shape, first.units, passes):
+            return x
+        if first.built and first.kernel.dtype != np.float32:
             return x
         if any(self._is_own(step) for step in (self.train_step, self.test_step, self.predict_step)):
             return x  # which may want to see the array
