@@ -31,7 +31,7 @@
 #define MASK_BITS_f32(mask) (unsigned)_mm256_movemask_ps((__m256)(mask))
 #define MASK_BITS_f64(mask) (unsigned)_mm256_movemask_pd((__m256d)(mask))
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
-#define SLOW_DENORMALS 1 /* Intel's; the others' are nearly as fast as all numbers */
+#define SLOW_DENORMALS 1 /* on processors of Intel */
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 #define SPARSE_VECTORS 12

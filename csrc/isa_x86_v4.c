@@ -55,7 +55,7 @@
 #define SCALE_f64(x, n) _mm512_scalef_pd(x, n)
 #define HAS_SCALE
 #define MULTIPLY_WORDS(a, b) ((lanes_f32)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
-#define SLOW_DENORMALS 1 /* Intel's; the others' are nearly as fast as all numbers */
+#define SLOW_DENORMALS 1 /* on processors of Intel */
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
 #define SPARSE_VECTORS 8

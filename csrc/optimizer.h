@@ -14,8 +14,8 @@
  *
  * Where gradients stay 0, as behind a unit that is never positive, means decay to denormal numbers and stay
  * there. Denormals are kept; but to multiply, divide or take the root of one takes processors of Intel a
- * hundred times as long. So they decay as the whole numbers that they are multiples by, and where they change no bit
- * of a result, which is what `lost` says, they are left out.
+ * hundred times as long. So slots decay as whole multiples of the smallest number, and Adam, which computes
+ * most with its means, leaves out what is lost in rounding anyway. Neither changes a bit.
  *
  * Units of work are elements: any cut between threads gives the same bits.
  */
@@ -25,15 +25,20 @@
 #undef TINY
 #undef TINY_ROOT
 #undef ROUNDING
+#undef LEAST
+#undef NORMAL
 #define DIGITS (T_BITS == 32 ? 23 : 52)
 /* From this to twice this the numbers are whole, and their lowest bits tell by how much they are larger. */
 #define UNIT ((T)((UINT)1 << DIGITS))
-/* Smaller numbers may become denormal when multiplied; the square of a smaller one than TINY_ROOT may do so, and
- * is lost beside TINY. */
+/* A smaller number may become denormal when it is multiplied by one of usual size, and one smaller than TINY_ROOT
+ * when it is squared, which is then lost beside TINY. */
 #define TINY ((T)(T_BITS == 32 ? 0x1p-96 : 0x1p-960))
 #define TINY_ROOT ((T)(T_BITS == 32 ? 0x1p-62 : 0x1p-510))
 /* What is smaller than so much of a number is lost when added to it, with some margin. */
 #define ROUNDING (T_BITS == 32 ? 0x1p-26 : 0x1p-55)
+/* The smallest number of all, and of those that are not denormal. */
+#define LEAST (T_BITS == 32 ? 0x1p-149 : 0x1p-1074)
+#define NORMAL ((T)(T_BITS == 32 ? 0x1p-126 : 0x1p-1022))
 
 /* The numbers of a rule, rounded once. */
 typedef struct NAME(numbers) {
@@ -53,29 +58,36 @@ typedef void NAME(rule)(const NAME(numbers) *n, NAME(part) *x);
 
 INLINE NAME(numbers) NAME(numbers_of)(const fn_update_args *u)
 {
-    const T root = (T)(u->epsilon * ROUNDING);
-    const double step = fabs(*u->learning_rate) * (TINY / u->epsilon) / ROUNDING + TINY;
-    return (NAME(numbers)){.rate = (T)*u->learning_rate,
-                           .epsilon = (T)u->epsilon,
+    const T rate = (T)*u->learning_rate, epsilon = (T)u->epsilon, root = epsilon * (T)ROUNDING;
+    /* rate * mean and its quotient are each rounded by less than LEAST or a few units of their own. */
+    const double step = ((fabs((double)rate) * TINY + LEAST) / epsilon + LEAST) / ROUNDING;
+    return (NAME(numbers)){.rate = rate,
+                           .epsilon = epsilon,
                            .decay = {(T)u->decay[0], (T)u->decay[1]},
                            .rest = {(T)(1 - u->decay[0]), (T)(1 - u->decay[1])},
                            .lost_root = root * root,
-                           .lost_step = (T)(step > 0 ? step : HUGE_VAL),
+                           .lost_step = (T)(epsilon > 0 ? step : HUGE_VAL),
                            .nesterov = u->nesterov};
 }
 
-INLINE void NAME(change)(NAME(rule) *rule, const size_t slots, const fn_update_args *u, size_t begin, size_t end)
+INLINE void NAME(change_part)(NAME(rule) *rule, const NAME(numbers) *n, const size_t slots,
+                              const fn_update_args *u, size_t i, size_t few)
 {
-    const NAME(numbers) numbers = NAME(numbers_of)(u);
-    for (size_t i = begin; i < end; i += WIDTH) {
-        const size_t few = end - i < WIDTH ? end - i : WIDTH;
-        NAME(part) x = {.w = NAME(load_left)((const T *)u->w + i, few),
-                        .g = NAME(load_left)((const T *)u->g + i, few)};
-        for (size_t s = 0; s < slots; s++) x.slot[s] = NAME(load_left)((const T *)u->slot[s] + i, few);
-        rule(&numbers, &x);
-        NAME(store_left)((T *)u->w + i, x.w, few);
-        for (size_t s = 0; s < slots; s++) NAME(store_left)((T *)u->slot[s] + i, x.slot[s], few);
-    }
+    NAME(part) x = {.w = NAME(load_left)((const T *)u->w + i, few),
+                    .g = NAME(load_left)((const T *)u->g + i, few)};
+    for (size_t s = 0; s < slots; s++) x.slot[s] = NAME(load_left)((const T *)u->slot[s] + i, few);
+    rule(n, &x);
+    NAME(store_left)((T *)u->w + i, x.w, few);
+    for (size_t s = 0; s < slots; s++) NAME(store_left)((T *)u->slot[s] + i, x.slot[s], few);
+}
+
+INLINE void NAME(change)(NAME(rule) *rule, const size_t slots, const void *args, size_t begin, size_t end)
+{
+    const fn_update_args u = *(const fn_update_args *)args; /* which no store can change */
+    const NAME(numbers) n = NAME(numbers_of)(&u);
+    size_t i = begin;
+    for (; i + WIDTH <= end; i += WIDTH) NAME(change_part)(rule, &n, slots, &u, i, WIDTH);
+    if (i < end) NAME(change_part)(rule, &n, slots, &u, i, end - i);
 }
 
 /* The bits but for the sign: they are ordered as the numbers are, NaN above all. */
@@ -89,17 +101,18 @@ INLINE NAME(mask) NAME(size)(T x)
     return NAME(size_of)(NAME(broadcast)(x));
 }
 
-/* The mask of differences of sizes that are below 0; of none on levels where denormals are not slow. (Comparisons
- * would take a detour through other registers.) */
+/* The mask of differences of sizes that are below 0; of none on levels where denormals are not slow. The signs are
+ * spread: comparisons would take a detour through other registers. */
 INLINE NAME(mask) NAME(negative)(NAME(mask) difference)
 {
-    typedef __typeof__((NAME(vector)){0} < (NAME(vector)){0}) whole;
-    return SLOW_DENORMALS ? (NAME(mask))((whole)difference >> (T_BITS - 1)) : (NAME(mask)){0};
+    typedef __typeof__((NAME(vector)){0} < (NAME(vector)){0}) with_sign;
+    return SLOW_DENORMALS ? (NAME(mask))((with_sign)difference >> (T_BITS - 1)) : (NAME(mask)){0};
 }
 
-INLINE NAME(mask) NAME(is_denormal)(NAME(mask) size)
+/* Where x is below the limit in size, but not 0. */
+INLINE NAME(mask) NAME(is_small)(NAME(vector) x, T limit)
 {
-    return NAME(negative)((size - ((UINT)1 << DIGITS)) & -size);
+    return NAME(negative)((NAME(size_of)(x) - NAME(size)(limit)) & -NAME(size_of)(x));
 }
 
 /* Zeros where the mask's bits are set: the compiler does not see that it may compute with x there all the same. */
@@ -121,7 +134,7 @@ INLINE NAME(vector) NAME(decayed)(T factor, NAME(vector) x, const int kept)
 /* Where a denormal number meets a 0. */
 INLINE NAME(mask) NAME(only_decays)(NAME(vector) x, NAME(vector) other)
 {
-    return NAME(is_denormal)(NAME(size_of)(x)) & NAME(negative)(NAME(size_of)(other) - 1);
+    return NAME(is_small)(x, NORMAL) & NAME(negative)(NAME(size_of)(other) - 1);
 }
 
 /* `next`, which is +0 where the mask's bits are set, and there what is left of x. */
@@ -143,6 +156,7 @@ INLINE NAME(vector) NAME(running_mean)(NAME(vector) mean, NAME(vector) x, T rest
 INLINE NAME(vector) NAME(running_sum)(NAME(vector) sum, T factor, NAME(vector) x)
 {
     const NAME(mask) decays = 0 < factor && factor <= 1 ? NAME(only_decays)(sum, x) : (NAME(mask)){0};
+    if (!MASK_BITS(decays)) return VECTOR_FMA(NAME(broadcast)(factor), sum, x);
     const NAME(vector) next = VECTOR_FMA(NAME(broadcast)(factor), NAME(without)(decays, sum), x);
     return NAME(or_left)(next, decays, NAME(decayed)(factor, sum, 0));
 }
@@ -177,32 +191,34 @@ INLINE void NAME(rmsprop_rule)(const NAME(numbers) *n, NAME(part) *x)
     x->w -= n->rate * x->g / NAME(root_of)(x->slot[0] + n->epsilon);
 }
 
-/* Adam's running mean of squares, and its root, where one or the other is denormal, which is rare. */
-static __attribute__((noinline)) void NAME(small_squares)(const NAME(numbers) *n, NAME(vector) g,
-                                                          NAME(vector) *mean, NAME(vector) *root)
+/* Adam's running mean of squares, and returned its root, where one or the other may be denormal, which is rare. */
+static __attribute__((noinline)) NAME(vector) NAME(small_squares)(const NAME(numbers) *n, NAME(vector) g,
+                                                                  NAME(vector) *mean)
 {
     const NAME(mask) lost = (NAME(size_of)(g) - NAME(size)(TINY_ROOT)) & (NAME(size)(TINY) - NAME(size_of)(*mean));
     const NAME(vector) kept = NAME(without)(NAME(negative)(lost), g);
     *mean = NAME(running_mean)(*mean, kept * kept, n->rest[1]);
     const NAME(mask) no_root = (NAME(size_of)(*mean) - NAME(size)(n->lost_root)) & ~(NAME(mask))*mean;
-    *root = NAME(root_of)(NAME(without)(NAME(negative)(no_root), *mean));
+    return NAME(root_of)(NAME(without)(NAME(negative)(no_root), *mean));
 }
 
 INLINE void NAME(adam_rule)(const NAME(numbers) *n, NAME(part) *x)
 {
-    const NAME(vector) mean = NAME(running_mean)(x->slot[0], x->g, n->rest[0]);
-    NAME(vector) square = x->slot[1], root;
-    const NAME(mask) size = NAME(size_of)(x->g);
-    const NAME(mask) small = NAME(negative)((size - NAME(size)(TINY_ROOT)) & -size);
-    if (MASK_BITS(small | NAME(is_denormal)(NAME(size_of)(square))))
-        NAME(small_squares)(n, x->g, &square, &root);
+    NAME(vector) mean = x->slot[0], square = x->slot[1], moved, root;
+    if (MASK_BITS(NAME(is_small)(mean, TINY))) {
+        mean = NAME(running_mean)(mean, x->g, n->rest[0]);
+        const NAME(mask) lost =
+            (NAME(size_of)(mean) - NAME(size)(TINY)) & (NAME(size)(n->lost_step) - NAME(size_of)(x->w));
+        moved = NAME(without)(NAME(negative)(lost), mean);
+    } else
+        moved = mean = VECTOR_FMA(x->g - mean, NAME(broadcast)(n->rest[0]), mean);
+    if (MASK_BITS(NAME(is_small)(x->g, TINY_ROOT) | NAME(is_small)(square, NORMAL)))
+        root = NAME(small_squares)(n, x->g, &square);
     else {
         square = VECTOR_FMA(x->g * x->g - square, NAME(broadcast)(n->rest[1]), square);
         root = NAME(root_of)(square);
     }
-    const NAME(mask) lost =
-        (NAME(size_of)(mean) - NAME(size)(TINY)) & (NAME(size)(n->lost_step) - NAME(size_of)(x->w));
-    x->w -= n->rate * NAME(without)(NAME(negative)(lost), mean) / (root + n->epsilon);
+    x->w -= n->rate * moved / (root + n->epsilon);
     x->slot[0] = mean;
     x->slot[1] = square;
 }

@@ -64,20 +64,24 @@ class Configurable:
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data."""
         config = {}
-        is_ours = type(self).__module__.startswith("fastnn.")
         for name in arguments_of(type(self)):
             if not hasattr(self, name):
                 raise NotImplementedError(
                     f"{type(self).__name__} keeps no attribute {name!r} for its constructor's "
                     "argument of that name: keep it (self.x = x), or define get_config"
                 )
-            config[name] = serialize(getattr(self, name), by_name=is_ours)
+            config[name] = serialize(getattr(self, name), by_name=is_ours(type(self)))
         return config
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The object that `get_config` described."""
         return cls(**{name: deserialize(value) for name, value in config.items()})
+
+
+def is_ours(thing: Any) -> bool:
+    """Whether a class or function is defined in fastnn."""
+    return str(getattr(thing, "__module__", "")).startswith("fastnn.")
 
 
 class FunctionWrapper(Configurable):

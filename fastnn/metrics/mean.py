@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.arrays import DType, Shape
-from fastnn.configuration import FunctionWrapper
+from fastnn.configuration import FunctionWrapper, is_ours
 from fastnn.losses.base import fitted, quotient
 from fastnn.metrics.base import Metric
 from fastnn.ops.core import floating
@@ -155,9 +155,8 @@ class MeanMetricWrapper(FunctionWrapper, Mean):
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Add a batch of targets and predictions, and weights as for `Mean`."""
-        home = str(getattr(self.fn, "__module__", ""))
-        is_ours = home.startswith("fastnn.")  # and looks at the ranks itself
-        if not is_ours and isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
+        # Ours look at the ranks themselves.
+        if not is_ours(self.fn) and isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
             y_true, y_pred = same_rank(y_true, y_pred)
         found = self.fn(y_true, y_pred, **self.options)
         if found is None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastnn.configuration import Configurable
+from fastnn.configuration import Configurable, is_ours
 from fastnn.metrics import Metric
 from fastnn.tensor import Tensor, Variable, is_gone
 
@@ -37,7 +37,7 @@ class Effects:
 
     def __init__(self, parts: Sequence[Any]) -> None:
         inner = _with_inner(parts)
-        self._parts = [part for part in inner if not _is_ours(type(part))]
+        self._parts = [part for part in inner if not is_ours(type(part))]
         self._before = [
             {name: _Kept(value, _copied(value)) for name, value in [*vars(part).items()]}
             for part in self._parts
@@ -207,7 +207,7 @@ def _generators(parts: Sequence[Any]) -> Iterator[Generator]:
     for part in parts:
         if isinstance(part, Configurable):
             left += vars(part).values()
-            own = [kind for kind in type(part).__mro__[:-1] if not _is_ours(kind)]
+            own = [kind for kind in type(part).__mro__[:-1] if not is_ours(kind)]
             left += [f for kind in own for f in vars(kind).values()]
     while left:
         thing = left.pop()
@@ -215,7 +215,7 @@ def _generators(parts: Sequence[Any]) -> Iterator[Generator]:
             continue
         if isinstance(thing, BuiltinMethodType | MethodType):  # such as generator.normal
             left += [thing.__self__, getattr(thing, "__func__", None)]
-        elif isinstance(thing, FunctionType) and not _is_ours(thing):
+        elif isinstance(thing, FunctionType) and not is_ours(thing):
             left += _variables_of(thing)
         elif isinstance(thing, property | staticmethod | classmethod):
             left.append(thing.fget if isinstance(thing, property) else thing.__func__)
@@ -228,10 +228,6 @@ def _generators(parts: Sequence[Any]) -> Iterator[Generator]:
         else:
             continue
         seen[id(thing)] = thing
-
-
-def _is_ours(thing: FunctionType | type) -> bool:
-    return str(thing.__module__).startswith("fastnn.")
 
 
 def _variables_of(function: FunctionType) -> Iterator[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from fastnn import initializers, ops
 from fastnn.arrays import DType, Shape, to_shape
 from fastnn.caller import warn
-from fastnn.configuration import Configurable, serialize
+from fastnn.configuration import Configurable, is_ours, serialize
 from fastnn.forks import Lock
 from fastnn.function import Function
 from fastnn.hyperparameters import count, fraction, not_negative, positive
@@ -376,7 +376,7 @@ class Optimizer(Configurable):
         """
         if recorders.stack or recorders.undo is not None:
             return False
-        return all(type(part).__module__.startswith("fastnn.") for _, part, _ in parts)
+        return all(is_ours(type(part)) for _, part, _ in parts)
 
     def _flat_step(self, rate: Tensor, *gradients_and_variables: Any) -> None:
         """`_step` for `Function`, which looks through positional arguments fastest."""
