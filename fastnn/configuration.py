@@ -85,18 +85,35 @@ def is_ours(thing: Any) -> bool:
 
 
 class FunctionWrapper(Configurable):
-    """An object that is a function with options for it, which are its attributes too."""
+    """An object that is a function with options for it, each of which is an attribute too."""
+
+    _options: tuple[str, ...] = ()
 
     def _wrap(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> None:
-        self.fn, self.options = fn, dict(options)
+        kind = type(self).__name__
+        if isinstance(fn, type) or not callable(fn):
+            raise TypeError(f"{kind} is made of a function, got {fn!r}")
+        for name in options:
+            if hasattr(self, name):
+                raise ValueError(
+                    f"{kind} has an attribute {name!r} of its own: call the function's option "
+                    "otherwise, or fix it with functools.partial"
+                )
+        self.fn, self._options = fn, tuple(options)
         vars(self).update(options)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the function is called with."""
+        return {name: getattr(self, name) for name in self._options}
+
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, and the function's options."""
+        """The arguments of the constructor, and the function's options where it takes them."""
         config = super().get_config()
-        functions = {name: self.fn for name in config if name == "fn"}
+        if "fn" not in config:
+            return config
         # The function takes functions, not their names.
-        return {**config, **serialize({**functions, **self.options}, by_name=False)}
+        return {**config, **serialize({"fn": self.fn, **self.options}, by_name=False)}
 
 
 def arguments_of(cls: type) -> list[str]:
@@ -137,7 +154,7 @@ def serialize(value: Any, by_name: bool = True) -> Any:
         }
     if isinstance(value, np.dtype):
         return value.name
-    if callable(value):
+    if callable(value) and hasattr(value, "__name__"):
         place = _place(value)
         if by_name and place["module"] is not None and not isinstance(value, type):
             return place["class_name"]

@@ -470,16 +470,58 @@ def scaled_gap(y_true, y_pred, activation=None, scale=1.0):
     return scale * fastnn.reduce_mean(abs(activation(y_pred) - y_true), axis=-1)
 
 
-@pytest.mark.parametrize("kind", [losses.LossFunctionWrapper, metrics.MeanMetricWrapper])
+WRAPPERS = [losses.LossFunctionWrapper, metrics.MeanMetricWrapper]
+
+
+@pytest.mark.parametrize(("kind", "family"), [*zip(WRAPPERS, [losses, metrics], strict=True)])
 @pytest.mark.parametrize(
     ("function", "options"),
     [(scaled_gap, {"activation": fastnn.ops.tanh, "scale": 3.0}), (losses.huber, {"delta": 0.5})],
 )
-def test_a_function_and_its_options_are_in_the_configuration(kind, function, options, rng):
+def test_a_function_and_its_options_are_described(kind, family, function, options, rng):
     made = kind(function, name="own", **options)
-    with fastnn.utils.custom_object_scope({"scaled_gap": scaled_gap}):
-        again = kind.from_config(json.loads(json.dumps(made.get_config())))
+    described = json.loads(json.dumps(family.serialize(made)))
+    again = family.deserialize(described, custom_objects={"scaled_gap": scaled_gap})
     y, p = rng.standard_normal((2, 5, 3))
     expected = function(fastnn.constant(y), fastnn.constant(p), **options).numpy().mean()
     assert float(made(y, p)) == float(again(y, p)) == pytest.approx(expected, rel=1e-5)
     assert again.name == "own"
+
+
+class Doubled(losses.LossFunctionWrapper):
+    def __init__(self, factor=2.0, name="doubled"):
+        super().__init__(scaled_gap, name=name, activation=abs, scale=factor)
+        self.factor = factor
+
+
+def test_a_loss_with_a_constructor_of_its_own_has_the_arguments_of_that():
+    assert Doubled(3.0).get_config() == {"factor": 3.0, "name": "doubled"}
+    assert float(Doubled.from_config({"factor": 3.0})([[0.0]], [[2.0]])) == 6.0
+
+
+def test_an_option_that_is_replaced_counts():
+    loss, metric = losses.Huber(delta=2.0), metrics.BinaryAccuracy()
+    loss.delta, metric.threshold = 5.0, 0.9
+    assert float(loss([[0.0]], [[9.0]])) == 5 * 9 - 12.5
+    assert loss.get_config()["delta"] == 5.0
+    assert float(metric([[1.0]], [[0.7]])) == 0.0
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+@pytest.mark.parametrize("function", [2.0, "mse", losses.MeanSquaredError])
+def test_only_functions_are_wrapped(kind, function):
+    with pytest.raises(TypeError, match="is made of a function, got"):
+        kind(function, name="own")
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+@pytest.mark.parametrize("name", ["options", "get_config", "fn"])
+def test_options_hide_no_attribute(kind, name):
+    with pytest.raises((ValueError, TypeError), match=name):
+        kind(scaled_gap, **{"name": "own", name: 1})
+
+
+def test_a_function_without_a_name_is_in_no_configuration():
+    loss = losses.LossFunctionWrapper(partial(scaled_gap, activation=abs))
+    with pytest.raises(TypeError, match="cannot be written into a configuration"):
+        loss.get_config()
