@@ -54,13 +54,15 @@ cdef class CompressedRows:
         rows.picked_from = self.starts
         return rows
 
-    def dense(self):
+    def dense(self, out=None):
         """The matrix as an array."""
-        only_in_place("rows")
         cdef fn_sparse_args s = sparse_of(self)
         cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(self.starts, 0), <cnp.npy_intp>self.k]
-        cdef cnp.ndarray x = cnp.PyArray_EMPTY(2, shape, cnp.PyArray_TYPE(self.values), 0)
+        cdef cnp.ndarray x = output(out, 2, shape, self.values, "out")
+        apart(x, "out", self.values, "the values", False)
         s.product.c = cnp.PyArray_DATA(x)
+        if is_recording():
+            recording().kept.append(self)
         run(kernels_for(self.values).expand, &s, sizeof(s), s.product.m, self.k)
         return x
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from fastnn.arrays import Array
     from fastnn.ops.core import Call, Update
+    from fastnn.sparse import SparseTensor
     from fastnn.tensor import Tensor, Variable
 
 
@@ -26,6 +27,9 @@ class Tracer(Recorder, Protocol):
 
     def read(self, x: Tensor) -> None:
         """Someone wants to see a value: an error, if it may differ from run to run."""
+
+    def expand(self, x: SparseTensor) -> None:
+        """A matrix without its zeros is needed with all elements from here on."""
 
     def refuse(self, what: str) -> None:
         """Someone does what a program cannot: an error, of which `what` is the middle."""

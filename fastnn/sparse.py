@@ -38,7 +38,7 @@ class SparseTensor(Tensor):
         if name != "_array":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if recorders.trace is not None:
-            recorders.trace.read(self)
+            recorders.trace.expand(self)
         self._array = self.rows.dense()
         return self._array
 

@@ -16,6 +16,7 @@ from fastnn._kernels import Scope
 from fastnn.arrays import Array, Shape
 from fastnn.caller import line_outside
 from fastnn.ops.core import Call, Primitive, Update
+from fastnn.ops.products import expand
 from fastnn.recorders import recorders
 from fastnn.sparse import SparseTensor
 from fastnn.tensor import GONE, ReadFrom, Tensor, Variable
@@ -169,6 +170,10 @@ class Trace:
                 "then. Compute with ops and tensors alone (fastnn.where chooses, assign keeps a "
                 "value), or leave"
             )
+
+    def expand(self, x: SparseTensor) -> None:
+        """Make the matrix when the program runs: its rows differ from run to run."""
+        self.record(Call(expand, (), {"rows": x.rows}, x))
 
     def refuse(self, what: str) -> None:
         """TraceError: the user's line, what it does, and the other way."""

@@ -1,5 +1,7 @@
 """Matrices of scipy.sparse as the input of a layer, and of fit, evaluate and predict."""
 
+import copy
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -54,6 +56,33 @@ def test_fit_on_scipy_is_fit_on_the_array(rng):
         history |= model.fit(make(x), y, 64, verbose=0, validation_split=0.1).history
         trained.append((history, [w.numpy().tobytes() for w in model.weights]))
     assert trained[0] == trained[1]
+
+
+FIRST = [
+    layers.Dropout(0.5),
+    layers.GaussianNoise(0.1),
+    layers.BatchNormalization(),
+    layers.LayerNormalization(),
+    layers.Activation("tanh"),
+    layers.Rescaling(0.5),
+    layers.Flatten(),
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("first", FIRST, ids=lambda layer: layer.name)
+def test_any_layer_may_come_first(first, rng):
+    """Compiled, without a warning; the same bits as on the array, and as op by op."""
+    x, y = data(rng)
+    trained = set()
+    for make, eagerly in itertools.product((scipy_sparse.csr_array, np.asarray), (False, True)):
+        fastnn.utils.set_random_seed(1)
+        model = Sequential([copy.deepcopy(first), layers.Dense(3)])
+        model.compile("adam", "mse", run_eagerly=eagerly)
+        model.fit(make(x), y[:, None] == np.arange(3), 64, 2, verbose=0)
+        outputs = [w.numpy() for w in model.weights] + [model.predict(make(x))]
+        trained.add(b"".join(array.tobytes() for array in outputs))
+    assert len(trained) == 1
 
 
 def test_scipy_is_never_dense_as_a_whole(rng):

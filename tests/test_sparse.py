@@ -218,6 +218,11 @@ def test_zeros_are_left_out(dtype, isa, rng):
         assert rows.nonzeros == np.count_nonzero(a)
         np.testing.assert_array_equal(rows.dense(), a)
         assert not np.signbit(rows.dense()[a == 0]).any()
+        out = np.full(shape, np.nan, dtype)
+        assert rows.dense(out) is out
+        np.testing.assert_array_equal(out, a)
+        with pytest.raises(ValueError, match="out has shape"):
+            rows.dense(np.zeros((*shape, 1), dtype))
 
 
 @pytest.mark.parametrize("k", [65_536, 65_537])

@@ -92,6 +92,11 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 
 @primitive(kernel=True)
+def expand(*, rows: CompressedRows, out: Array | None = None) -> Array:
+    return rows.dense(out)
+
+
+@primitive(kernel=True)
 def _rows_matmul(
     b: Array, rows: CompressedRows, transpose_a: bool, out: Array | None = None
 ) -> Array:
