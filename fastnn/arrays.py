@@ -38,7 +38,10 @@ def from_python(value: Any, dtype: DType = None) -> Array:
     try:
         array = np.from_dlpack(value) if exchanged else np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"the nested sequences do not form an array: {error}") from None
+        raise ValueError(
+            f"the nested sequences do not form an array: {error}; fastnn.utils.pad_sequences gives "
+            "rows one length"
+        ) from None
     if dtype is not None or exchanged or hasattr(value, "__array__"):
         return array
     if array.dtype == np.float64:
@@ -94,7 +97,10 @@ def _is_real(dtype: np.dtype[Any]) -> bool:
 
 def to_dtype(dtype: DType, floating: bool = False) -> np.dtype[Any]:
     """`dtype` as a NumPy dtype that tensors can have; None means float32."""
-    chosen = _native(np.float32 if dtype is None else dtype)
+    try:
+        chosen = _native(np.float32 if dtype is None else dtype)
+    except TypeError:
+        chosen = np.dtype(np.void)
     if not _is_real(chosen) or (floating and chosen not in (np.float32, np.float64)):
         kinds = "float32 or float64" if floating else "a float, an integer or bool"
         raise TypeError(f"dtype must be {kinds}, got {dtype!r}")

@@ -450,6 +450,31 @@ def test_unknown_names_leave_the_model_compiled_as_it_was(options, message):
     assert (model.optimizer, model.loss, model.metrics) == before
 
 
+def test_a_model_without_layers_is_refused():
+    model = Sequential()
+    model.compile("sgd", "mse")
+    for call in (lambda: model.fit(X, Y, verbose=0), lambda: model.predict(X), lambda: model(X)):
+        with pytest.raises(ValueError, match="has no layers: add some"):
+            call()
+
+
+def test_errors_of_the_trial_say_whose_shapes_they_tell():
+    with pytest.raises(ValueError, match="one weight for each sample") as error:
+        classifier().fit(X, Y, sample_weight=np.ones((len(X), 3)), verbose=0)
+    assert "of the first sample alone" in error.value.__notes__[0]
+
+
+def test_data_that_are_no_numbers_come_with_a_remedy():
+    def batches():
+        yield X, Y
+
+    for x, message in ((batches, "call the function"), ([[1, 2], [3]], "pad_sequences")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            classifier().fit(x, Y, verbose=0)
+    with pytest.raises(TypeError, match="dtype must be float32 or float64, got 'flaot32'"):
+        layers.Dense(3, dtype="flaot32")
+
+
 def test_what_returns_nothing_is_named():
     def silent(y_true, y_pred):
         fastnn.square(y_true - y_pred)

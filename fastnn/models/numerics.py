@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastnn.arrays import Array
-from fastnn.data import Arrays
+from fastnn.batches import Arrays
 from fastnn.layers.base import phase
 from fastnn.models.steps import Steps
 from fastnn.ops.core import Call

@@ -115,11 +115,13 @@ class Sequential(Model):
 
     def call(self, inputs: Tensor) -> Tensor:
         """The output of the last layer; a list of one array is that array to a layer of one."""
-        x, first = inputs, self._layers[0] if self._layers else None
-        takes_one = first is not None and first._is_ours and not first._takes_several
+        if not self._layers:
+            raise ValueError(f"model {self.name!r} has no layers: add some, or give it a list")
+        x, first = inputs, self._layers[0]
+        takes_one = first._is_ours and not first._takes_several
         if takes_one and isinstance(inputs, list | tuple) and len(inputs) == 1:
             (x,) = inputs
-        announced = None if first is None else first.input_shape
+        announced = first.input_shape
         if announced is not None and announced[-1:] == (1,) and x.ndim == len(announced):
             x = ops.reshape(x, (*x.shape, 1))
         for layer in self._layers:

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from fastnn import _kernels, losses, metrics, optimizers
 from fastnn._kernels import CompressedRows
+from fastnn.batches import Arrays, unpack_x_y_sample_weight
 from fastnn.caller import warn
 from fastnn.changes import changes, computing
 from fastnn.configuration import deserialize, serialize
-from fastnn.data import Arrays, unpack_x_y_sample_weight
 from fastnn.function import KEPT
 from fastnn.layers.base import Layer, layers_in, parts_of
 from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Step, plain

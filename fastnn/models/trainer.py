@@ -10,10 +10,7 @@ import numpy as np
 
 from fastnn import losses
 from fastnn.arrays import Array
-from fastnn.callbacks import CallbackList, History
-from fastnn.caller import warn
-from fastnn.changes import computing
-from fastnn.data import (
+from fastnn.batches import (
     Arrays,
     ArraysInBatches,
     Batches,
@@ -22,6 +19,9 @@ from fastnn.data import (
     split,
     unpack_x_y_sample_weight,
 )
+from fastnn.callbacks import CallbackList, History
+from fastnn.caller import warn
+from fastnn.changes import computing
 from fastnn.hyperparameters import count
 from fastnn.layers.base import layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
@@ -420,7 +420,7 @@ class Trainer(Steps):
         if not self._is_own(self.compute_loss):
             self._require_targets(y)
         kept = _kept([*self.non_trainable_weights, *self._metric_variables()])
-        with computing(), unbuilt_again_on_failure(self), kept:
+        with computing(), unbuilt_again_on_failure(self), kept, _of_the_first_sample():
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred)
@@ -590,6 +590,16 @@ def _kept(variables: list[Variable]) -> Iterator[None]:
         for variable, value in before:
             if variable.value is not value:
                 variable.assign(value)
+
+
+@contextmanager
+def _of_the_first_sample() -> Iterator[None]:
+    """Says of an error inside the block whose shapes it tells."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        error.add_note("The shapes are those of the first sample alone, which is tried before all.")
+        raise
 
 
 @contextmanager

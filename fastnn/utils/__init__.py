@@ -1,7 +1,7 @@
 """Small helpers around training."""
 
+from fastnn.batches import unpack_x_y_sample_weight
 from fastnn.configuration import custom_object_scope, register_keras_serializable
-from fastnn.data import unpack_x_y_sample_weight
 from fastnn.naming import forget_names as clear_session
 from fastnn.utils import np_utils
 from fastnn.utils.files import get_file

@@ -364,7 +364,8 @@ def _data(name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
     try:
         data = convert(value)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None
+        remedy = "; call the function, for what it gives" if callable(value) else ""
+        raise type(error)(f"{name}: {error}{remedy}") from None
     if len(data.shape) == 0 or len(data) == 0:
         raise ValueError(
             f"{name} has shape {data.shape}; it needs at least one sample along axis 0"
