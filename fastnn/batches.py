@@ -287,10 +287,12 @@ Source: TypeAlias = ArraysInBatches | Batches
 
 def are_batches(x: Any, y: Any) -> bool:
     """Whether x gives batches, and is not itself an array or a structure of arrays."""
-    if isinstance(x, np.ndarray | Tensor | dict | list | tuple | str | CompressedRows):
+    if isinstance(x, np.ndarray):  # the usual one, found quickly
         return False
-    if isinstance(x, Iterator) or y is not None:
-        return isinstance(x, Iterator)
+    if isinstance(x, Iterator):
+        return True
+    if y is not None or isinstance(x, Tensor | dict | list | tuple | str | CompressedRows):
+        return False
     if any(hasattr(x, name) for name in ("__array__", "__dlpack__", "tocsr")):
         return False
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))

@@ -293,3 +293,30 @@ def test_a_list_for_a_layer_that_takes_one_array(layer):
         layer(name="one")([fastnn.ones((2, 3)), fastnn.ones((2, 3))])
     both = layers.Identity()([fastnn.ones((2, 3)), fastnn.ones((2, 3))])
     assert [x.shape for x in both] == [(2, 3), (2, 3)]
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_weight_made_at_each_call_is_refused(eagerly):
+    class Forgetful(layers.Layer):
+        def call(self, inputs):
+            self.w = self.add_weight((3, 2))
+            return inputs @ self.w
+
+    model = fastnn.Sequential([Forgetful(name="forgetful"), layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=eagerly)
+    with pytest.raises(ValueError, match="'forgetful': a weight that is made in call"):
+        model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)
+
+
+def test_a_weight_made_at_the_first_call_stays():
+    class Late(layers.Layer):
+        w = None
+
+        def call(self, inputs):
+            if self.w is None:
+                self.w = self.add_weight((3, 2))
+            return inputs @ self.w
+
+    layer, x = Late(), np.ones((4, 3), np.float32)
+    assert layer(x).numpy().tobytes() == layer(x).numpy().tobytes()
+    assert len(layer.trainable_weights) == 1

@@ -63,6 +63,7 @@ class _Phase(threading.local):
     training = False
     call: object = None  # stands for the outermost call
     layer: str | None = None  # the innermost one that is being called
+    may_add: bool = True  # whether that may make weights: it is its first call
     initializer: Start | None = None  # of all weights, while a model is read from a file
 
 
@@ -210,7 +211,7 @@ class Layer(Configurable):
         self, inputs: TensorLike, *args: Any, training: bool | None = None, **kwargs: Any
     ) -> Any:
         x = self._converted(inputs)
-        before = phase.training, phase.call, phase.layer
+        before = phase.training, phase.call, phase.layer, phase.may_add
         try:
             phase.layer = self.name
             if training is not None:
@@ -219,7 +220,7 @@ class Layer(Configurable):
                 phase.call = object()
             return self._called(x, *args, **kwargs)
         finally:
-            phase.training, phase.call, phase.layer = before
+            phase.training, phase.call, phase.layer, phase.may_add = before
 
     def _converted(self, inputs: Any) -> Any:
         """The inputs as tensors, in the layer's dtype where it was given one."""
@@ -258,6 +259,7 @@ class Layer(Configurable):
         added = self._added
         if added.call is not phase.call:
             added.call, added.losses = phase.call, []
+        phase.may_add = not self.built
         if self.built:
             y = self.call(x, *args, **kwargs)
         else:
@@ -310,8 +312,13 @@ class Layer(Configurable):
         Raises
         ------
         ValueError
-            If a name is unknown.
+            If a name is unknown, or in the midst of a call that is not the layer's first.
         """
+        if not phase.may_add:
+            raise ValueError(
+                f"layer {self.name!r}: a weight that is made in call is another one at each call: "
+                "make it in __init__ or build"
+            )
         kind = to_dtype(dtype or self.compute_dtype)
         default = "glorot_uniform" if kind.kind == "f" else "zeros"
         start = initializers.get(default if initializer is None else initializer)
