@@ -656,6 +656,25 @@ def test_updates_of_numbers_of_any_size(decay, dtype, isa, rng):
         np.testing.assert_array_equal(x, np.array(y, dtype))
 
 
+@pytest.mark.parametrize(
+    ("rate", "epsilon"),
+    [(0.01, 1e-7), (1e39, 1e-7), (0.0, 0.0), (1e-3, 1e-46), (1e-9, -1.0), (1e30, 1e18)],
+)
+@np.errstate(all="ignore")
+def test_adam_with_any_rate_and_epsilon(rate, epsilon, dtype, isa, rng):
+    """w is what NumPy makes of the means, also where a step is nearly lost beside it."""
+    w, m, v, g = (any_size(rng, 2000, dtype) for _ in range(4))
+    v, g[::2] = np.abs(v), 0
+    steps = np.zeros_like(w)
+    _kernels.adam(steps, m.copy(), v.copy(), g, rate, 0.9, 0.999, epsilon)
+    larger = rng.integers(0, np.finfo(dtype).nmant + 5, w.shape)
+    w[::3] = (np.ldexp(steps, larger) * (1 + rng.random(w.shape)))[::3]
+    before = w.copy()
+    _kernels.adam(w, m, v, g, rate, 0.9, 0.999, epsilon)
+    expected = before - dtype(rate) * m / (np.sqrt(v) + dtype(epsilon))
+    np.testing.assert_array_equal(w, expected)
+
+
 @pytest.mark.skipif(len(_kernels.isas()) < 3, reason="one level with a fused multiply-add only")
 def test_levels_agree_bit_for_bit(dtype, rng):
     """All levels with a fused multiply-add give the same bits."""
