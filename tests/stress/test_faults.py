@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -282,6 +283,15 @@ class Training:
         return states
 
 
+@pytest.fixture
+def _interruptible():
+    """A job of a shell may be told to ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.skipif(sys.platform != "linux", reason="the time without a processor is Linux's")
 @pytest.mark.parametrize("eagerly", [False, True], ids=["compiled", "eager"])
 def test_ctrl_c(eagerly, times, record):
