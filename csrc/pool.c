@@ -1,6 +1,6 @@
 /* The thread pool: fn_parallel cuts a kernel's units into chunks that threads take one after another, so
- * a thread that loses its processor holds up no more than one chunk. Each begins with its own share: where units
- * are strips of columns (sparse.h), job after job the same ones, which the caches of its processor hold.
+ * a thread that loses its processor holds up no more than one chunk. Each begins with its own share, which
+ * step after step is the same part of an array, and so in the caches of its processor.
  *
  * One job at a time. The caller publishes it by raising `epoch`, works on it like the others, closes it,
  * and waits for the workers inside. A worker enters (raises `inside`) and only then looks whether the job

@@ -239,7 +239,9 @@ static void NAME(sparse_outer)(const fn_sparse_args *s, size_t i, size_t m)
     }
 }
 
-/* Units are parts of the rows of strips: a thread's own share are the same strips in products of all kinds. */
+/* Units are strips of parts of the rows, part after part: one after another they share rows of a. Threads that
+ * write strips of the same rows slow each other down, since a processor fetches ahead, from what it writes, the
+ * lines that follow in the page, which are another's: where rows are many, a thread's share are parts. */
 KERNEL(sparse_gemm)
 {
     const fn_sparse_args *s = args;
@@ -247,7 +249,7 @@ KERNEL(sparse_gemm)
     char *scratch = (char *)g->scratch + (size_t)worker * SPARSE_SCRATCH;
     const size_t units = g->parts_down * g->parts_across;
     for (size_t unit = begin; unit < end; unit++) {
-        const size_t part = unit % g->parts_down, across = unit / g->parts_down;
+        const size_t part = unit / g->parts_across, across = unit % g->parts_across;
         const size_t i = g->m * part / g->parts_down, m = g->m * (part + 1) / g->parts_down - i;
         const size_t j = across * SPARSE_STRIP, columns = g->n - j < SPARSE_STRIP ? g->n - j : SPARSE_STRIP;
         const size_t vectors = (columns + WIDTH - 1) / WIDTH;

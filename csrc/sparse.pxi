@@ -350,8 +350,9 @@ cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite, int 
     if not g.accumulate or g.k > FN_SPARSE_FEW:
         s.product.parts_across = (g.n + kernels.sparse_strip - 1) // kernels.sparse_strip
     s.product.parts_down = (g.m + FN_SPARSE_ROWS - 1) // FN_SPARSE_ROWS
-    # Two for each thread share the work evenly; with more, strips would be copied more often.
-    if work > SMALL and s.product.parts_across * s.product.parts_down < 2 * <size_t>workers:
+    # Two for each thread share the work evenly; with more, strips would be copied more often. They are no burden
+    # to a transpose, whose rows, the weights', are many: each thread writes pages of its own.
+    if work > SMALL and (g.transpose_a or s.product.parts_across * s.product.parts_down < 2 * <size_t>workers):
         s.product.parts_down = max(s.product.parts_down, min(g.m, <size_t>workers))
     cdef size_t parts = s.product.parts_down * s.product.parts_across
     s.product.scratch = take_scratch(kernels.sparse_scratch * workers)
