@@ -7,8 +7,8 @@
  * from outside: strips; blocks of k, and in those sections of k; rows; elements. A section of the strip
  * of b is copied into a dense panel of SPARSE_PANEL bytes, which stays in the first-level cache while all
  * rows use it; whether b is finite is seen on the way. Between sections the sums of a row wait in a buffer
- * (second-level cache), and a cursor tells where its next section begins. The row of c that the sums will
- * go to is fetched while they are made.
+ * (second-level cache), and a cursor tells where its next section begins, whose elements are fetched. The row
+ * of c that the sums will go to is fetched while they are made.
  *
  * Few rows would not pay for a panel: they take those rows of b that they need from where they lie, and
  * whether b is finite is a look of its own, which the units share.
@@ -95,6 +95,17 @@ INLINE int NAME(leaves_all)(T alpha)
     return signbit(alpha) && isfinite(alpha);
 }
 
+/* Fetches elements from `bytes` of values after `at` on, about as many as a section has, into the second-level
+ * cache: the rows of a shuffled batch lie anywhere in memory. */
+INLINE void NAME(fetch_elements)(const fn_sparse_args *s, int64_t at, int bytes)
+{
+    const char *values = (const char *)((const T *)s->values + at) + bytes;
+    const int64_t column = at + bytes / (int)sizeof(T);
+    __builtin_prefetch(values, 0, 2);
+    __builtin_prefetch(values + 64, 0, 2);
+    __builtin_prefetch((const char *)s->columns.data + column * (s->columns.narrow ? 2 : 4), 0, 2);
+}
+
 /* The rows [i, i + m) of c over one section [p, p + k) of k, which begins or ends a block of k or not. */
 INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, size_t i, size_t m, size_t p,
                                  size_t k, int begins, int ends, const T *b, size_t ldb, T *sums,
@@ -126,6 +137,7 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
                 sum[v] = VECTOR_FMA(x, NAME(load)(row + v * WIDTH), sum[v]);
         }
         cursor[r] = at;
+        NAME(fetch_elements)(s, at, 64);
         const T *mask = t.mask ? t.mask + r * t.ldc : NULL;
         if (ends && t.columns == width && (t.plain || t.accumulate)) {
             NAME(store_whole)(1, vectors, vectors, &t, sum, c);
@@ -136,16 +148,6 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
         if (ends) NAME(finish_row)(&t, sums, c, t.bias, mask, t.columns);
         if (ends && t.accumulate) NAME(look_for_infinite)(s->spoilt, c, t.columns);
     }
-}
-
-/* Fetches the rows [i, i + m) of a into the second-level cache. Shuffled rows lie anywhere in memory. */
-INLINE void NAME(fetch_rows)(const fn_sparse_args *s, size_t i, size_t m)
-{
-    for (size_t r = i; r < i + m; r++)
-        for (int64_t at = s->starts[r]; at < s->ends[r]; at += 64 / (int)sizeof(T)) {
-            __builtin_prefetch((const T *)s->values + at, 0, 2);
-            __builtin_prefetch((const char *)s->columns.data + at * (s->columns.narrow ? 2 : 4), 0, 2);
-        }
 }
 
 /* The rows [i, i + m) of a strip of c. */
@@ -160,7 +162,7 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
     const size_t length = fn_block_length(g->k);
     const size_t longest = copying ? SPARSE_STRIP * SPARSE_SECTION / width : length;
     memcpy(cursor, s->starts + i, m * sizeof *cursor);
-    if (j == 0) NAME(fetch_rows)(s, i, m);
+    for (size_t r = i; r < i + m; r++) NAME(fetch_elements)(s, s->starts[r], 0);
     size_t p = 0;
     do {
         const size_t block = g->k - p < length ? g->k - p : length;
@@ -241,7 +243,8 @@ static void NAME(sparse_outer)(const fn_sparse_args *s, size_t i, size_t m)
 
 /* Units are strips of parts of the rows, part after part: one after another they share rows of a. Threads that
  * write strips of the same rows slow each other down, since a processor fetches ahead, from what it writes, the
- * lines that follow in the page, which are another's: where rows are many, a thread's share are parts. */
+ * lines that follow in the page, which are another's: where rows are many, a thread's share are parts. A gradient
+ * begins with the strip of the weights that the forward product ended with, which is still in the cache. */
 KERNEL(sparse_gemm)
 {
     const fn_sparse_args *s = args;
@@ -249,7 +252,8 @@ KERNEL(sparse_gemm)
     char *scratch = (char *)g->scratch + (size_t)worker * SPARSE_SCRATCH;
     const size_t units = g->parts_down * g->parts_across;
     for (size_t unit = begin; unit < end; unit++) {
-        const size_t part = unit / g->parts_across, across = unit % g->parts_across;
+        const size_t part = unit / g->parts_across, strip = unit % g->parts_across;
+        const size_t across = g->transpose_a ? g->parts_across - 1 - strip : strip;
         const size_t i = g->m * part / g->parts_down, m = g->m * (part + 1) / g->parts_down - i;
         const size_t j = across * SPARSE_STRIP, columns = g->n - j < SPARSE_STRIP ? g->n - j : SPARSE_STRIP;
         const size_t vectors = (columns + WIDTH - 1) / WIDTH;
