@@ -320,3 +320,24 @@ def test_a_weight_made_at_the_first_call_stays():
     layer, x = Late(), np.ones((4, 3), np.float32)
     assert layer(x).numpy().tobytes() == layer(x).numpy().tobytes()
     assert len(layer.trainable_weights) == 1
+
+
+class FromFive(Layer):
+    def call(self, inputs):
+        return fastnn.matmul(inputs, fastnn.ones((5, 2)))
+
+
+@pytest.mark.parametrize("call", [lambda model, x: model(x), lambda model, x: model.predict(x)])
+def test_an_error_in_an_own_layer_names_it(call):
+    model = fastnn.Sequential([Dense(3), FromFive(name="from_five")])
+    with pytest.raises(ValueError, match="must be equal") as error:
+        call(model, np.ones((2, 4), np.float32))
+    assert error.value.__notes__[0].startswith("It happened in layer 'from_five', called on")
+
+
+def test_an_error_in_a_layer_of_fastnn_names_it_in_the_message():
+    layer = Dense(3, name="three")
+    layer(np.ones((2, 4), np.float32))
+    with pytest.raises(ValueError, match="'three'") as error:
+        layer(np.ones((2, 5), np.float32))
+    assert not hasattr(error.value, "__notes__")

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_open_shape, to_shape
-from fastnn.configuration import Configurable, arguments_of
+from fastnn.configuration import Configurable, arguments_of, is_ours
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
 from fastnn.initializers import Start
@@ -219,6 +219,11 @@ class Layer(Configurable):
             if before[1] is None:
                 phase.call = object()
             return self._called(x, *args, **kwargs)
+        except Exception as error:
+            if not is_ours(type(self)):  # those of ours name themselves
+                shapes = ", ".join(str(part.shape) for part in leaves(x))
+                error.add_note(f"It happened in layer {self.name!r}, called on the shape {shapes}.")
+            raise
         finally:
             phase.training, phase.call, phase.layer, phase.may_add = before
 
