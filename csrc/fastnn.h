@@ -340,9 +340,8 @@ typedef struct fn_program {
 size_t fn_run(const fn_program *program, size_t times, int64_t until);
 
 /* Kernels of one unit over what stays from one run to the next. */
-typedef struct fn_count_args { /* to += by */
+typedef struct fn_count_args { /* to += 1 */
     int64_t *to;
-    int64_t by;
 } fn_count_args;
 
 typedef struct fn_accumulate_args { /* sum += value * weight */

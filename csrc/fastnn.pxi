@@ -221,7 +221,6 @@ cdef extern from "fastnn.h":
 
     ctypedef struct fn_count_args:
         int64_t *to
-        int64_t by
 
     ctypedef struct fn_accumulate_args:
         double *sum

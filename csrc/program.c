@@ -51,7 +51,7 @@ size_t fn_run(const fn_program *program, size_t times, int64_t until)
 SCALAR_KERNEL(fn_count_up)
 {
     const fn_count_args *g = args;
-    *g->to += g->by;
+    ++*g->to;
 }
 
 SCALAR_KERNEL(fn_accumulate)

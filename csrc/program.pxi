@@ -22,16 +22,16 @@ cdef class Cursor:
     cdef cnp.ndarray array
     cdef bint is_written
 
-    def move_to(self, array, cnp.npy_intp index=0):
-        """Point at array[index]; the array stays alive and is used in place."""
-        if not isinstance(array, cnp.ndarray) or array.ndim == 0 or not 0 <= index <= len(array):
-            raise ValueError(f"there is no place {index} in {array!r}")
+    def move_to(self, array):
+        """Point at the beginning of an array, which stays alive and is used in place."""
+        if not isinstance(array, cnp.ndarray) or array.ndim == 0:
+            raise ValueError(f"a cursor points into an array with axes, not {array!r}")
         readable(array, "array")
         if self.is_written:
             writable(array, "array")
         self.array = array
-        self.at = cnp.PyArray_BYTES(self.array) + index * cnp.PyArray_STRIDE(self.array, 0)
-        self.end = cnp.PyArray_BYTES(self.array) + cnp.PyArray_NBYTES(self.array)
+        self.at = cnp.PyArray_BYTES(self.array)
+        self.end = self.at + cnp.PyArray_NBYTES(self.array)
 
     def let_go(self):
         """Point nowhere; the array need not stay alive any longer."""
@@ -238,11 +238,11 @@ cdef cnp.ndarray number_array(object x, int kind, str dtype):
     return x
 
 
-def count_up(x, int64_t by=1):
-    """x += by, in place; x is an array () of int64."""
+def count_up(x):
+    """x += 1, in place; x is an array () of int64."""
     cdef cnp.ndarray a = number_array(x, cnp.NPY_INT64, "int64")
     writable(a, "x")
-    cdef fn_count_args g = fn_count_args(<int64_t *>cnp.PyArray_DATA(a), by)
+    cdef fn_count_args g = fn_count_args(<int64_t *>cnp.PyArray_DATA(a))
     run(fn_count_up, &g, sizeof(g), 1)
 
 

@@ -41,6 +41,8 @@ class Arrays:
         In which inputs, and floats among the targets, are computed with.
     part_of : str, optional
         What x and y are a part of, for messages.
+    keeps_integers : bool, default False
+        Whether inputs that are integers or bool stay so.
 
     Raises
     ------
@@ -57,14 +59,16 @@ class Arrays:
         sample_weight: TensorLike = None,
         dtype: DType = np.float32,
         part_of: str = "",
+        keeps_integers: bool = False,
     ) -> None:
         floats, of = np.dtype(dtype), part_of and f" of {part_of}"
-        self.x = _each(x, lambda part: Column(_data(f"x{of}", part, to_samples), floats))
+        to_column = _column if keeps_integers else Column
+        self.x = _each(x, lambda part: to_column(_data(f"x{of}", part, to_samples), floats))
         self.y = self.sample_weight = None
         if isinstance(y, list | tuple) and len(y) == 1 and _is_array(y[0]):
             (y,) = y  # of the only output
         if y is not None:
-            self.y = _each(y, lambda part: _targets(_data(f"y{of}", part, to_array), floats))
+            self.y = _each(y, lambda part: _column(_data(f"y{of}", part, to_array), floats))
         if sample_weight is not None:
             weights = _data(f"sample_weight{of}", sample_weight, to_array)
             self.sample_weight = Column(weights, floats)
@@ -125,10 +129,10 @@ class Arrays:
         new.columns = new._columns()
         return new
 
-    def first(self) -> Structure:
-        """A batch of the first sample."""
-        row = np.zeros(1, np.int64)
-        return self.structured(column.batch(row) for column in self.columns)
+    def first(self, size: int) -> Structure:
+        """The first samples as a batch."""
+        rows = np.arange(min(size, len(self)))
+        return self.structured(column.batch(rows) for column in self.columns)
 
     def cut(self, start: int, stop: int) -> Self:
         """Some of the samples, as views."""
@@ -160,7 +164,8 @@ class ArraysInBatches:
     size : int
         The samples in a batch; the last one of a pass may have fewer.
     steps : int, optional
-        The batches in an epoch; by default a whole pass. A pass goes on in the next epoch.
+        The batches in an epoch; by default a whole pass. A pass goes on in the next epoch; its
+        last one has what is left.
     shuffle : bool, default False
         Draw the samples in a new order in each pass.
     """
@@ -173,13 +178,13 @@ class ArraysInBatches:
         if steps is not None and steps > batches:
             warn(f"there are {batches} batches for {steps} steps: an epoch has so many steps")
             steps = batches
-        self._given_steps = steps
+        self.given_steps = steps
         self._rest: Array = np.arange(0)
 
     @property
     def steps(self) -> int:
         """The batches in an epoch."""
-        return self._given_steps or -(-len(self.arrays) // self.size)
+        return self.given_steps or -(-len(self.arrays) // self.size)
 
     def weigh(self, class_weight: Mapping[int, float] | None) -> None:
         """Let samples count as their classes do."""
@@ -356,8 +361,8 @@ def _form(structure: Structure | None) -> object:
     return repr(filled(structure, iter(range(len(leaves(structure))))))
 
 
-def _targets(data: Array, floats: np.dtype[Any]) -> Column:
-    """Targets: floats in the dtype to compute in, integers as they are."""
+def _column(data: Samples, floats: np.dtype[Any]) -> Column:
+    """Floats in the dtype to compute in, integers as they are."""
     return Column(data, floats if data.dtype.kind == "f" else data.dtype)
 
 
@@ -395,5 +400,5 @@ def split(train: Source, share: float, size: int, steps: int | None) -> tuple[So
             f"validation_split={share} of {len(arrays)} samples leaves one part empty; use another "
             "share or pass validation_data"
         )
-    train.arrays = arrays.cut(0, at)
-    return train, ArraysInBatches(arrays.cut(at, len(arrays)), size, steps)
+    left = ArraysInBatches(arrays.cut(0, at), train.size, train.given_steps, train.shuffle)
+    return left, ArraysInBatches(arrays.cut(at, len(arrays)), size, steps)

@@ -59,9 +59,8 @@ def _as_chain(instruction: Instruction) -> Instruction | None:
         return None
     if not _kernels.chain_fits([x.shape for x in inputs], out.shape):
         return None
-    if isinstance(op, Update):
-        return Instruction(chain_update, inputs, {"steps": [(op.chain, *operands)]}, (out,))
-    return Instruction(chain, inputs, {"steps": [(op.chain, *operands)]}, (out,))
+    kind = chain_update if isinstance(op, Update) else chain
+    return Instruction(kind, inputs, {"steps": [(op.chain, *operands)]}, (out,))
 
 
 @update(kernel=True)
@@ -73,8 +72,7 @@ def _joined(first: Instruction, second: Instruction, x: Value) -> Instruction | 
     """Two chains as one, `second` having used the result x of `first`."""
     if x.shape != second.outputs[0].shape:
         return None
-    kept = [y for y in second.inputs if y is not x]
-    inputs = list(kept)
+    inputs = [y for y in second.inputs if y is not x]
     for y in first.inputs:
         if not any(y is z for z in inputs):
             inputs.append(y)

@@ -51,7 +51,7 @@ class Configurable:
     _version: object = None  # another object after each change of an attribute
 
     def __setattr__(self, name: str, value: Any) -> None:
-        before = vars(self).get(name) if name in vars(self) else getattr(type(self), name, value)
+        before = vars(self).get(name, getattr(type(self), name, value))
         super().__setattr__(name, value)
         is_new = before is not value and not isinstance(before, property)
         if is_new and name not in self._aside and not self._is_computing():

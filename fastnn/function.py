@@ -122,7 +122,7 @@ class Function:
     def __init__(self, python_function: Callable[..., Structure]) -> None:
         self.python_function = python_function
         self._entries: OrderedDict[Any, _Entry] = OrderedDict()
-        update_wrapper(self, python_function)
+        update_wrapper(self, python_function, updated=())
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_entries": OrderedDict()}  # programs are of the original's variables
@@ -337,13 +337,9 @@ def _is_input(x: Any) -> bool:
 
 def _key(x: Any) -> Any:
     """What a program depends on of an argument."""
-    if type(x) is Tensor:
-        return x._array.shape, x._array.dtype
     if isinstance(x, Variable):
         return id(x)
-    if isinstance(x, Tensor):
-        return x.shape, x.dtype
-    if isinstance(x, np.ndarray):
+    if isinstance(x, Tensor | np.ndarray):
         return x.shape, x.dtype
     if isinstance(x, dict):
         return (type(x), *x, *map(_key, x.values()))

@@ -19,7 +19,6 @@ from fastnn import _kernels
 from fastnn.arrays import Array, on_a_line
 from fastnn.description import description
 from fastnn.forks import Lock
-from fastnn.graph import VIEWS
 from fastnn.memory import laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
@@ -54,7 +53,8 @@ class Program:
         self.lock = Lock(threading.RLock)  # the arena serves one thread at a time,
         self.thread = 0  # which notes itself here while it does
         self._segments: list[_kernels.Program | Step] = []
-        self._spans: list[tuple[int, int, int]] = []  # segment and kernels of each instruction
+        # The segment and the kernels of each instruction; a view has none.
+        self._spans: list[tuple[int, int, int] | None] = []
         self._python_seconds: dict[int, float] = {}
         self._lay_out(inputs, results)
         self.inputs = [self.array_of(x) for x in inputs]
@@ -176,18 +176,16 @@ class Program:
                 self._arrays[id(x)] = memory.view(x.dtype).reshape(x.shape)
 
     def _add(self, instruction: Instruction) -> None:
-        first = len(self._segments)
+        if views_in([instruction]):
+            self._spans.append(None)
+            return
         last = self._segments[-1] if self._segments else None
-        start = len(last) if isinstance(last, _kernels.Program) else 0
-        views = views_in([instruction])
-        if not views:
-            self._add_call(instruction)
-        segment = self._segments[-1] if self._segments else None
-        if isinstance(segment, _kernels.Program):
-            same = segment is last
-            self._spans.append((len(self._segments) - 1, start if same else 0, len(segment)))
-        else:
-            self._spans.append((max(first, len(self._segments) - 1), 0, 0))
+        before = len(last) if isinstance(last, _kernels.Program) else 0
+        self._add_call(instruction)
+        segment = self._segments[-1]
+        start = before if segment is last else 0
+        stop = len(segment) if isinstance(segment, _kernels.Program) else 0
+        self._spans.append((len(self._segments) - 1, start, stop))
 
     def _add_call(self, instruction: Instruction) -> None:
         op, attributes = instruction.op, instruction.attributes
@@ -217,10 +215,10 @@ class Program:
         return description(self.recorded, self.instructions, where, size, seconds)
 
     def _where(self, n: int) -> str:
-        segment, start, stop = self._spans[n]
-        if self.instructions[n].op.name in VIEWS and stop == start:
+        span = self._spans[n]
+        if span is None:
             return "-"
-        return "C" if isinstance(self._segments[segment], _kernels.Program) else "Python"
+        return "C" if isinstance(self._segments[span[0]], _kernels.Program) else "Python"
 
     def profiled(self, run: Callable[[], int]) -> list[float]:
         """The seconds that each instruction takes, on average over the runs that `run` makes.
@@ -241,13 +239,13 @@ class Program:
             for program in programs:
                 program.profile(True)
             runs = max(1, run())
-            return [self._seconds(*span) / runs for span in self._spans]
+            return [0.0 if span is None else self._seconds(*span) / runs for span in self._spans]
         finally:
             for program in programs:
                 program.profile(False)
 
     def _seconds(self, segment: int, start: int, stop: int) -> float:
-        of = self._segments[segment] if segment < len(self._segments) else None
+        of = self._segments[segment]
         if isinstance(of, _kernels.Program):
             return sum(of.seconds[start:stop])
         return self._python_seconds.get(segment, 0.0)

@@ -134,7 +134,7 @@ class GradientTape:
         RuntimeError
             On the second call, unless the tape is persistent.
         TypeError
-            If a source is not a tensor.
+            If a target or a source is not a tensor.
         ValueError
             If `output_gradients` does not have the shape of `target`, or `unconnected_gradients` is
             neither.
@@ -144,7 +144,7 @@ class GradientTape:
                 f'unconnected_gradients must be "none" or "zero", not {unconnected_gradients!r}'
             )
         asked = leaves(sources)
-        self._check(asked)
+        self._check(leaves(target), asked)
         gradients = self._seeds(target, output_gradients)
         keys = list(map(_key, asked))
         self._walk_back(self._take(), gradients, set(keys))
@@ -152,12 +152,18 @@ class GradientTape:
             gradients = {key: zeros_like(x) for key, x in zip(keys, asked, strict=True)} | gradients
         return filled(sources, map(gradients.get, keys))
 
-    def _check(self, sources: list[Any]) -> None:
+    def _check(self, targets: list[Any], sources: list[Any]) -> None:
         if self._used and not self._persistent:
             raise RuntimeError(
                 "this tape has given its gradient already and freed what it recorded; use "
                 "GradientTape(persistent=True) to call gradient more than once"
             )
+        for leaf in targets:
+            if not isinstance(leaf, Tensor):
+                raise TypeError(
+                    f"a target must be a Tensor, got {type(leaf).__name__}; compute it with ops of "
+                    "fastnn, inside the with block"
+                )
         for leaf in sources:
             if not isinstance(leaf, Tensor):
                 raise TypeError(
@@ -168,8 +174,7 @@ class GradientTape:
     @staticmethod
     def _seeds(target: Structure, output_gradients: TensorLike | None) -> dict[int, Tensor]:
         gradients: dict[int, Tensor] = {}
-        for leaf in leaves(target):
-            y = convert(leaf)
+        for y in leaves(target):
             seed = ones_like(y) if output_gradients is None else convert(output_gradients, y.dtype)
             if seed.shape != y.shape:
                 raise ValueError(

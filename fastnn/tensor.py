@@ -170,7 +170,7 @@ class Tensor:
         values = self.numpy()
         if copy is False and not np.shares_memory(values, self._array):
             raise ValueError("a variable's values cannot be had without a copy, since they change")
-        return np.array(values, dtype) if copy else np.asarray(values, dtype)
+        return np.array(values, dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
         changes = isinstance(self, Variable) or isinstance(self.origin, ReadFrom)
@@ -397,6 +397,8 @@ class Variable(Tensor):
     ------
     TypeError
         If there is no initial value.
+    TraceError
+        If it is made inside a step that is being compiled.
 
     Examples
     --------
@@ -424,6 +426,11 @@ class Variable(Tensor):
         shape: Shape | None = None,
         initializer: Any = None,
     ) -> None:
+        if recorders.trace is not None:
+            recorders.trace.refuse(
+                "makes a Variable, which would be one for all runs of the program: make it before, "
+                "outside, or leave"
+            )
         if initial_value is None:
             initial_value = initializer
         if initial_value is None:

@@ -689,3 +689,64 @@ def test_a_pass_over_data_cannot_be_recorded():
     other.predict(np.ones((1, 2)))  # which is recorded by now
     with pytest.raises(TraceError, match=r"goes through data with the model .* model\(x\)"):
         function(lambda x: x + other.predict(np.ones((1, 2))))(fastnn.ones((1, 2)))
+
+
+def test_a_view_takes_no_time():
+    @function
+    def mixed(x):
+        return fastnn.sort(fastnn.reshape(fastnn.sort(x), (4, 3)))
+
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    rows = mixed.describe(x, profile=True).split("\n\n")[1].splitlines()
+    (view,) = [row.split() for row in rows if "reshape" in row]
+    assert view[-2:] == ["-", "0.00"]
+
+
+def test_a_variable_made_inside_is_refused():
+    """It would be one for all runs of the program, and a new one in each call op by op."""
+
+    @function
+    def counted(x):
+        total = Variable(0.0)
+        total.assign_add(x)
+        return total
+
+    with pytest.raises(TraceError, match=r"makes a Variable, .* make it before, outside"):
+        counted(1.0)
+
+    @function
+    def averaged(x):
+        mean = fastnn.metrics.Mean()
+        mean.update_state(x)
+        return mean.result()
+
+    with pytest.raises(TraceError, match="makes a Variable"):
+        averaged(1.0)
+
+
+def test_a_variable_made_in_a_step_of_fit_is_a_new_one_each_time():
+    class Counting(fastnn.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1, kernel_initializer="ones")
+
+        def call(self, inputs):
+            total = Variable(0.0, trainable=False)
+            for _ in range(2):
+                total.assign_add(1.0)
+            return self.dense(inputs) * total
+
+    model = Counting()
+    model.compile(optimizers.SGD(0.0), "mse")
+    x = np.ones((64, 2), np.float32)
+    with pytest.warns(UserWarning, match="runs op by op, .* makes a Variable"):
+        history = model.fit(x, np.zeros(64), epochs=2, verbose=0).history
+    assert history["loss"] == [16, 16]
+
+
+def test_attributes_of_a_model_stay_its_own():
+    model = Sequential([layers.Dense(2)])
+    model.program, model.python_function = "theirs", 5
+    compiled = function(model)
+    assert compiled(np.ones((1, 3))).shape == (1, 2)
+    assert "dense" in compiled.describe(np.ones((1, 3)))

@@ -139,13 +139,13 @@ def test_cursors_and_sums_go_on():
     np.testing.assert_array_equal(copies, data)
     np.testing.assert_array_equal(three, [9, 10, 11])
     assert (float(total), int(count)) == (6.0, 4)
-    source.move_to(data, 2)
+    source.move_to(data[2:])
     _kernels.read_next(source, three)
     np.testing.assert_array_equal(three, [2, 3, 4])
-    source.move_to(data, 10)
+    source.move_to(data[10:])
     with pytest.raises(ValueError, match="bytes are left behind the cursor"):
         _kernels.read_next(source, three)
-    source.move_to(data, 4)
+    source.move_to(data[4:])
     sink.move_to(copies)
     with pytest.raises(ValueError, match=r"64 bytes are left .* fewer than 3 times 24"):
         program.run(3)
@@ -157,8 +157,8 @@ def test_cursors_and_sums_go_on():
     late.move_to(fixed)
     with pytest.raises(ValueError, match="must be writable"):
         _kernels.write_next(three, late)
-    with pytest.raises(ValueError, match="no place 13"):
-        source.move_to(data, 13)
+    with pytest.raises(ValueError, match="an array with axes"):
+        source.move_to(data[0])
     source.let_go()
     with pytest.raises(ValueError, match="points nowhere"):
         program.run()

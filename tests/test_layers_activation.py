@@ -119,6 +119,9 @@ def test_prelu(rng):
     with pytest.raises(ValueError, match=r"shape \(2, 4, 5\) is incompatible with the layer"):
         layer(np.ones((2, 4, 5)))
     assert layers.PReLU(shared_axes=1).shared_axes == [1]
+    for axis in (3, -4):
+        with pytest.raises(ValueError, match=f"axis {axis} is out of bounds"):
+            layers.PReLU(shared_axes=[axis])(x)
 
 
 def test_prelu_learns(rng):

@@ -458,10 +458,9 @@ def test_a_model_without_layers_is_refused():
             call()
 
 
-def test_errors_of_the_trial_say_whose_shapes_they_tell():
-    with pytest.raises(ValueError, match="one weight for each sample") as error:
-        classifier().fit(X, Y, sample_weight=np.ones((len(X), 3)), verbose=0)
-    assert "of the first sample alone" in error.value.__notes__[0]
+def test_errors_show_the_shapes_of_a_batch():
+    with pytest.raises(ValueError, match=r"shape \(10, 3\).* one weight for each sample"):
+        classifier().fit(X, Y, 10, sample_weight=np.ones((len(X), 3)), verbose=0)
 
 
 def test_data_that_are_no_numbers_come_with_a_remedy():
@@ -583,3 +582,86 @@ def test_nothing_is_trained_without_an_optimizer(rng):
 def test_only_models_are_cloned():
     with pytest.raises(TypeError, match="only a Model can be cloned, got 3"):
         models.clone_model(3)
+
+
+def test_steps_are_those_of_the_part_that_is_trained(rng):
+    x, y = blobs(rng, 100)
+    with pytest.warns(UserWarning, match="there are 5 batches for 10 steps"):
+        history = classifier().fit(
+            x, y, batch_size=10, steps_per_epoch=10, validation_split=0.5, verbose=0
+        )
+    assert history.params["steps"] == 5
+
+
+@pytest.mark.parametrize("steps", [-1, 0, True, 2.5])
+@pytest.mark.parametrize("way", ["validation_split", "validation_data"])
+def test_validation_steps_are_a_count(way, steps, rng):
+    x, y = blobs(rng, 100)
+    model = classifier()
+    given = {"validation_split": 0.5, "validation_data": (x, y)}[way]
+    with pytest.raises(ValueError, match="validation_steps must be a positive integer"):
+        model.fit(x, y, validation_steps=steps, verbose=0, **{way: given})
+    assert not model.weights
+
+
+def test_a_model_that_is_only_measured_is_saved(tmp_path, rng):
+    x, y = blobs(rng, 20)
+    model = classifier(optimizer=None)
+    before = model.evaluate(x, y, verbose=0)
+    model.save(tmp_path / "measured.keras")
+    again = models.load_model(tmp_path / "measured.keras")
+    assert again.optimizer is None
+    assert again.evaluate(x, y, verbose=0) == before
+
+
+class Remainders(layers.Layer):
+    """Of integers, which float32 could not tell apart."""
+
+    def call(self, inputs):
+        return fastnn.cast(inputs % 2, "float32")
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32"])
+def test_own_layers_see_the_integers_that_were_given(dtype, eagerly):
+    ids = np.array([[16777216], [16777217], [16777219]], dtype)
+    model = Sequential([Remainders(), layers.Dense(1, kernel_initializer="ones")])
+    model.compile(optimizers.SGD(0.0), "mse", run_eagerly=eagerly)
+    np.testing.assert_array_equal(model(ids), [[0], [1], [1]])
+    np.testing.assert_array_equal(model.predict(ids), [[0], [1], [1]])
+    np.testing.assert_array_equal(model.predict_on_batch(ids), [[0], [1], [1]])
+    assert model.evaluate(ids, ids % 2, verbose=0) == 0
+    assert model.fit(ids, ids % 2, batch_size=2, verbose=0).history["loss"] == [0]
+
+
+def test_an_own_layer_that_looks_things_up(rng):
+    class Embedding(layers.Layer):
+        def build(self, input_shape):
+            self.table = self.add_weight((10, 3), "ones", name="table")
+
+        def call(self, inputs):
+            return fastnn.reduce_mean(fastnn.gather(self.table, inputs), axis=1)
+
+    ids = rng.integers(0, 10, (64, 4))
+    model = Sequential([Embedding(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    losses = model.fit(ids, np.zeros(64), epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0]
+    np.testing.assert_array_equal(model.predict(ids), model(ids))
+
+
+def test_a_loss_that_needs_a_whole_batch(rng):
+    def in_squares(y_true, y_pred):
+        return fastnn.reduce_mean(fastnn.reshape(y_true, (4, 5)) - fastnn.reshape(y_pred, (4, 5)))
+
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", in_squares)
+    x = rng.standard_normal((40, 3))
+    assert np.isfinite(model.fit(x, x[:, :1], batch_size=20, verbose=0).history["loss"]).all()
+
+
+def test_a_frozen_model_says_so():
+    model = classifier()
+    model.trainable = False
+    with pytest.warns(UserWarning, match="no weights to train; all are frozen: set trainable"):
+        model.fit(np.ones((4, 3)), np.ones(4), verbose=0)

@@ -165,3 +165,17 @@ def test_a_loss_of_several_numbers(bad):
             trained.fit(X, y, verbose=0)
     else:
         assert trained.fit(X, y, verbose=0).history["loss"][0].shape == (2,)
+
+
+def test_a_step_without_an_optimizer():
+    class Own(fastnn.Sequential):
+        def train_step(self, data):
+            x, y = data
+            return {"loss": fastnn.reduce_mean(fastnn.square(y - self(x)))}
+
+    made = Own([fastnn.layers.Dense(1)])
+    made.compile(None, "mse", check_numerics="raise")
+    x = np.ones((4, 2), np.float32)
+    assert np.isfinite(made.fit(x, x[:, :1], verbose=0).history["loss"]).all()
+    with pytest.raises(NotFiniteError, match="not finite"):
+        made.fit(x * np.nan, x[:, :1], verbose=0)

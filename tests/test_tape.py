@@ -185,7 +185,7 @@ def test_probabilities_can_be_a_source_if_watched():
 
 
 @pytest.mark.parametrize("thing", [3.0, np.ones(2), None])
-def test_only_tensors_are_sources(thing):
+def test_only_tensors_are_sources_and_targets(thing):
     x = Variable(1.0)
     with GradientTape() as tape:
         y = x * x
@@ -193,6 +193,8 @@ def test_only_tensors_are_sources(thing):
             tape.watch(thing)
     with pytest.raises(TypeError, match="a source must be"):
         tape.gradient(y, [x, thing])
+    with pytest.raises(TypeError, match="a target must be a Tensor"):
+        tape.gradient([y, thing], x)
     assert float(tape.gradient(y, x)) == 2  # the refused call used nothing up
 
 

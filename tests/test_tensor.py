@@ -324,6 +324,8 @@ def test_exported_values_do_not_change():
     np.testing.assert_array_equal(exported, [[1, 2], [1, 2]])
     with pytest.raises(ValueError, match="without a copy"):
         np.array(v, copy=False)
+    with pytest.raises(ValueError, match="Unable to avoid copy"):
+        np.array(fastnn.constant([1.0]), np.float64, copy=False)
 
 
 @pytest.mark.parametrize("dtype", [complex, str, object, "M8[s]", np.longdouble, "2f4", "f4,f4"])

@@ -95,8 +95,8 @@ class CallbackList(Callback):
     @property
     def wants_train_batches(self) -> bool:
         """Whether anybody listens to the batches of a training."""
-        return self._anybody("on_train_batch_begin", "on_train_batch_end") or self._anybody(
-            "on_batch_begin", "on_batch_end"
+        return self._anybody(
+            "on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"
         )
 
     @property

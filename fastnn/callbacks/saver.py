@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastnn.callbacks.callback import Callback, Logs
+from fastnn.hyperparameters import count
 
 
 class Saver(Callback):
@@ -15,10 +16,8 @@ class Saver(Callback):
     """
 
     def __init__(self, save_freq: str | int) -> None:
-        number = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
-        if save_freq != "epoch" and not number:
-            raise ValueError(f'save_freq must be "epoch" or a number of batches, got {save_freq!r}')
-        self.save_freq = save_freq
+        in_batches = save_freq != "epoch"
+        self.save_freq = count('save_freq (if not "epoch")', save_freq) if in_batches else save_freq
         self._current_epoch = self._batches = 0
 
     def save(self, epoch: int, batch: int | None, logs: Logs) -> None:

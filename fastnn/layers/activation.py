@@ -176,7 +176,7 @@ class PReLU(ShapePreserving):
 
     def build(self, input_shape: Shape) -> None:
         """Make `alpha` for inputs of this shape."""
-        shared = {axis % len(input_shape) for axis in self.shared_axes or ()}
+        shared = {position(self, input_shape, axis) for axis in self.shared_axes or ()}
         self._axes = [axis for axis in range(1, len(input_shape)) if axis not in shared]
         lengths = {axis: known_length(self, input_shape, axis) for axis in self._axes}
         self.alpha = self.add_weight(

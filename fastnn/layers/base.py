@@ -45,9 +45,6 @@ _BARE = frozenset(
     [
         "_added",
         "_build_shape",
-        "_callers",
-        "_loops",
-        "_loops_after",
         "_trainable",
         "built",
         "name",
@@ -126,11 +123,13 @@ class Layer(Configurable):
     _takes_training = False
     _is_ours = False  # one of fastnn's layers, which hold none but as activation;
     _takes_several = False  # of these few take several arrays
+    _is_custom = False  # defined outside fastnn
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._takes_training = "training" in signature(cls.call).parameters
         cls._is_ours = cls.__module__.startswith("fastnn.layers.")
+        cls._is_custom = not is_ours(cls)
         if "build" in vars(cls):
             built = _marking_as_built(cls.build)
             cls.build = built  # type: ignore[method-assign]  # the same method, and it leaves a mark
@@ -220,7 +219,7 @@ class Layer(Configurable):
                 phase.call = object()
             return self._called(x, *args, **kwargs)
         except Exception as error:
-            if not is_ours(type(self)):  # those of ours name themselves
+            if self._is_custom:  # those of ours name themselves
                 shapes = ", ".join(str(part.shape) for part in leaves(x))
                 error.add_note(f"It happened in layer {self.name!r}, called on the shape {shapes}.")
             raise
@@ -329,7 +328,8 @@ class Layer(Configurable):
         start = initializers.get(default if initializer is None else initializer)
         start = phase.initializer or start
         value = start(to_shape(shape), kind)
-        weight = Variable(value, trainable=trainable, dtype=kind, name=name or "weight")
+        with paused():  # it is the layer's, and so the same in all runs
+            weight = Variable(value, trainable=trainable, dtype=kind, name=name or "weight")
         weight.path = f"{self.name}/{weight.name}"
         weight._regularizer = regularizers.get(regularizer)
         weight._constraint = constraints.get(constraint)
@@ -497,7 +497,7 @@ def parts_of(layer: Layer, kind: type) -> list[Any]:
     """The objects of a kind among a layer's attributes, also in lists and dicts of them."""
     found = []
     for name, value in list(vars(layer).items()):  # another thread may be building
-        if name in _BARE or type(value) in _PLAIN:
+        if name in layer._aside or type(value) in _PLAIN:
             continue
         if isinstance(value, kind):
             found.append(value)

@@ -9,9 +9,9 @@ from typing import Any
 from fastnn import saving
 from fastnn.arrays import to_open_shape
 from fastnn.configuration import serialize
-from fastnn.layers.base import Layer, parts_of
+from fastnn.layers.base import Layer, layers_in, parts_of
 from fastnn.models.summary import summary
-from fastnn.models.trainer import Trainer
+from fastnn.models.trainer import Trainer, float_type
 from fastnn.saving.files import Path
 from fastnn.tensor import zeros
 from fastnn.trace import paused
@@ -77,7 +77,7 @@ class Model(Trainer):
             self.compute_output_shape(shape)  # each layer sees which lengths are open
         lengths = tuple(1 if length is None else length for length in shape)
         with paused():
-            self(zeros(lengths, self._float_type()), training=False)
+            self(zeros(lengths, float_type(layers_in(self))), training=False)
 
     def _build_for_call(self, input_shape: Any) -> None:
         if type(self).build is not Model.build:

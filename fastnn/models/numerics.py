@@ -30,9 +30,10 @@ class Snapshot:
     """All that a step of training changes, but for what is measured."""
 
     def __init__(self, model: Steps) -> None:
-        assert model.optimizer is not None
-        model.optimizer.build(model.trainable_weights)
-        self.variables = [*model.weights, *model.optimizer.variables]
+        self.variables = model.weights
+        if model.optimizer is not None:  # a train_step of the user's may do without
+            model.optimizer.build(model.trainable_weights)
+            self.variables = [*self.variables, *model.optimizer.variables]
         self._values = [variable.numpy() for variable in self.variables]
         self._random = list(zip(sources_in(model), random_state(model), strict=True))
 

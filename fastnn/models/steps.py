@@ -31,6 +31,8 @@ from fastnn.trace import TraceError
 class Steps(Layer):
     """A layer that knows how it is trained, tested and asked, batch by batch."""
 
+    _aside = Layer._aside | {"_loops", "_loops_after"}
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.optimizer: Optimizer | None = None
@@ -222,10 +224,13 @@ class Steps(Layer):
             gradients = tape.gradient(loss, weights)
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         else:
-            warn(
-                f"model {self.name!r} has no weights to train; make its layers in __init__, as its "
-                "attributes: one made inside call is another at each call"
+            remedy = (
+                "all are frozen: set trainable = True for those that shall learn"
+                if self.weights
+                else "make its layers in __init__, as its attributes: one made inside call is "
+                "another at each call"
             )
+            warn(f"model {self.name!r} has no weights to train; {remedy}")
         self._track(loss, x)
         return self._metrics(x, y, y_pred, sample_weight)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from fastnn.callbacks import CallbackList, History
 from fastnn.caller import warn
 from fastnn.changes import computing
 from fastnn.hyperparameters import count
-from fastnn.layers.base import layers_in, unbuilt_again_on_failure
+from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
 from fastnn.models.numerics import NotFiniteError, Snapshot, find
 from fastnn.models.steps import Steps
@@ -49,6 +49,7 @@ class Trainer(Steps):
     """A layer whose steps run over whole data sets."""
 
     _aside = Steps._aside | {
+        "_callers",
         "_checking",
         "_initial_epoch",
         "history",
@@ -155,6 +156,8 @@ class Trainer(Steps):
         """
         size, epochs = _count("batch_size", batch_size, 32), count("epochs", epochs, least=0)
         first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
+        if validation_steps is not None:
+            validation_steps = count("validation_steps", validation_steps)
         train = self._source(x, y, sample_weight, size, steps_per_epoch, shuffle)
         validation: Source | None = None
         validation_size = _count("validation_batch_size", validation_batch_size, size)
@@ -296,7 +299,7 @@ class Trainer(Steps):
 
         RuntimeError if another thread trains or evaluates the model.
         """
-        arrays = Arrays(x, y, sample_weight, self._float_type()).weighted(class_weight)
+        arrays = self._arrays(x, y, sample_weight).weighted(class_weight)
         return self._on_batch(self._training, self.train_step, arrays, return_dict)
 
     @in_turn
@@ -311,12 +314,12 @@ class Trainer(Steps):
 
         RuntimeError if another thread trains or evaluates the model.
         """
-        arrays = Arrays(x, y, sample_weight, self._float_type())
+        arrays = self._arrays(x, y, sample_weight)
         return self._on_batch(self._testing, self.test_step, arrays, return_dict)
 
     def predict_on_batch(self, x: Any) -> Array:
         """The model's output for one batch."""
-        arrays = Arrays(x, dtype=self._float_type())
+        arrays = self._arrays(x)
         output = self._in_one(self._predicting, arrays).output
         assert output is not None
         return output
@@ -354,7 +357,7 @@ class Trainer(Steps):
             If the step cannot be compiled: the message names the line that is in the way.
         """
         size = _count("batch_size", batch_size, 32)
-        source = ArraysInBatches(Arrays(x, y, None, self._float_type()), size)
+        source = ArraysInBatches(self._arrays(x, y), size)
         self._begin(source, self.train_step, passes=2)
         arrays, samples = source.arrays, len(source.arrays)
         loop = CompiledLoop(self._step(self._training, arrays), arrays.columns, min(size, samples))
@@ -382,7 +385,7 @@ class Trainer(Steps):
         """Data as they were given, as batches."""
 
         def arrays(x: Any, y: Any = None, sample_weight: TensorLike = None) -> Arrays:
-            return Arrays(x, y, sample_weight, self._float_type(), part_of)
+            return self._arrays(x, y, sample_weight, part_of)
 
         if x is None:
             raise ValueError("there are no data: pass x")
@@ -396,9 +399,13 @@ class Trainer(Steps):
             return Batches(x, steps, arrays)
         return ArraysInBatches(arrays(x, y, sample_weight), size, steps, bool(shuffle))
 
-    def _float_type(self) -> np.dtype[Any]:
-        wide = any(layer.dtype == "float64" for layer in layers_in(self))
-        return np.dtype(np.float64 if wide else np.float32)
+    def _arrays(
+        self, x: Any, y: Any = None, sample_weight: TensorLike = None, part_of: str = ""
+    ) -> Arrays:
+        """The data as they are computed with: code of the user's sees the integers that it gave."""
+        parts = list(layers_in(self))
+        is_custom = any(part._is_custom for part in parts)
+        return Arrays(x, y, sample_weight, float_type(parts), part_of, is_custom)
 
     def _begin(self, source: Source, step: Callable[..., Any], passes: int) -> None:
         """Refuse data that the model, its loss or a metric cannot take, before anything changes;
@@ -410,17 +417,17 @@ class Trainer(Steps):
                 "first"
             )
         if isinstance(source, ArraysInBatches):
-            self._try(source.arrays, step)
+            self._try(source.arrays, step, source.size)
             self._without_zeros(source, passes)
 
-    def _try(self, arrays: Arrays, step: Callable[..., Any]) -> None:
+    def _try(self, arrays: Arrays, step: Callable[..., Any], size: int) -> None:
         if self._is_own(step):
             return
-        x, y, sample_weight = unpack_x_y_sample_weight(arrays.first())
+        x, y, sample_weight = unpack_x_y_sample_weight(arrays.first(size))
         if not self._is_own(self.compute_loss):
             self._require_targets(y)
         kept = _kept([*self.non_trainable_weights, *self._metric_variables()])
-        with computing(), unbuilt_again_on_failure(self), kept, _of_the_first_sample():
+        with computing(), unbuilt_again_on_failure(self), kept:
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred)
@@ -560,7 +567,7 @@ class Trainer(Steps):
         arrays: Arrays,
         return_dict: bool,
     ) -> float | list[float] | Logs:
-        self._try(arrays, step)
+        self._try(arrays, step, len(arrays))
         with self._own_metrics():
             self.reset_metrics()
             logs = self._in_one(kind, arrays).logs
@@ -580,6 +587,12 @@ class Trainer(Steps):
         return loop.run(arrays.columns, np.arange(samples), Watch())
 
 
+def float_type(layers: Iterable[Layer]) -> np.dtype[Any]:
+    """What floats are computed in together: float64 if one of the layers is."""
+    wide = any(layer.dtype == "float64" for layer in layers)
+    return np.dtype(np.float64 if wide else np.float32)
+
+
 @contextmanager
 def _kept(variables: list[Variable]) -> Iterator[None]:
     """Whatever happens inside the block, the variables are the same afterwards."""
@@ -590,16 +603,6 @@ def _kept(variables: list[Variable]) -> Iterator[None]:
         for variable, value in before:
             if variable.value is not value:
                 variable.assign(value)
-
-
-@contextmanager
-def _of_the_first_sample() -> Iterator[None]:
-    """Says of an error inside the block whose shapes it tells."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        error.add_note("The shapes are those of the first sample alone, which is tried before all.")
-        raise
 
 
 @contextmanager

@@ -230,8 +230,7 @@ class Optimizer(Configurable):
 
     def _make_slots(self, w: Variable) -> None:
         if self.use_ema:
-            with paused():
-                average = self._tracked(w, f"{w.path}/average")
+            average = self._tracked(w, f"{w.path}/average")
             self._model_variables_moving_average.append(average)
         self._slots.append(
             [
@@ -241,7 +240,8 @@ class Optimizer(Configurable):
         )
 
     def _tracked(self, value: TensorLike, name: str) -> Variable:
-        variable = Variable(value, trainable=False, name=name)
+        with paused():  # it is the optimizer's, and so the same in all runs
+            variable = Variable(value, trainable=False, name=name)
         self._variables.append(variable)
         return variable
 

@@ -16,8 +16,8 @@ def by_value(g: Tensor, limit: float) -> Tensor:
 
 
 def by_norm(g: Tensor, limit: float) -> Tensor:
-    """g scaled down to the Euclidean norm `limit`, if its own is larger."""
-    return g * (limit / ops.maximum(ops.sqrt(_squares(g)), limit))
+    """g scaled down to the Euclidean norm `limit`, if its own is larger; NaN as below."""
+    return g * _scale(ops.sqrt(_squares(g)), limit)
 
 
 def by_global_norm(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
@@ -28,9 +28,12 @@ def by_global_norm(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
     squares = ops.cast(_squares(gradients[0]), np.float64)
     for g in gradients[1:]:
         squares = squares + ops.cast(_squares(g), np.float64)
-    norm = ops.sqrt(squares)
-    scale = limit / ops.maximum(norm, limit) + (norm - norm)
+    scale = _scale(ops.sqrt(squares), limit)
     return [g * ops.cast(scale, g.dtype) for g in gradients]
+
+
+def _scale(norm: Tensor, limit: float) -> Tensor:
+    return limit / ops.maximum(norm, limit) + (norm - norm)
 
 
 def _squares(g: Tensor) -> Tensor:

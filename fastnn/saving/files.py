@@ -173,8 +173,6 @@ class SavedFile:
         Bytes of the whole file.
     description : dict
         As given to `write`.
-    keys : set of str
-        The names of the tensors.
     """
 
     def __init__(self, path: str, file: BinaryIO) -> None:
@@ -186,7 +184,6 @@ class SavedFile:
         if not _is_text(metadata):
             self._damaged("__metadata__ should be a dict from text to text")
         self._entries = {key: self._entry(key, entry) for key, entry in header.items()}
-        self.keys = set(self._entries)
         self._check_places()
         self.description = self._described(metadata)
 
@@ -261,9 +258,9 @@ class SavedFile:
             self.refuse("is damaged: its description is no object")
         return description
 
-    def field(self, name: str, kind: type, default: Any = None) -> Any:
+    def field(self, name: str, kind: type) -> Any:
         """A part of the description, of that type."""
-        value = self.description.get(name, default)
+        value = self.description.get(name)
         if not isinstance(value, kind) or isinstance(value, bool):
             self.refuse(f"is damaged: {name!r} should be a {kind.__name__}, got {_short(value)}")
         return value
@@ -273,7 +270,7 @@ class SavedFile:
         listed: list[str] = self.field(name, list)
         if not all(isinstance(key, str) for key in listed) or len(set(listed)) < len(listed):
             self.refuse(f"is damaged: {name!r} should list names, each once, got {_short(listed)}")
-        missing = [key for key in listed if key not in self.keys]
+        missing = [key for key in listed if key not in self._entries]
         if missing:
             self.refuse(f"is damaged: the tensors {_short(missing)} are missing")
         return listed

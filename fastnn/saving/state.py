@@ -93,6 +93,8 @@ def fill(saved: SavedFile, changes: Changes) -> None:
 def optimizer_state(model: Model) -> tuple[dict[str, Any], Tensors]:
     """The optimizer's variables, and whose they are."""
     optimizer: Any = model.optimizer
+    if optimizer is None:
+        return {}, {}
     keys = {id(w): key for key, w in weights_by_key(model).items()}
     trained = [keys.get(id(w)) for w in optimizer._trainable_variables]
     if None in trained:
