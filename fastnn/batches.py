@@ -161,8 +161,9 @@ class ArraysInBatches:
     Parameters
     ----------
     arrays : Arrays
-    size : int
-        The samples in a batch; the last one of a pass may have fewer.
+    size : int, optional
+        The samples in a batch; the last one of a pass may have fewer. By default 32, or such that
+        `steps` are a whole pass.
     steps : int, optional
         The batches in an epoch; by default a whole pass. A pass goes on in the next epoch; its
         last one has what is left.
@@ -171,20 +172,23 @@ class ArraysInBatches:
     """
 
     def __init__(
-        self, arrays: Arrays, size: int, steps: int | None = None, shuffle: bool = False
+        self,
+        arrays: Arrays,
+        size: int | None = None,
+        steps: int | None = None,
+        shuffle: bool = False,
     ) -> None:
-        self.arrays, self.size, self.shuffle = arrays, size, shuffle
-        batches = -(-len(arrays) // size)
+        self.arrays, self.shuffle, self._given = arrays, shuffle, (size, steps)
+        self.size = size or (32 if steps is None else -(-len(arrays) // steps))
+        batches = -(-len(arrays) // self.size)
         if steps is not None and steps > batches:
             warn(f"there are {batches} batches for {steps} steps: an epoch has so many steps")
-            steps = batches
-        self.given_steps = steps
+        self.steps = batches if steps is None else min(batches, steps)
         self._rest: Array = np.arange(0)
 
-    @property
-    def steps(self) -> int:
-        """The batches in an epoch."""
-        return self.given_steps or -(-len(self.arrays) // self.size)
+    def cut(self, start: int, stop: int) -> Self:
+        """Such passes over some of the samples."""
+        return type(self)(self.arrays.cut(start, stop), *self._given, self.shuffle)
 
     def weigh(self, class_weight: Mapping[int, float] | None) -> None:
         """Let samples count as their classes do."""
@@ -387,7 +391,9 @@ def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
     return x, y, sample_weight
 
 
-def split(train: Source, share: float, size: int, steps: int | None) -> tuple[Source, Source]:
+def split(
+    train: Source, share: float, size: int | None, steps: int | None
+) -> tuple[Source, Source]:
     """Training data, and the last `share` of the samples for validation."""
     if not isinstance(share, int | float) or not 0 < share < 1:
         raise ValueError(f"validation_split must be a number in [0, 1), got {share!r}")
@@ -400,5 +406,4 @@ def split(train: Source, share: float, size: int, steps: int | None) -> tuple[So
             f"validation_split={share} of {len(arrays)} samples leaves one part empty; use another "
             "share or pass validation_data"
         )
-    left = ArraysInBatches(arrays.cut(0, at), train.size, train.given_steps, train.shuffle)
-    return left, ArraysInBatches(arrays.cut(at, len(arrays)), size, steps)
+    return train.cut(0, at), ArraysInBatches(arrays.cut(at, len(arrays)), size, steps)

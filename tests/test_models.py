@@ -665,3 +665,22 @@ def test_a_frozen_model_says_so():
     model.trainable = False
     with pytest.warns(UserWarning, match="no weights to train; all are frozen: set trainable"):
         model.fit(np.ones((4, 3)), np.ones(4), verbose=0)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_the_default_batch_makes_so_many_steps_of_all(steps, rng):
+    x, y = blobs(rng, 200)
+    model = classifier()
+    expected = model.evaluate(x, y, verbose=0)
+    np.testing.assert_allclose(model.evaluate(x, y, steps=steps, verbose=0), expected, rtol=1e-6)
+    assert len(model.predict(x, steps=steps)) == 200
+    assert len(model.predict(x, batch_size=8, steps=steps)) == 8 * steps
+    model.fit(x, y, epochs=2, steps_per_epoch=steps, verbose=0)
+    assert int(model.optimizer.iterations) == 2 * steps
+    history = model.fit(
+        x, y, steps_per_epoch=steps, validation_split=0.5, validation_steps=steps, verbose=0
+    )
+    expected = model.evaluate(x[100:], y[100:], verbose=0)
+    told = [history.history["val_loss"][0], history.history["val_accuracy"][0]]
+    np.testing.assert_allclose(told, expected, rtol=1e-6)
+    assert int(model.optimizer.iterations) == 3 * steps

@@ -100,7 +100,8 @@ class Trainer(Steps):
         y : array of shape (n, ...)
             Targets.
         batch_size : int, default 32
-            The last batch of an epoch may be shorter.
+            The last batch of an epoch may be shorter. Where the number of steps is given, the
+            default is what makes so many of all samples.
         epochs : int, default 1
             Where to end, counted from 0 and not from `initial_epoch`; 0 trains nothing.
         verbose : "auto", 0, 1 or 2
@@ -154,13 +155,12 @@ class Trainer(Steps):
         Where the model begins with a `Dense` and most elements of x are zero, they are left out of
         the products, which gives the same bits in less time.
         """
-        size, epochs = _count("batch_size", batch_size, 32), count("epochs", epochs, least=0)
+        size, epochs = _count_if_given("batch_size", batch_size), count("epochs", epochs, least=0)
         first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
-        if validation_steps is not None:
-            validation_steps = count("validation_steps", validation_steps)
+        validation_steps = _count_if_given("validation_steps", validation_steps)
         train = self._source(x, y, sample_weight, size, steps_per_epoch, shuffle)
         validation: Source | None = None
-        validation_size = _count("validation_batch_size", validation_batch_size, size)
+        validation_size = _count_if_given("validation_batch_size", validation_batch_size) or size
         if validation_data is not None:
             given = (validation_data,) if are_batches(validation_data, None) else validation_data
             validation = self._source(
@@ -221,7 +221,7 @@ class Trainer(Steps):
             If another thread trains or evaluates the model: the metrics are the model's, and serve
             one at a time. A callback of `fit` may call it.
         """
-        size = _count("batch_size", batch_size, 32)
+        size = _count_if_given("batch_size", batch_size)
         source = self._source(x, y, sample_weight, size, steps)
         self._begin(source, self.test_step, passes=1)
         params = {"steps": source.steps, "verbose": verbose}
@@ -265,7 +265,7 @@ class Trainer(Steps):
         are those of weights on the way from one step to the next; a callback of `fit`, or a copy
         made before, ``copy.deepcopy(model)``, gives those of one step.
         """
-        size = _count("batch_size", batch_size, 128)
+        size = _count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
         source = self._without_zeros(self._source(x, None, None, size, steps), passes=1)
         outputs: list[Array] = []
         params = {"steps": source.steps, "verbose": verbose}
@@ -356,15 +356,16 @@ class Trainer(Steps):
         TraceError
             If the step cannot be compiled: the message names the line that is in the way.
         """
-        size = _count("batch_size", batch_size, 32)
+        size = _count_if_given("batch_size", batch_size)
         source = ArraysInBatches(self._arrays(x, y), size)
         self._begin(source, self.train_step, passes=2)
         arrays, samples = source.arrays, len(source.arrays)
-        loop = CompiledLoop(self._step(self._training, arrays), arrays.columns, min(size, samples))
+        size = min(source.size, samples)
+        loop = CompiledLoop(self._step(self._training, arrays), arrays.columns, size)
         program = loop.batch_program()
         if not profile:
             return program.describe()
-        order = np.arange(samples // size * size or samples)
+        order = np.arange(samples // size * size)
 
         def run() -> int:
             loop.run(arrays.columns, order, Watch())
@@ -377,7 +378,7 @@ class Trainer(Steps):
         x: Any,
         y: Any,
         sample_weight: TensorLike,
-        size: int,
+        size: int | None,
         steps: int | None,
         shuffle: bool = False,
         part_of: str = "",
@@ -389,7 +390,7 @@ class Trainer(Steps):
 
         if x is None:
             raise ValueError("there are no data: pass x")
-        steps = None if steps is None else _count("steps", steps)
+        steps = _count_if_given("steps", steps)
         if are_batches(x, y):
             if y is not None or sample_weight is not None:
                 raise ValueError(
@@ -621,15 +622,15 @@ def _returned(logs: Logs, return_dict: bool) -> float | list[float] | Logs:
     return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))
 
 
-def _count(name: str, value: int | None, default: int = 1) -> int:
-    return default if value is None else count(name, value)
+def _count_if_given(name: str, value: int | None) -> int | None:
+    return None if value is None else count(name, value)
 
 
 def _epochs_due(frequency: int | Sequence[int]) -> Callable[[int], bool]:
     """Whether to validate after an epoch, counted from 1."""
     if isinstance(frequency, Collection) and not isinstance(frequency, str):
         return lambda epoch: epoch in frequency
-    every = _count("validation_freq", frequency)
+    every = count("validation_freq", frequency)
     return lambda epoch: epoch % every == 0
 
 
