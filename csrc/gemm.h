@@ -646,7 +646,10 @@ static void NAME(gemm_block)(const fn_gemm_args *g, size_t p, size_t k)
     const size_t start = g->swapped ? 0 : NAME(few_rows)(g, a, b, p, k);
     if (start == g->n) return;
     const size_t panel_rows = NAME(panel_rows)(g->m);
-    for (size_t i = 0; i < g->m; i += panel_rows) {
+    const size_t panels = (g->m + panel_rows - 1) / panel_rows;
+    for (size_t n = 0; n < panels; n++) {
+        /* A gradient begins with the weights that the forward product ended with: they are still in the cache. */
+        const size_t i = (g->transpose_a ? panels - 1 - n : n) * panel_rows;
         const size_t rows = g->m - i < panel_rows ? g->m - i : panel_rows;
         NAME(panel) panel = a;
         panel.data += i * row_step;
