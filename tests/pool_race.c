@@ -38,7 +38,7 @@ static void check_program(unsigned *random)
     counts seen = {.threads = 1 + rand_r(random) % THREADS};
     const size_t units = (size_t)rand_r(random) % UNITS, times = 1 + (size_t)rand_r(random) % 5;
     int64_t runs = 0, failed = 0;
-    const fn_count_args up = {&runs, 1};
+    const fn_count_args up = {&runs};
     const fn_instruction instructions[] = {
         {.kernel = count, .args = &seen, .count = units, .grain = 10, .threads = seen.threads},
         {.kernel = fn_count_up, .args = &up, .count = 1, .grain = 1, .threads = 1},
