@@ -58,3 +58,12 @@ class _Recorders(threading.local):
 
 
 recorders = _Recorders()
+
+
+def made_before(what: str) -> None:
+    """TraceError if such a thing is made inside a step that is being compiled."""
+    if recorders.trace is not None:
+        recorders.trace.refuse(
+            f"makes a {what}, which would be one for all runs of the program: make it before, "
+            "outside, or leave"
+        )

@@ -29,7 +29,7 @@ from fastnn.arrays import (
     unmasked,
 )
 from fastnn.changes import note_change
-from fastnn.recorders import recorders
+from fastnn.recorders import made_before, recorders
 
 TensorLike: TypeAlias = Any  # a Tensor, an array, a number or nested sequences of numbers
 Index: TypeAlias = Any
@@ -426,11 +426,7 @@ class Variable(Tensor):
         shape: Shape | None = None,
         initializer: Any = None,
     ) -> None:
-        if recorders.trace is not None:
-            recorders.trace.refuse(
-                "makes a Variable, which would be one for all runs of the program: make it before, "
-                "outside, or leave"
-            )
+        made_before("Variable")
         if initial_value is None:
             initial_value = initializer
         if initial_value is None:

@@ -720,7 +720,7 @@ def test_a_variable_made_inside_is_refused():
         mean.update_state(x)
         return mean.result()
 
-    with pytest.raises(TraceError, match="makes a Variable"):
+    with pytest.raises(TraceError, match="makes a metric"):
         averaged(1.0)
 
 
@@ -750,3 +750,46 @@ def test_attributes_of_a_model_stay_its_own():
     compiled = function(model)
     assert compiled(np.ones((1, 3))).shape == (1, 2)
     assert "dense" in compiled.describe(np.ones((1, 3)))
+
+
+def test_what_is_made_late_by_something_made_before_stays():
+    score = fastnn.metrics.F1Score()  # makes its variables when it sees the first scores
+
+    @function
+    def measured(a, b):
+        score.update_state(a, b)
+        return score.result()
+
+    a = np.array([[0, 1], [1, 0], [1, 0]], np.float32)
+    np.testing.assert_allclose(measured(a, a), [1, 1], rtol=1e-6)
+
+    class Counting(optimizers.Optimizer):
+        def build(self, variables):
+            super().build(variables)
+            self.steps = Variable(0.0)
+
+        def update_step(self, gradient, variable, learning_rate):
+            self.steps.assign_add(1.0)
+            variable.assign_sub(learning_rate * gradient)
+
+    w, own = Variable([1.0, 2.0]), Counting(0.5)
+
+    @function
+    def step(x):
+        with GradientTape() as tape:
+            loss = fastnn.reduce_sum(w * x)
+        own.apply_gradients([(tape.gradient(loss, w), w)])
+
+    for _ in range(2):
+        step(np.ones(2, np.float32))
+    np.testing.assert_array_equal(w, [0, 1])
+    assert float(own.steps) == 2
+
+    class Late(layers.Layer):
+        def call(self, inputs):
+            if not hasattr(self, "w"):
+                self.w = self.add_weight((5, 3))
+            return inputs @ self.w
+
+    late, x = Late(), np.ones((2, 5), np.float32)
+    np.testing.assert_array_equal(function(late)(x), late(x))

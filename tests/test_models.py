@@ -684,3 +684,17 @@ def test_the_default_batch_makes_so_many_steps_of_all(steps, rng):
     told = [history.history["val_loss"][0], history.history["val_accuracy"][0]]
     np.testing.assert_allclose(told, expected, rtol=1e-6)
     assert int(model.optimizer.iterations) == 3 * steps
+
+
+def test_a_layer_under_any_name_is_trained():
+    class Part(Model):
+        def __init__(self):
+            super().__init__()
+            self.history = layers.Dense(4)
+
+        def call(self, inputs):
+            return self.history(inputs)
+
+    model = Sequential([Part(), layers.Dense(1)])
+    model.build((None, 3))
+    assert len(model.trainable_weights) == 4

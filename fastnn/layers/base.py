@@ -45,6 +45,9 @@ _BARE = frozenset(
     [
         "_added",
         "_build_shape",
+        "_callers",
+        "_loops",
+        "_loops_after",
         "_trainable",
         "built",
         "name",
@@ -327,8 +330,8 @@ class Layer(Configurable):
         default = "glorot_uniform" if kind.kind == "f" else "zeros"
         start = initializers.get(default if initializer is None else initializer)
         start = phase.initializer or start
-        value = start(to_shape(shape), kind)
         with paused():  # it is the layer's, and so the same in all runs
+            value = start(to_shape(shape), kind)
             weight = Variable(value, trainable=trainable, dtype=kind, name=name or "weight")
         weight.path = f"{self.name}/{weight.name}"
         weight._regularizer = regularizers.get(regularizer)
@@ -497,7 +500,7 @@ def parts_of(layer: Layer, kind: type) -> list[Any]:
     """The objects of a kind among a layer's attributes, also in lists and dicts of them."""
     found = []
     for name, value in list(vars(layer).items()):  # another thread may be building
-        if name in layer._aside or type(value) in _PLAIN:
+        if name in _BARE or type(value) in _PLAIN:
             continue
         if isinstance(value, kind):
             found.append(value)

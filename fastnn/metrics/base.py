@@ -11,6 +11,7 @@ from fastnn.arrays import DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.initializers import Start
 from fastnn.naming import unique_name
+from fastnn.recorders import made_before
 from fastnn.tensor import Variable, all_or_nothing, zeros
 from fastnn.trace import paused
 
@@ -49,6 +50,7 @@ class Metric(Configurable):
     """
 
     def __init__(self, name: str | None = None, dtype: DType = None) -> None:
+        made_before("metric")
         self.name = name or unique_name(type(self))
         self.dtype = to_dtype(dtype, floating=True).name
         self._variables: list[Variable] = []
@@ -87,9 +89,9 @@ class Metric(Configurable):
             If the initializer is unknown.
         """
         start = initializers.get("zeros" if initializer is None else initializer)
-        with paused():
+        with paused():  # it is the metric's, and so the same in all runs
             value = start(to_shape(shape), to_dtype(dtype or self.dtype))
-        variable = Variable(value, trainable=False, name=name or "variable")
+            variable = Variable(value, trainable=False, name=name or "variable")
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable

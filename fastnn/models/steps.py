@@ -31,8 +31,6 @@ from fastnn.trace import TraceError
 class Steps(Layer):
     """A layer that knows how it is trained, tested and asked, batch by batch."""
 
-    _aside = Layer._aside | {"_loops", "_loops_after"}
-
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.optimizer: Optimizer | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,6 @@ class Trainer(Steps):
     """A layer whose steps run over whole data sets."""
 
     _aside = Steps._aside | {
-        "_callers",
         "_checking",
         "_initial_epoch",
         "history",
@@ -424,6 +423,12 @@ class Trainer(Steps):
     def _try(self, arrays: Arrays, step: Callable[..., Any], size: int) -> None:
         if self._is_own(step):
             return
+        with suppress(Exception):  # one sample takes no time, but perhaps it has to be a batch
+            self._try_first(1, arrays)
+            return
+        self._try_first(size, arrays)
+
+    def _try_first(self, size: int, arrays: Arrays) -> None:
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first(size))
         if not self._is_own(self.compute_loss):
             self._require_targets(y)

@@ -240,8 +240,7 @@ class Optimizer(Configurable):
         )
 
     def _tracked(self, value: TensorLike, name: str) -> Variable:
-        with paused():  # it is the optimizer's, and so the same in all runs
-            variable = Variable(value, trainable=False, name=name)
+        variable = Variable(value, trainable=False, name=name)
         self._variables.append(variable)
         return variable
 
@@ -344,7 +343,8 @@ class Optimizer(Configurable):
             missing = [w.path for g, w in given if g is None]
             warn(f"there is no gradient for {missing}: they stay as they are")
         if new or not self.built:
-            self.build([*self._trainable_variables, *new])
+            with paused():  # what it makes is the optimizer's, and so the same in all runs
+                self.build([*self._trainable_variables, *new])
         return gradients, variables
 
     def apply(
