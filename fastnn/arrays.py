@@ -66,7 +66,7 @@ def real(array: Array) -> Array:
 
     Objects that all are numbers, as from a table of columns of several types, become float64.
     """
-    if array.dtype == object:
+    if array.dtype.kind == "O":
         return _of_objects(array)
     if array.dtype.kind in "SU":
         raise TypeError(

@@ -178,17 +178,13 @@ class ArraysInBatches:
         steps: int | None = None,
         shuffle: bool = False,
     ) -> None:
-        self.arrays, self.shuffle, self._given = arrays, shuffle, (size, steps)
+        self.arrays, self.shuffle = arrays, shuffle
         self.size = size or (32 if steps is None else -(-len(arrays) // steps))
         batches = -(-len(arrays) // self.size)
         if steps is not None and steps > batches:
             warn(f"there are {batches} batches for {steps} steps: an epoch has so many steps")
         self.steps = batches if steps is None else min(batches, steps)
         self._rest: Array = np.arange(0)
-
-    def cut(self, start: int, stop: int) -> Self:
-        """Such passes over some of the samples."""
-        return type(self)(self.arrays.cut(start, stop), *self._given, self.shuffle)
 
     def weigh(self, class_weight: Mapping[int, float] | None) -> None:
         """Let samples count as their classes do."""
@@ -391,19 +387,14 @@ def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
     return x, y, sample_weight
 
 
-def split(
-    train: Source, share: float, size: int | None, steps: int | None
-) -> tuple[Source, Source]:
-    """Training data, and the last `share` of the samples for validation."""
+def split(arrays: Arrays, share: float) -> tuple[Arrays, Arrays]:
+    """Samples to train on, and the last `share` of all for validation."""
     if not isinstance(share, int | float) or not 0 < share < 1:
         raise ValueError(f"validation_split must be a number in [0, 1), got {share!r}")
-    if not isinstance(train, ArraysInBatches):
-        raise ValueError("validation_split needs arrays; pass validation_data beside batches")
-    arrays = train.arrays
     at = int(len(arrays) * (1 - share))
     if at in (0, len(arrays)):
         raise ValueError(
             f"validation_split={share} of {len(arrays)} samples leaves one part empty; use another "
             "share or pass validation_data"
         )
-    return train.cut(0, at), ArraysInBatches(arrays.cut(at, len(arrays)), size, steps)
+    return arrays.cut(0, at), arrays.cut(at, len(arrays))

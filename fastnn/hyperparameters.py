@@ -47,3 +47,8 @@ def count(name: str, value: Any, least: int = 1) -> int:
         kind = {0: "an integer and not negative", 1: "a positive integer"}[least]
         raise ValueError(f"{name} must be {kind}, got {value!r}")
     return int(value)
+
+
+def count_if_given(name: str, value: Any) -> int | None:
+    """A positive integer, or None."""
+    return None if value is None else count(name, value)

@@ -586,10 +586,11 @@ def test_only_models_are_cloned():
 
 def test_steps_are_those_of_the_part_that_is_trained(rng):
     x, y = blobs(rng, 100)
-    with pytest.warns(UserWarning, match="there are 5 batches for 10 steps"):
+    with pytest.warns(UserWarning, match="there are 5 batches for 20 steps") as warned:
         history = classifier().fit(
-            x, y, batch_size=10, steps_per_epoch=10, validation_split=0.5, verbose=0
+            x, y, batch_size=10, steps_per_epoch=20, validation_split=0.5, verbose=0
         )
+    assert len(warned) == 1
     assert history.params["steps"] == 5
 
 

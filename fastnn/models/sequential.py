@@ -156,7 +156,7 @@ class Sequential(Model):
         return model
 
     def _prepared(self, x: Samples, passes: int) -> Samples:
-        first = self.layers[0] if self.layers else None
+        first = next(iter(self.layers), None)
         # First what takes no time: a prediction of one row must not wait for the rest.
         if not isinstance(first, Dense) or not may_save_time(x.shape, first.units, passes):
             return x

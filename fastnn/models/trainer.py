@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from fastnn.batches import (
 from fastnn.callbacks import CallbackList, History
 from fastnn.caller import warn
 from fastnn.changes import computing
-from fastnn.hyperparameters import count
+from fastnn.hyperparameters import count, count_if_given
 from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
 from fastnn.models.numerics import NotFiniteError, Snapshot, find
@@ -35,14 +36,16 @@ from fastnn.tensor import Tensor, TensorLike, Variable
 
 
 class Pass(NamedTuple):
-    """What is done with each batch of some data, who is told of it, and who puts an end to it."""
+    """What is done with each batch of some data, who is told of it, and who puts an end to it: by
+    default nobody.
+    """
 
     step: Callable[[Structure], Outcome]
-    on_begin: Callable[[int], object]
-    on_end: Callable[[int, Logs], object]
-    is_listened_to: bool
-    is_stopped: Callable[[], bool]
-    advance: Callable[[int], object]  # the progress bar
+    on_begin: Callable[[int], object] = lambda batch: None
+    on_end: Callable[[int, Logs], object] = lambda batch, logs: None
+    is_listened_to: bool = False
+    is_stopped: Callable[[], bool] = lambda: False
+    advance: Callable[[int], object] = lambda batches: None  # the progress bar
 
 
 class Trainer(Steps):
@@ -154,19 +157,26 @@ class Trainer(Steps):
         Where the model begins with a `Dense` and most elements of x are zero, they are left out of
         the products, which gives the same bits in less time.
         """
-        size, epochs = _count_if_given("batch_size", batch_size), count("epochs", epochs, least=0)
+        size, epochs = count_if_given("batch_size", batch_size), count("epochs", epochs, least=0)
         first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
-        validation_steps = _count_if_given("validation_steps", validation_steps)
-        train = self._source(x, y, sample_weight, size, steps_per_epoch, shuffle)
-        validation: Source | None = None
-        validation_size = _count_if_given("validation_batch_size", validation_batch_size) or size
+        validation_steps = count_if_given("validation_steps", validation_steps)
+        validation_size = count_if_given("validation_batch_size", validation_batch_size) or size
+        data, held_back = self._data(x, y, sample_weight), None
         if validation_data is not None:
             given = (validation_data,) if are_batches(validation_data, None) else validation_data
-            validation = self._source(
-                *_triple(given), validation_size, validation_steps, part_of="validation_data"
-            )
+            held_back = self._data(*_triple(given), part_of="validation_data")
         elif validation_split:
-            train, validation = split(train, validation_split, validation_size, validation_steps)
+            if not isinstance(data, Arrays):
+                raise ValueError(
+                    "validation_split needs arrays; pass validation_data beside batches"
+                )
+            data, held_back = split(data, validation_split)
+        train = self._source(data, size, steps_per_epoch, shuffle)
+        validation: Source | None = None
+        if held_back is not None:
+            validation = self._source(
+                held_back, validation_size, validation_steps, part_of="validation_data"
+            )
         train.weigh(class_weight)
         self._begin(train, self.train_step, passes=2 * epochs)
         if validation is not None:
@@ -220,8 +230,8 @@ class Trainer(Steps):
             If another thread trains or evaluates the model: the metrics are the model's, and serve
             one at a time. A callback of `fit` may call it.
         """
-        size = _count_if_given("batch_size", batch_size)
-        source = self._source(x, y, sample_weight, size, steps)
+        size = count_if_given("batch_size", batch_size)
+        source = self._source(self._data(x, y, sample_weight), size, steps)
         self._begin(source, self.test_step, passes=1)
         params = {"steps": source.steps, "verbose": verbose}
         with (
@@ -264,25 +274,25 @@ class Trainer(Steps):
         are those of weights on the way from one step to the next; a callback of `fit`, or a copy
         made before, ``copy.deepcopy(model)``, gives those of one step.
         """
-        size = _count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
-        source = self._without_zeros(self._source(x, None, None, size, steps), passes=1)
-        outputs: list[Array] = []
-        params = {"steps": source.steps, "verbose": verbose}
-        with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
-            self.stop_predicting = False
-            listeners.on_predict_begin()
-            predicting = Pass(
-                self._predicting,
-                listeners.on_predict_batch_begin,
-                listeners.on_predict_batch_end,
-                listeners.wants_predict_batches,
-                lambda: self.stop_predicting,
-                listeners.advance,
-            )
-            for results in self._results(predicting, source):
-                assert results.output is not None
-                outputs.append(results.output)
-            listeners.on_predict_end()
+        size = count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
+        source = self._without_zeros(self._source(self._data(x), size, steps), passes=1)
+        if not callbacks and not verbose:  # who asks for one row waits for nobody
+            outputs = self._outputs(Pass(self._predicting), source)
+        else:
+            params = {"steps": source.steps, "verbose": verbose}
+            with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
+                self.stop_predicting = False
+                listeners.on_predict_begin()
+                predicting = Pass(
+                    self._predicting,
+                    listeners.on_predict_batch_begin,
+                    listeners.on_predict_batch_end,
+                    listeners.wants_predict_batches,
+                    lambda: self.stop_predicting,
+                    listeners.advance,
+                )
+                outputs = self._outputs(predicting, source)
+                listeners.on_predict_end()
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     @in_turn
@@ -355,7 +365,7 @@ class Trainer(Steps):
         TraceError
             If the step cannot be compiled: the message names the line that is in the way.
         """
-        size = _count_if_given("batch_size", batch_size)
+        size = count_if_given("batch_size", batch_size)
         source = ArraysInBatches(self._arrays(x, y), size)
         self._begin(source, self.train_step, passes=2)
         arrays, samples = source.arrays, len(source.arrays)
@@ -372,32 +382,35 @@ class Trainer(Steps):
 
         return program.describe(program.profiled(run))
 
+    def _data(
+        self, x: Any, y: Any = None, sample_weight: TensorLike = None, part_of: str = ""
+    ) -> Arrays | Iterable[Any]:
+        """Arrays, or what gives batches as it is."""
+        if x is None:
+            raise ValueError("there are no data: pass x")
+        if not are_batches(x, y):
+            return self._arrays(x, y, sample_weight, part_of)
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                "y and sample_weight go with arrays: let each batch be (x, y) or "
+                "(x, y, sample_weight)"
+            )
+        batches: Iterable[Any] = x
+        return batches
+
     def _source(
         self,
-        x: Any,
-        y: Any,
-        sample_weight: TensorLike,
+        data: Arrays | Iterable[Any],
         size: int | None,
         steps: int | None,
         shuffle: bool = False,
         part_of: str = "",
     ) -> Source:
-        """Data as they were given, as batches."""
-
-        def arrays(x: Any, y: Any = None, sample_weight: TensorLike = None) -> Arrays:
-            return self._arrays(x, y, sample_weight, part_of)
-
-        if x is None:
-            raise ValueError("there are no data: pass x")
-        steps = _count_if_given("steps", steps)
-        if are_batches(x, y):
-            if y is not None or sample_weight is not None:
-                raise ValueError(
-                    "y and sample_weight go with arrays: let each batch be (x, y) or "
-                    "(x, y, sample_weight)"
-                )
-            return Batches(x, steps, arrays)
-        return ArraysInBatches(arrays(x, y, sample_weight), size, steps, bool(shuffle))
+        """Data in batches."""
+        steps = count_if_given("steps", steps)
+        if isinstance(data, Arrays):
+            return ArraysInBatches(data, size, steps, bool(shuffle))
+        return Batches(data, steps, partial(self._arrays, part_of=part_of))
 
     def _arrays(
         self, x: Any, y: Any = None, sample_weight: TensorLike = None, part_of: str = ""
@@ -507,6 +520,11 @@ class Trainer(Steps):
         for results in self._results(passing, source):
             logs = results.logs
         return {} if logs is None else logs or self._measured()
+
+    def _outputs(self, passing: Pass, source: Source) -> list[Array]:
+        """What the model gives in a pass of predictions, part by part."""
+        outputs = [results.output for results in self._results(passing, source)]
+        return [output for output in outputs if output is not None]
 
     def _results(self, passing: Pass, source: Source) -> Iterator[Results]:
         watch = self._watch(passing)
@@ -625,10 +643,6 @@ def _returned(logs: Logs, return_dict: bool) -> float | list[float] | Logs:
     if return_dict:
         return logs
     return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))
-
-
-def _count_if_given(name: str, value: int | None) -> int | None:
-    return None if value is None else count(name, value)
 
 
 def _epochs_due(frequency: int | Sequence[int]) -> Callable[[int], bool]:
