@@ -16,8 +16,8 @@
  * Other threads may want the processors too. Whoever waits yields, since the scheduler may have put the one
  * that is waited for on the same processor. A worker that is sent away in the middle of a chunk, say while
  * a thread of another library spins on its processor, holds up the job for a time slice of milliseconds.
- * Such a wait, of SLICE_NS or more, is noticed: the jobs of the time after, ALONE times as long, stay with
- * their callers.
+ * Such a wait, of SLICE_NS or more, is noticed: the jobs of the time after, as long as the wait, stay with
+ * their callers; twice as long, up to MOST_ALONE times, where the next wait follows soon.
  *
  * All atomic operations are sequentially consistent: the two pairs of store and load above need it, and
  * none is on a path that is taken often. */
@@ -31,7 +31,7 @@
 #include "fastnn.h"
 #include "rounding.h"
 
-enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000, SLICE_NS = 500000, ALONE = 16, LINE = 64 };
+enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000, SLICE_NS = 500000, MOST_ALONE = 32, LINE = 64 };
 
 static atomic_int limit;
 
@@ -45,6 +45,7 @@ static struct {
     _Alignas(LINE) atomic_uint epoch;
     atomic_int open, inside;
     _Atomic int64_t alone_until;
+    int alone; /* how many times the last wait */
     int workers; /* started so far; they are numbered from 1, the caller being 0 */
 } pool;
 
@@ -174,6 +175,7 @@ static void start_anew(void)
     atomic_store(&pool.open, 0);
     atomic_store(&pool.inside, 0);
     atomic_store(&pool.alone_until, 0);
+    pool.alone = 0;
 }
 
 static void watch_forks(void)
@@ -204,7 +206,10 @@ static void wait_for_workers(int64_t began)
     const int64_t end = fn_now();
     const int64_t waited = end - closed, worked = closed - began;
     /* Longer than all that the caller did itself: that was no chunk's time. */
-    if (waited > SLICE_NS && waited > worked) atomic_store(&pool.alone_until, end + ALONE * waited);
+    if (waited <= SLICE_NS || waited <= worked) return;
+    const int soon = closed - atomic_load(&pool.alone_until) < MOST_ALONE * waited;
+    pool.alone = !soon ? 1 : pool.alone < MOST_ALONE ? 2 * pool.alone : MOST_ALONE;
+    atomic_store(&pool.alone_until, end + pool.alone * waited);
 }
 
 /* Whether the pool did the job: not if one thread is enough, or the pool is at work or should not be. */

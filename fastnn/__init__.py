@@ -50,6 +50,7 @@ __version__ = "0.1.0"
 
 float16, float32, float64 = np.float16, np.float32, np.float64
 int32, int64, uint8, bool = np.int32, np.int64, np.uint8, np.bool_
+newaxis = np.newaxis
 
 # `tf.math.log`, `tf.linalg.matmul`, `keras.config.floatx`.
 config, linalg, math = backend, ops, ops
@@ -96,6 +97,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "newaxis",
     "nn",
     "optimizers",
     "preprocessing",

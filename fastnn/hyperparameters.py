@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -52,3 +53,11 @@ def count(name: str, value: Any, least: int = 1) -> int:
 def count_if_given(name: str, value: Any) -> int | None:
     """A positive integer, or None."""
     return None if value is None else count(name, value)
+
+
+def axes(name: str, value: Any) -> int | list[int]:
+    """An axis or a list of axes; TypeError if there is something else than integers."""
+    try:
+        return [*map(index, value)] if isinstance(value, list | tuple) else index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer or a list of them, got {value!r}") from None

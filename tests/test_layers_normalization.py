@@ -245,8 +245,11 @@ def test_errors(call, message):
 
 
 def test_errors_of_types():
-    with pytest.raises(TypeError, match="axis must be an integer or a list"):
-        layers.LayerNormalization(axis={"axis": -1})
+    for make in (layers.LayerNormalization, layers.Normalization, layers.Softmax):
+        with pytest.raises(TypeError, match="axis must be an integer or a list"):
+            make(axis={"axis": -1})
+    with pytest.raises(TypeError, match="shared_axes must be an integer or a list"):
+        layers.PReLU(shared_axes="1")
     with pytest.raises(TypeError, match="an iterable of batches that are arrays, got a list"):
         layers.Normalization().adapt([[1.0, 2.0]])
 

@@ -687,6 +687,16 @@ def test_the_default_batch_makes_so_many_steps_of_all(steps, rng):
     assert int(model.optimizer.iterations) == 3 * steps
 
 
+def test_a_list_of_one_loss_is_that_of_the_only_output(rng):
+    x, y = blobs(rng, 40)
+    model = classifier()
+    expected = model.evaluate(x, y, verbose=0)
+    model.compile("sgd", loss=["sparse_categorical_crossentropy"], metrics=["accuracy"])
+    np.testing.assert_array_equal(model.evaluate(x, y, verbose=0), expected)
+    with pytest.raises(TypeError, match=r"must be a name or a function, got \['mse', 'mse'\]"):
+        model.compile("sgd", loss=["mse", "mse"])
+
+
 def test_a_layer_under_any_name_is_trained():
     class Part(Model):
         def __init__(self):

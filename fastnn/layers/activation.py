@@ -11,7 +11,7 @@ from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.activations import Activation as Function
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
-from fastnn.hyperparameters import not_negative
+from fastnn.hyperparameters import axes, not_negative
 from fastnn.initializers import Start
 from fastnn.layers.shapes import ShapePreserving, check_lengths, known_length, position
 from fastnn.regularizers import Penalty
@@ -172,11 +172,12 @@ class PReLU(ShapePreserving):
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
-        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
+        given = self._checked(axes, "shared_axes", () if shared_axes is None else shared_axes)
+        self.shared_axes = [given] if isinstance(given, int) else given
 
     def build(self, input_shape: Shape) -> None:
         """Make `alpha` for inputs of this shape."""
-        shared = {position(self, input_shape, axis) for axis in self.shared_axes or ()}
+        shared = {position(self, input_shape, axis) for axis in self.shared_axes}
         self._axes = [axis for axis in range(1, len(input_shape)) if axis not in shared]
         lengths = {axis: known_length(self, input_shape, axis) for axis in self._axes}
         self.alpha = self.add_weight(
@@ -213,14 +214,14 @@ class Softmax(ShapePreserving):
 
     def __init__(self, axis: int | list[int] = -1, **options: Any) -> None:
         super().__init__(**options)
-        self.axis = axis
+        self.axis = self._checked(axes, "axis", axis)
 
     def call(self, inputs: Tensor, mask: TensorLike = None) -> Tensor:
         """The probabilities; 0 where `mask` is given and False, and the others sum to 1."""
         given = [self.axis] if isinstance(self.axis, int) else self.axis
-        axes = [position(self, inputs.shape, axis) for axis in given]
+        along = [position(self, inputs.shape, axis) for axis in given]
         if mask is None:
-            return ops.softmax(inputs, axes)
+            return ops.softmax(inputs, along)
         kept = ops.broadcast_to(mask, inputs.shape)
         lowest = float(np.finfo(np.float32).min)  # and not -inf: a row may be masked altogether
-        return ops.where(kept, ops.softmax(ops.where(kept, inputs, lowest), axes), 0)
+        return ops.where(kept, ops.softmax(ops.where(kept, inputs, lowest), along), 0)

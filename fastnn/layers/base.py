@@ -36,7 +36,7 @@ from fastnn.tensor import (
 )
 from fastnn.trace import paused
 
-Number = TypeVar("Number", int, float)
+Checked = TypeVar("Checked")
 
 # Attributes are looked through at every call of `predict`: these of layers and models hold no layer
 # and no variable, nor do others of these types; containers may. The loops of a model change while
@@ -170,7 +170,9 @@ class Layer(Configurable):
         hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
-    def _checked(self, check: Callable[..., Number], name: str, value: Any, *limits: Any) -> Number:
+    def _checked(
+        self, check: Callable[..., Checked], name: str, value: Any, *limits: Any
+    ) -> Checked:
         """What a check of hyperparameters makes of an argument; its message names the layer too."""
         return check(f"layer {self.name!r}: {name}", value, *limits)
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastnn import ops
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
-from fastnn.hyperparameters import not_negative
+from fastnn.hyperparameters import axes, not_negative
 from fastnn.initializers import Start
 from fastnn.layers.affine import Affine
 from fastnn.layers.shapes import check_lengths, known_length, position
@@ -79,17 +79,14 @@ class LayerNormalization(Affine):
             gamma_constraint=gamma_constraint,
             **options,
         )
-        if not isinstance(axis, int | list | tuple):
-            raise TypeError(
-                f"layer {self.name!r}: axis must be an integer or a list of them, got {axis!r}"
-            )
-        self.axis = axis if isinstance(axis, int) else sorted(axis)
+        chosen = self._checked(axes, "axis", axis)
+        self.axis = chosen if isinstance(chosen, int) else sorted(chosen)
         self.epsilon = self._checked(not_negative, "epsilon", epsilon)
 
     def build(self, input_shape: Shape) -> None:
         """Make `gamma` and `beta` for inputs of this shape."""
-        axes = [self.axis] if isinstance(self.axis, int) else self.axis
-        in_order = sorted(axes, key=lambda axis: position(self, input_shape, axis))
+        given = [self.axis] if isinstance(self.axis, int) else self.axis
+        in_order = sorted(given, key=lambda axis: position(self, input_shape, axis))
         self._lengths = {axis: known_length(self, input_shape, axis) for axis in in_order}
         self._make_affine(tuple(self._lengths.values()))
 
@@ -97,9 +94,9 @@ class LayerNormalization(Affine):
         """The normalized inputs."""
         check_lengths(self, inputs.shape, self._lengths)
         x = ops.cast(inputs, self.compute_dtype)
-        axes = tuple(axis % x.ndim for axis in self._lengths)
-        first = min(axes)
-        along = tuple(n if a in axes else 1 for a, n in enumerate(x.shape[first:], first))
-        centered = x - ops.reduce_mean(x, axes, keepdims=True)
-        variance = ops.reduce_mean(ops.square(centered), axes, keepdims=True)
+        own = tuple(axis % x.ndim for axis in self._lengths)
+        first = min(own)
+        along = tuple(n if a in own else 1 for a, n in enumerate(x.shape[first:], first))
+        centered = x - ops.reduce_mean(x, own, keepdims=True)
+        variance = ops.reduce_mean(ops.square(centered), own, keepdims=True)
         return self._affine(centered / ops.sqrt(variance + self.epsilon), along)

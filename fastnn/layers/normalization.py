@@ -10,6 +10,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.arrays import Array, Shape
 from fastnn.configuration import serialize
+from fastnn.hyperparameters import axes
 from fastnn.layers.base import unbuilt_again_on_failure
 from fastnn.layers.shapes import ShapePreserving, known_length, position
 from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert, to_array
@@ -66,8 +67,8 @@ class Normalization(ShapePreserving):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        given = () if axis is None else (axis,) if isinstance(axis, int) else axis
-        self.axis = tuple(given)
+        given = self._checked(axes, "axis", () if axis is None else axis)
+        self.axis = (given,) if isinstance(given, int) else tuple(given)
         self.input_mean = mean
         self.input_variance = variance
         self.invert = invert
@@ -84,8 +85,8 @@ class Normalization(ShapePreserving):
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights for inputs of this shape, unless mean and variance were given."""
-        axes = sorted(position(self, input_shape, axis) for axis in self.axis)
-        self._lengths = {axis: known_length(self, input_shape, axis) for axis in axes}
+        own = sorted(position(self, input_shape, axis) for axis in self.axis)
+        self._lengths = {axis: known_length(self, input_shape, axis) for axis in own}
         self._along = tuple(self._lengths.get(a, 1) for a in range(len(input_shape)))
         if self.input_mean is not None:
             self._given = self._stretched(self.input_mean), self._stretched(self.input_variance)

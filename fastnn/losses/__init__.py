@@ -106,8 +106,10 @@ def get(identifier: Any) -> Any:
     return None if identifier is None else resolve("loss", identifier, _NAMES)
 
 
-def to_loss(identifier: str | type[Loss] | Mapping[str, Any] | LossFunction) -> Loss:
+def to_loss(identifier: Any) -> Loss:
     """What `get` finds, as a `Loss`: the values of a function are averaged over the samples."""
+    if isinstance(identifier, list | tuple) and len(identifier) == 1:
+        (identifier,) = identifier  # of the only output
     found = get(identifier)
     return found if isinstance(found, Loss) else LossFunctionWrapper(found)
 
