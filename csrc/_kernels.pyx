@@ -526,6 +526,7 @@ def dropout(x, double rate, key, counter, out=None):
 
 def random_order(Py_ssize_t n, key):
     """The integers from 0 to n - 1 (int64) in a random order, which depends on them and on `key` alone."""
+    only_in_place("an order")
     if n < 0:
         raise ValueError(f"n is {n}; a number of elements is not negative")
     cdef cnp.ndarray order = empty(n, cnp.NPY_INT64)

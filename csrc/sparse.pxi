@@ -265,6 +265,7 @@ cdef CompressedRows transposed(CompressedRows rows):
 
 def all_finite(x):
     """Whether no element of x is infinite or NaN."""
+    only_in_place("the answer")
     return is_finite(floating(x, "x"))
 
 

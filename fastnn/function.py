@@ -144,7 +144,8 @@ class Function:
                 first.thread = thread
                 program, rows = entry.runs_for(given) if entry.in_products else entry.runs
                 arrays = [
-                    x._array if isinstance(x := given[at], Tensor) else x for at in entry.inputs
+                    x._array if isinstance(x := given[at], Tensor) else to_array(x)
+                    for at in entry.inputs
                 ]
                 if rows:
                     arrays = _filled(rows, arrays)

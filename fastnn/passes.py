@@ -199,7 +199,7 @@ def _bias_into_product(graph: Graph, i: int, add: Instruction) -> None:
     if not graph.made_by(x, "matmul", "rows_matmul"):
         x, b = b, x
     found = graph.only_use(x, "matmul", "rows_matmul")
-    if found is None or b.shape != add.outputs[0].shape[-1:] or len(x.shape) != 2:
+    if found is None or b.shape != x.shape[-1:] or len(x.shape) != 2:
         return
     at, product = found
     transposed = product.attributes["transpose_a"] or product.attributes.get("transpose_b")
@@ -304,13 +304,13 @@ def with_known_finite(
     """Products leave zeros out without a look at all weights, where it is known that those are
     finite.
 
-    It is for variables that nobody updates, and for those that only products without zeros do,
-    which see what they write.
+    It is for variables that nobody updates, and for those that only products of few rows without
+    zeros do, which see what they write.
     """
     updated = {
         id(y.variable)
         for i in instructions
-        if isinstance(i.op, Update) and i.op is not _rows_descend
+        if isinstance(i.op, Update) and weights_of(i) is None
         for y in i.outputs
     }
     flags: dict[int, Array] = {}

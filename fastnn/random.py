@@ -240,7 +240,7 @@ def uniform(
     Raises
     ------
     ValueError
-        If `maxval` is below `minval`.
+        If `maxval` is below `minval`, or farther above than a number of `dtype` can say.
 
     Examples
     --------
@@ -253,6 +253,8 @@ def uniform(
     if maxval < minval:
         raise ValueError(f"maxval is {maxval}, below minval, {minval}; exchange them")
     kind = to_dtype(dtype, floating=True)
+    if not maxval - minval <= float(np.finfo(kind).max):
+        raise ValueError(f"from minval, {minval}, to maxval, {maxval}, is more than {kind} can say")
     drawn = _drawing(seed).random(lengths, kind)
     values = drawn * kind.type(maxval - minval) + kind.type(minval)
     # Rounding may reach maxval, which does not belong to the interval.

@@ -28,6 +28,9 @@ class Tracer(Recorder, Protocol):
     def read(self, x: Tensor) -> None:
         """Someone wants to see a value: an error, if it may differ from run to run."""
 
+    def present(self, variable: Variable) -> Tensor:
+        """What stands for a variable as it is when the program comes to this point."""
+
     def expand(self, x: SparseTensor) -> None:
         """A matrix without its zeros is needed with all elements from here on."""
 

@@ -167,14 +167,12 @@ class Tensor:
         return view
 
     def __array__(self, dtype: DType = None, copy: bool | None = None) -> Array:
-        values = self.numpy()
-        if copy is False and not np.shares_memory(values, self._array):
+        if copy is False and (isinstance(self, Variable) or isinstance(self.origin, ReadFrom)):
             raise ValueError("a variable's values cannot be had without a copy, since they change")
-        return np.array(values, dtype, copy=copy)
+        return np.array(self.numpy(), dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
-        changes = isinstance(self, Variable) or isinstance(self.origin, ReadFrom)
-        return (self.numpy() if changes else self._values()).__dlpack__(**options)
+        return self.numpy().__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
         return self._array.__dlpack_device__()
@@ -465,6 +463,8 @@ class Variable(Tensor):
     @property
     def value(self) -> Tensor:
         """The variable as it is now, as a tensor that later assignments do not change."""
+        if recorders.trace is not None:
+            return recorders.trace.present(self)
         snapshot = self._snapshot() if self._snapshot is not None else None
         if snapshot is None or snapshot._array is not self._array:  # it may have its copy already
             snapshot = wrap(self._array, ReadFrom(self, None))

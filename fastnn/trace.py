@@ -19,7 +19,7 @@ from fastnn.ops.core import Call, Primitive, Update
 from fastnn.ops.products import expand
 from fastnn.recorders import recorders
 from fastnn.sparse import SparseTensor
-from fastnn.tensor import GONE, ReadFrom, Tensor, Variable
+from fastnn.tensor import GONE, ReadFrom, Tensor, Variable, wrap
 
 
 class TraceError(RuntimeError):
@@ -82,6 +82,7 @@ class Trace:
         # By id, which the reference to the tensor keeps from being reused.
         self._known: dict[int, tuple[Tensor, Value]] = {}
         self._variables: dict[int, tuple[Variable, Value]] = {}
+        self._present: dict[int, Tensor] = {}  # by the id of a variable's value
         self._constants: dict[int, tuple[Tensor, Value]] = {}
 
     def opened(self) -> Scope:
@@ -102,19 +103,16 @@ class Trace:
             return self._known[id(x)][1]
         if isinstance(x, Variable):
             return self._variable(x)
-        if _is_read(x):
-            assert type(x.origin) is ReadFrom
-            value = self._variable(x.origin.variable)
-            self._known[id(x)] = (x, value)
-            return value
         if id(x) not in self._constants:
-            array = np.require(x._array, requirements=["C", "A"]).reshape(x.shape)
+            # What was read from a variable before lies in its storage as long as that is the same.
+            own = x._array.copy() if type(x.origin) is ReadFrom else x._array
+            array = np.require(own, requirements=["C", "A"]).reshape(x.shape)
             self._constants[id(x)] = (x, Value(x.shape, x.dtype, array))
         return self._constants[id(x)][1]
 
     def is_constant(self, x: Tensor) -> bool:
         """Whether a tensor is the same whenever the program runs."""
-        return not (id(x) in self._known or isinstance(x, Variable) or _is_read(x))
+        return not (id(x) in self._known or isinstance(x, Variable))
 
     def record(self, call: Call) -> None:
         """Append a call, unless it is of constants: then its output is one too."""
@@ -133,13 +131,9 @@ class Trace:
         inputs: tuple[Tensor, ...],
         attributes: dict[str, Any],
     ) -> None:
-        """Append an update. Tensors read from the variables before stand for the old values."""
+        """Append an update. What was read from the variables before stands for the old values."""
         read = tuple(map(self.value_of, inputs))
         old = tuple(map(self._variable, variables))
-        for variable, value in zip(variables, old, strict=True):
-            snapshot = variable.value
-            self._known.setdefault(id(snapshot), (snapshot, value))
-            variable.mutable()  # the next read makes another tensor
         new = tuple(
             Value(value.shape, value.dtype, value.array, variable)
             for variable, value in zip(variables, old, strict=True)
@@ -150,8 +144,7 @@ class Trace:
     def forget(self) -> None:
         """Take away what tensors hold that stand for values of a run: it is of the examples."""
         for x, _ in self._known.values():
-            is_whole = type(x.origin) is ReadFrom and x.origin.index is None
-            if type(x) is Tensor and not is_whole:
+            if type(x) is Tensor:
                 x._array = GONE
 
     def watches(self, x: Tensor) -> bool:
@@ -170,6 +163,17 @@ class Trace:
                 "then. Compute with ops and tensors alone (fastnn.where chooses, assign keeps a "
                 "value), or leave"
             )
+
+    def present(self, variable: Variable) -> Tensor:
+        """A tensor for what a variable holds at this point of the program: other threads may change
+        its storage meanwhile.
+        """
+        value = self._variable(variable)
+        if id(value) not in self._present:
+            x = wrap(variable._array, ReadFrom(variable, None))
+            self._present[id(value)] = x
+            self._known[id(x)] = (x, value)
+        return self._present[id(value)]
 
     def expand(self, x: SparseTensor) -> None:
         """Make the matrix when the program runs: its rows differ from run to run."""
@@ -190,14 +194,6 @@ class Trace:
                 Value(storage.shape, storage.dtype, storage, variable),
             )
         return self._variables[id(variable)][1]
-
-
-def _is_read(x: Tensor) -> bool:
-    """Whether x is what a variable holds now, and not what it held once."""
-    origin = x.origin
-    if type(origin) is not ReadFrom or origin.index is not None:
-        return False
-    return x._array is origin.variable._array
 
 
 def paused() -> Scope:

@@ -480,6 +480,49 @@ def test_a_tensor_read_before_an_assignment_keeps_the_old_values():
     np.testing.assert_array_equal(function(lambda: old + v)(), [6.0])
 
 
+def test_a_tensor_read_before_recording_is_a_constant():
+    v = Variable([1.0])
+    old = v.value
+    step = function(lambda x: x * old + v)
+    np.testing.assert_array_equal(step(fastnn.constant([10.0])), [11.0])
+    v.assign([5.0])
+    np.testing.assert_array_equal(step(fastnn.constant([10.0])), [15.0])
+
+
+def test_what_another_thread_assigns_while_a_step_is_recorded_counts():
+    v, times = Variable([1.0]), []
+
+    @function
+    def step(x):
+        value = v.value
+        if not times:
+            times.append(1)
+            thread = threading.Thread(target=lambda: v.assign([2.0]))
+            thread.start()
+            thread.join()
+        return x * value
+
+    step(fastnn.constant([10.0]))
+    v.assign([5.0])
+    np.testing.assert_array_equal(step(fastnn.constant([10.0])), [50.0])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.ma.MaskedArray(np.ones(2, np.float32), [0, 1]),
+        np.array([1, None], object),
+        np.array([1, "7"], object),
+    ],
+)
+def test_every_call_checks_its_arrays(wrong):
+    step = function(lambda x: x + 1)
+    for array in (np.ones(2, np.float32), np.array([1.0, 2.0], object)):
+        step(array)
+    with pytest.raises(TypeError, match="a tensor h"):
+        step(wrong)
+
+
 def test_a_view_read_before_an_assignment_keeps_the_old_values():
     v = Variable([1.0, 2.0])
 

@@ -39,6 +39,8 @@ def test_a_program_repeats_its_calls_on_what_is_in_the_arrays(isa, rng):
         lambda: _kernels.relu(np.ones(6)[::2], np.ones(3)),  # a copy
         lambda: _kernels.compress(np.eye(3)),
         lambda: _kernels.copy_arrays([np.ones(3)], [np.zeros(3)]),
+        lambda: _kernels.random_order(3, 1),
+        lambda: _kernels.all_finite(np.ones(3)),
         lambda: _kernels.matmul(
             np.ones((1, 1000)), np.ones((1000, 1)), out=np.ones((1, 1)), accumulate=True
         ),

@@ -687,6 +687,15 @@ def test_the_default_batch_makes_so_many_steps_of_all(steps, rng):
     assert int(model.optimizer.iterations) == 3 * steps
 
 
+def test_a_layer_that_cannot_be_added_changes_nothing():
+    model = Sequential([layers.Input((2,)), layers.Dense(3)])
+    with pytest.raises(ValueError, match="axis -1"):
+        model.add(layers.Dense(1, kernel_initializer=lambda shape, dtype: fastnn.zeros((7, 7))))
+    assert (model.output_shape, len(model.layers)) == ((None, 3), 1)
+    model.add(layers.Dense(1))
+    assert model.output_shape == (None, 1)
+
+
 def test_a_list_of_one_loss_is_that_of_the_only_output(rng):
     x, y = blobs(rng, 40)
     model = classifier()

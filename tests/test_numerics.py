@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Sequential, callbacks, layers
+from fastnn import Model, Sequential, callbacks, layers
 from fastnn.models.numerics import NotFiniteError
 
 X = np.random.default_rng(3).standard_normal((40, 3)).astype(np.float32)
@@ -41,6 +41,23 @@ def test_a_bad_sample_is_named(bad, eagerly):
     for a, b in zip(trained.get_weights(), weights_after(2, X, Y), strict=True):
         np.testing.assert_array_equal(a, b)
     assert int(trained.optimizer.iterations) == 2
+
+
+def test_a_bad_sample_of_several_inputs_is_named():
+    class Sum(Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.inner(inputs["a"]) + self.inner(inputs["b"])
+
+    summed = Sum()
+    summed.compile("sgd", "mse", check_numerics="raise")
+    bad = X.copy()
+    bad[3, 1] = np.nan
+    with pytest.raises(NotFiniteError, match=r"the inputs of sample 3: .*nan at index"):
+        summed.fit({"a": X, "b": bad}, Y, shuffle=False, verbose=0)
 
 
 def test_a_bad_target_is_named():

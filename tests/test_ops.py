@@ -241,6 +241,8 @@ INVALID = {
         lambda: fastnn.transpose(fastnn.ones((2, 3)), (1, 0), axes=(1, 0)),
         "give one of them",
     ),
+    "squeeze twice": (lambda: fastnn.squeeze(fastnn.ones((1, 1)), (0, -2)), "comes twice"),
+    "uniform too wide": (lambda: fastnn.random.uniform((2,), -3e38, 3e38), "more than float32 can"),
     "squeeze": (lambda: fastnn.squeeze(fastnn.ones((2, 1)), 0), "axis 0"),
     "broadcast_to": (lambda: fastnn.broadcast_to(fastnn.ones((3,)), (3, 2)), r"\(3,\)"),
     "reduce_sum axis": (lambda: fastnn.reduce_sum(fastnn.ones((2,)), axis=1), "axis 1"),

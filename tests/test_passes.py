@@ -100,6 +100,7 @@ def test_bias_and_relu_go_into_the_product():
         lambda x: [(y := x @ W), y + B],  # the product itself is wanted
         lambda x: x @ W + fastnn.ones((2, 4)),  # not one bias for all rows
         lambda x: x @ W + 1.0,
+        lambda x: x @ W[:, :1] + B,  # the sum is wider than the product
         lambda x: fastnn.matmul(x, fastnn.ones((4, 3)), transpose_b=True) + B,
     ],
 )

@@ -292,6 +292,12 @@ def test_a_layer_of_ones_own_called_as_one_of_fastnns(tmp_path):
     assert [type(layer) for layer in again.layers] == [Dense, layers.Dense]
 
 
+def test_a_name_as_long_as_may_be(tmp_path):
+    path = tmp_path / ("數" * 80 + ".keras")
+    classifier().save(path)
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_unknown_names_are_refused(tmp_path):
     model = own()
     train(model, 0, 1)

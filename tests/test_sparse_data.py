@@ -185,6 +185,31 @@ def test_only_a_dense_layer_that_comes_first_decides(monkeypatch, rng):
     assert made == []
 
 
+def test_weights_that_became_infinite_in_many_rows_are_known_to_be(rng):
+    x = np.eye(64, dtype=np.float32)
+    one, y = x[:1], np.zeros((64, 512), np.float32)
+    y[5] = 1e30
+
+    def results(compiled):
+        w, sgd = Variable(np.ones((64, 512), np.float32)), optimizers.SGD(1e30)
+
+        def step(x, y, one):
+            with GradientTape() as tape:
+                loss = fastnn.reduce_sum(x @ w * y)
+            sgd.apply_gradients([(tape.gradient(loss, w), w)])
+            return one @ w
+
+        got = (fastnn.function(step) if compiled else step)(x, y, one).numpy()
+        return got, w.numpy(), w.is_finite()
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        eager, compiled = results(False), results(True)
+    assert np.isnan(eager[0]).all()
+    assert not eager[2]
+    for a, b in zip(eager, compiled, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_what_is_assigned_while_somebody_looks_whether_all_is_finite_is_not_forgotten(monkeypatch):
     """As another thread may do."""
     w, look = Variable(np.ones((2, 3), np.float32)), _kernels.all_finite

@@ -18,7 +18,7 @@ from fastnn.models.steps import Steps
 from fastnn.ops.core import Call
 from fastnn.recorders import recorders
 from fastnn.saving.state import go_on, random_state, sources_in
-from fastnn.structure import Structure
+from fastnn.structure import Structure, leaves
 from fastnn.tensor import Tensor, Variable
 
 
@@ -83,7 +83,7 @@ def find(
         before = Snapshot(model)
         batch = [column.batch(rows) for column in arrays.columns]
         try:
-            _check_batch(batch, rows)
+            _check_batch(arrays, batch, rows)
             _checked(step, arrays.structured(batch))
             _check_variables(before.variables)
             _check_loss(model)
@@ -109,10 +109,11 @@ def _checked(step: Callable[[Structure], object], batch: Structure) -> None:
         del recorders.stack[checker]
 
 
-def _check_batch(batch: list[Tensor], rows: Array) -> None:
+def _check_batch(arrays: Arrays, batch: list[Tensor], rows: Array) -> None:
     for at, tensor in enumerate(batch):
         if not is_finite(tensor._array):
-            name = "the inputs" if at == 0 else "the targets or their weights"
+            is_input = at < len(leaves(arrays.x))
+            name = "the inputs" if is_input else "the targets or their weights"
             bad = np.argwhere(~np.isfinite(tensor._array))[0]
             raise NotFiniteError(
                 f"{name} of sample {rows[bad[0]]}: an array of shape {tensor.shape[1:]} for each "

@@ -87,8 +87,8 @@ class Sequential(Model):
             )
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError(f"model {self.name!r} has layers already; an Input comes first")
-        before, self._layers = self._layers, [*self._layers, layer]
-        self.output_shapes = []
+        before = self._layers, self.output_shapes
+        self._layers, self.output_shapes = [*self._layers, layer], []
         first = self._layers[0]
         shape = _built_for(self) or _built_for(first)
         if first.input_shape is not None:
@@ -98,7 +98,7 @@ class Sequential(Model):
                 with unbuilt_again_on_failure(self):
                     self.build(shape)
             except BaseException:
-                self._layers = before
+                self._layers, self.output_shapes = before
                 raise
 
     def _inner(self) -> list[Layer]:

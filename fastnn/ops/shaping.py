@@ -341,11 +341,12 @@ def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
     if axis is None:
         return _reshape(tensor, shape=tuple(n for n in shape if n != 1))
     axes = _several(axis)
-    if any(at not in range(-ndim, ndim) or shape[at] != 1 for at in axes):
+    places = {at % ndim for at in axes if at in range(-ndim, ndim) and shape[at] == 1}
+    if len(places) < len(axes):
         raise ValueError(
-            f"squeeze: axis {axis} of shape {shape} does not exist or is not of length 1"
+            f"squeeze: axis {axis} of shape {shape} does not exist, is not of length 1 or comes "
+            "twice"
         )
-    places = {at % ndim for at in axes}
     return _reshape(tensor, shape=tuple(n for at, n in enumerate(shape) if at not in places))
 
 

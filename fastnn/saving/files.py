@@ -76,8 +76,8 @@ def write(
         raise PermissionError(f"{name} is read-only; give another path, or make it writable")
     header = _header(name, description, tensors)
     target = os.path.realpath(name)  # a link keeps pointing to what it names
-    folder, base = os.path.split(target)
-    temporary = os.path.join(folder, f".{base[:100]}.{secrets.token_hex(8)}.tmp")
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None
         parts = [header, *(_bytes(tensors[key]) for key in _in_order(tensors))]
