@@ -16,11 +16,9 @@ def line_outside() -> str:
     """Where it is, and what it says."""
     import traceback  # few need it, and it takes milliseconds
 
-    return next(
-        f"line {frame.lineno} of {frame.filename}, `{frame.line}`,"
-        for frame in reversed(traceback.extract_stack())
-        if not frame.filename.startswith(INSIDE)
-    )
+    stack = reversed(traceback.extract_stack())
+    frame = next(frame for frame in stack if not frame.filename.startswith(INSIDE))
+    return f"line {frame.lineno} of {frame.filename}," + (f" `{frame.line}`," if frame.line else "")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -625,7 +625,9 @@ def convert(value: TensorLike, dtype: DType = None) -> Tensor:
     elif isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
         tensor = operators["stack"](value)
     else:
-        return wrap(to_array(value, dtype))
+        array = to_array(value, dtype)
+        # A recorder remembers what it held now, and not what somebody fills it with later.
+        return wrap(array.copy() if recorders.stack and array is value else array)
     return tensor if dtype is None or tensor.dtype == dtype else operators["cast"](tensor, dtype)
 
 

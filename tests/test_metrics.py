@@ -539,3 +539,11 @@ def test_a_function_of_no_module():
     metric = metrics.to_metric(found["error"])
     metric.update_state(np.array([1.0, 0.0]), np.array([2.0, 0.0]))
     assert float(metric.result()) == 0.5
+
+
+@pytest.mark.parametrize("name", ["accuracy", "Accuracy", "ACC"])
+def test_accuracy_is_of_the_kind_that_the_data_tell(name):
+    x, y = np.array([[0.2], [0.9], [0.7], [0.1]]), np.array([0, 1, 0, 0])
+    model = Sequential([layers.Identity()])
+    model.compile(loss="binary_crossentropy", metrics=[name])
+    assert model.evaluate(x, y, verbose=0)[1] == 0.75

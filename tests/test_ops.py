@@ -256,10 +256,20 @@ INVALID = {
     "softmax axes": (lambda: fastnn.softmax(fastnn.ones((2, 2)), axis=(0, -2)), "names an axis tw"),
     "softmax number": (lambda: fastnn.softmax(1.0), r"shape \(\)"),
     "take axis": (lambda: fastnn.take(fastnn.ones((2,)), 0, axis=1), "take: axis 1"),
+    "split lengths or places": (
+        lambda: fastnn.split(fastnn.ones((4,)), [1, 3]),
+        r"lengths or places\? Pass num_or_size_splits=\[1, 3\]",
+    ),
+    "split lengths": (
+        lambda: fastnn.split(fastnn.ones((4,)), num_or_size_splits=[1, 2]),
+        r"the lengths \[1, 2\] do not add up to that of axis 0 of shape \(4,\)",
+    ),
+    "split nothing": (lambda: fastnn.split(fastnn.ones((4,))), "pass one of"),
+    "cumsum of which": (lambda: fastnn.cumsum(fastnn.ones((2, 3))), "along which axis"),
     "split axis": (lambda: fastnn.split(fastnn.ones((2,)), 2, axis=1), "split: axis 1"),
     "split places": (
-        lambda: fastnn.split(fastnn.ones((4, 2)), [2, 2]),
-        r"are \[2, 2\]; they must rise and be between 0 and 4",
+        lambda: fastnn.split(fastnn.ones((4, 2)), [2, 1]),
+        r"are \[2, 1\]; they must rise and be between 0 and 4",
     ),
     "norm of a matrix": (lambda: fastnn.norm(fastnn.ones((3, 2)), ord=2), "ord 2 over axis None"),
     "split": (lambda: fastnn.split(fastnn.ones((3, 2)), 2), r"shape \(3, 2\) cannot be cut into 2"),

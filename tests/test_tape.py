@@ -318,3 +318,37 @@ def test_the_gradient_of_the_loss_of_transposed_logits():
     p = np.exp(x.numpy().T) / np.exp(x.numpy().T).sum(1, keepdims=True)
     expected = (p - np.eye(3)[[1, 2]]).T
     np.testing.assert_allclose(tape.gradient(loss, x), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda x: fastnn.maximum(x, 0.0),
+        lambda x: -fastnn.minimum(-x, 0.0),
+        lambda x: fastnn.clip(x, 0.0, 9.0),
+        lambda x: fastnn.where(x > 0, x, 0.0),
+        fastnn.relu,
+    ],
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_was_not_chosen_has_no_gradient_where_that_of_the_result_is_infinite(choose, compiled):
+    def slope(x):
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = fastnn.sqrt(choose(x))
+        return tape.gradient(y, x)
+
+    x = fastnn.constant([-1.0, 4.0])
+    got = (fastnn.function(slope) if compiled else slope)(x)
+    np.testing.assert_array_equal(got, [0, 0.25])
+
+
+def test_an_array_that_is_filled_anew_under_a_tape():
+    w, buffer = Variable(np.ones((2, 1))), np.empty((1, 2))
+    products = []
+    with GradientTape() as tape:
+        for n in (1, 2, 3):
+            buffer[:] = n
+            products.append(fastnn.matmul(buffer, w))
+        total = fastnn.reduce_sum(fastnn.stack(products))
+    np.testing.assert_array_equal(tape.gradient(total, w), [[6], [6]])

@@ -155,6 +155,8 @@ def to_metric(identifier: Any) -> Metric:
     >>> fastnn.metrics.to_metric("acc").name
     'acc'
     """
+    if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
+        identifier = identifier.lower()  # of the kind that the loss and the shapes tell
     found = get(identifier)
     metric = found if isinstance(found, Metric) else MeanMetricWrapper(found)
     if isinstance(identifier, str):

@@ -114,8 +114,10 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 @primitive
 def _pow(a: Array, b: Array) -> Array:
+    # NumPy rounds otherwise where elements lie backwards.
     with np.errstate(all="ignore"):
-        return np.power(a, b)
+        result: Array = np.power(np.asarray(a, order="C"), np.asarray(b, order="C"))
+    return result
 
 
 @_pow.gradient
@@ -136,6 +138,18 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return da, db
 
 
+def _of_the_chosen(first: Tensor, call: Call, dy: Tensor) -> Gradients:
+    """The gradients of a and b where `first` tells which of them is the result: 0 where it is the
+    other one, even if dy is infinite there.
+    """
+    a, b = call.inputs
+    nothing = zeros_like(dy)
+    return (
+        lambda: sum_to(where(first, dy, nothing), a.shape),
+        lambda: sum_to(where(first, nothing, dy), b.shape),
+    )
+
+
 @primitive(chain="maximum")
 def _maximum(a: Array, b: Array) -> Array:
     return np.maximum(a, b)
@@ -143,9 +157,7 @@ def _maximum(a: Array, b: Array) -> Array:
 
 @_maximum.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
-    a, b = call.inputs
-    first = convert(greater_equal(a, b), dy.dtype)
-    return sum_to(dy * first, a.shape), sum_to(dy * (1 - first), b.shape)
+    return _of_the_chosen(greater_equal(*call.inputs), call, dy)
 
 
 @primitive(chain="minimum")
@@ -155,9 +167,7 @@ def _minimum(a: Array, b: Array) -> Array:
 
 @_minimum.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
-    a, b = call.inputs
-    first = convert(less_equal(a, b), dy.dtype)
-    return sum_to(dy * first, a.shape), sum_to(dy * (1 - first), b.shape)
+    return _of_the_chosen(less_equal(*call.inputs), call, dy)
 
 
 @primitive(chain="where")
@@ -168,12 +178,7 @@ def _where(condition: Array, a: Array, b: Array) -> Array:
 @_where.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     condition, a, b = call.inputs
-    nothing = zeros_like(dy)
-    return (
-        None,
-        sum_to(where(condition, dy, nothing), a.shape),
-        sum_to(where(condition, nothing, dy), b.shape),
-    )
+    return None, *_of_the_chosen(condition, call._replace(inputs=(a, b)), dy)
 
 
 @primitive(chain="negative")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import EllipsisType
+
 import numpy as np
 
 from fastnn.arrays import Array, Shape
 from fastnn.ops.core import Call, Gradients, computable, primitive
 from fastnn.ops.rearranging import flip
-from fastnn.ops.shaping import existing_axis, reshape
+from fastnn.ops.shaping import along_one_axis, existing_axis
 from fastnn.tensor import Tensor, TensorLike, convert
 
 
@@ -131,8 +133,11 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int = -1) -> Tenso
     return _take_along_axis(tensor, places, axis=at)
 
 
-def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
-    """The sums of the first 1, 2, ... elements along an axis, or of x as one row.
+def cumsum(x: TensorLike, axis: int | EllipsisType | None = ...) -> Tensor:
+    """The sums of the first 1, 2, ... elements along an axis, or with None of x as one row.
+
+    Which axis must be said where there are several: Keras's and NumPy's default is None, and
+    TensorFlow's is 0.
 
     Examples
     --------
@@ -141,6 +146,5 @@ def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
     Tensor([1. 3. 7.], shape=(3,), dtype=float32)
     """
     tensor = computable(x)
-    if axis is None:
-        tensor, axis = reshape(tensor, (-1,)), 0
+    tensor, axis = along_one_axis("cumsum", tensor, axis)
     return _cumsum(tensor, axis=existing_axis("cumsum", tensor, axis))

@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array, Shape, to_shape
 from fastnn.ops.core import COMPUTED_IN, Call, Gradients, Primitive, computable, floating, primitive
-from fastnn.ops.shaping import reshape
+from fastnn.ops.shaping import along_one_axis, reshape
 from fastnn.tensor import Tensor, TensorLike, convert
 
 Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
@@ -273,14 +273,7 @@ def argmin(x: TensorLike, axis: int | EllipsisType | None = ...) -> Tensor:
 
 
 def _index(op: Primitive, name: str, x: TensorLike, axis: int | EllipsisType | None) -> Tensor:
-    tensor = convert(x)
-    if axis is ... and tensor.ndim > 1:
-        raise ValueError(
-            f"{name}: along which axis of shape {tensor.shape}? Pass axis=-1 for each row, 0 as is "
-            "TensorFlow's default, or None for all elements, as is Keras's and NumPy's"
-        )
-    if axis is None or axis is ...:
-        tensor, axis = reshape(tensor, (-1,)), 0
+    tensor, axis = along_one_axis(name, convert(x), axis)
     if not isinstance(axis, int | np.integer):
         raise ValueError(f"{name}: axis must be an integer, got {axis!r}")
     (checked,) = checked_axes(name, tensor, axis)

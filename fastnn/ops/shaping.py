@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from operator import index as as_integer
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -218,7 +220,14 @@ def concat(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
     return _concat(*tensors, axis=axis)
 
 
-def split(x: TensorLike, parts: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+def split(
+    x: TensorLike,
+    parts: int | Sequence[int] | None = None,
+    axis: int = 0,
+    *,
+    indices_or_sections: int | Sequence[int] | None = None,
+    num_or_size_splits: int | Sequence[int] | None = None,
+) -> list[Tensor]:
     """x cut along an axis.
 
     Parameters
@@ -227,11 +236,16 @@ def split(x: TensorLike, parts: int | Sequence[int], axis: int = 0) -> list[Tens
     parts : int or sequence of int
         The number of equal parts, or the places where to cut.
     axis : int, default 0
+    indices_or_sections : int or sequence of int, optional
+        The same, by the name that it has in Keras and NumPy.
+    num_or_size_splits : int or sequence of int, optional
+        The number of equal parts, or their lengths, as TensorFlow has it.
 
     Raises
     ------
     ValueError
-        If the axis does not exist, or its length is no multiple of the number of parts.
+        If the axis does not exist, or its length is no multiple of the number of parts, or `parts`
+        may be lengths as well as places.
 
     Examples
     --------
@@ -243,22 +257,39 @@ def split(x: TensorLike, parts: int | Sequence[int], axis: int = 0) -> list[Tens
     tensor = convert(x)
     at = existing_axis("split", tensor, axis)
     length = tensor.shape[at]
-    if isinstance(parts, int | np.integer):
-        if parts < 1 or length % parts:
-            raise ValueError(
-                f"split: axis {axis} of shape {tensor.shape} cannot be cut into {parts} equal parts"
-            )
-        parts = range(length // parts, length, length // parts) if length else [0] * (parts - 1)
-    elif sorted({0, length, *parts}) != [0, *parts, length]:
+    if isinstance(parts, list | tuple) and sum(parts) == length > 0:
         raise ValueError(
-            f"split: the places where to cut axis {axis} of shape {tensor.shape} are {parts}; they "
-            f"must rise and be between 0 and {length}: give the sums of the parts' lengths so far"
+            f"split: are {parts} lengths or places? Pass num_or_size_splits={parts} for parts of "
+            f"these lengths, or indices_or_sections={parts} to cut there"
         )
+    given = [n for n in (parts, indices_or_sections, num_or_size_splits) if n is not None]
+    if len(given) != 1:
+        raise ValueError("split: pass one of parts, indices_or_sections and num_or_size_splits")
+    are_lengths = num_or_size_splits is not None
+    places = _places(given[0], are_lengths, length, f"axis {axis} of shape {tensor.shape}")
     before = (slice(None),) * at
     return [
         tensor[(*before, slice(start, stop))]
-        for start, stop in zip([0, *parts], [*parts, length], strict=True)
+        for start, stop in zip([0, *places], [*places, length], strict=True)
     ]
+
+
+def _places(parts: int | Sequence[int], are_lengths: bool, length: int, axis: str) -> list[int]:
+    """Where `split` cuts."""
+    if isinstance(parts, int | np.integer):
+        if parts < 1 or length % parts:
+            raise ValueError(f"split: {axis} cannot be cut into {parts} equal parts")
+        return [length // parts * n for n in range(1, int(parts))]
+    if are_lengths:
+        if sum(parts) != length or min(parts) < 0:
+            raise ValueError(f"split: the lengths {parts} do not add up to that of {axis}")
+        return [*accumulate(parts)][:-1]
+    if sorted({0, length, *parts}) != [0, *parts, length]:
+        raise ValueError(
+            f"split: the places where to cut {axis} are {parts}; they must rise and be between 0 "
+            f"and {length}: give the sums of the parts' lengths so far"
+        )
+    return [*parts]
 
 
 def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
@@ -294,6 +325,16 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
 def gather(params: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
     """`take`, along the first axis unless told otherwise."""
     return take(params, indices, axis)
+
+
+def along_one_axis(name: str, x: Tensor, axis: int | EllipsisType | None) -> tuple[Tensor, int]:
+    """x and the axis, or x as one row; ValueError where the libraries have different defaults."""
+    if axis is ... and x.ndim > 1:
+        raise ValueError(
+            f"{name}: along which axis of shape {x.shape}? Pass axis=-1 for each row, 0 as is "
+            "TensorFlow's default, or None for all elements, as is Keras's and NumPy's"
+        )
+    return (reshape(x, (-1,)), 0) if axis is None or axis is ... else (x, axis)
 
 
 def existing_axis(name: str, x: Tensor, axis: int) -> int:
