@@ -2,6 +2,7 @@
 
 import copy
 import random
+from collections import defaultdict, deque
 from contextlib import nullcontext
 from functools import partial
 
@@ -517,3 +518,147 @@ def test_what_a_metric_begins_anew_records_nothing_anew(monkeypatch):
     model.compile("sgd", "mse", metrics=[Fresh()])
     model.fit(X, Y, 10, epochs=4, verbose=0)
     assert len(recorded) == 1
+
+
+def _count_deep(layer):
+    layer.kept["a"]["b"][0] += 1
+    return layer.kept["a"]["b"][0]
+
+
+def _count_in_a_tuple(layer):
+    layer.kept[0].append(1)
+    return len(layer.kept[0])
+
+
+def _count_by_default(layer):
+    layer.kept["n"] += 1
+    return layer.kept["n"]
+
+
+def _count_in_a_queue(layer):
+    layer.kept.append(layer.kept.popleft() + 1)
+    return layer.kept[0]
+
+
+def _count_in_a_large_array(layer):
+    layer.kept[-1] += 1
+    return layer.kept[-1]
+
+
+def _count_in_a_new_array(layer):
+    layer.kept = layer.kept + 1
+    return float(layer.kept[-1])
+
+
+def _count_in_a_layer(layer):
+    layer.kept.rate = min(0.9, layer.kept.rate + 0.125)
+    return layer.kept.rate
+
+
+WAYS = {
+    "dict of dicts": (_count_deep, lambda: {"a": {"b": [0]}}),
+    "tuple of lists": (_count_in_a_tuple, lambda: ([], 0)),
+    "defaultdict": (_count_by_default, lambda: defaultdict(int)),
+    "deque": (_count_in_a_queue, lambda: deque([0], 3)),
+    "large array": (_count_in_a_large_array, lambda: np.zeros(100_000)),
+    "new array": (_count_in_a_new_array, lambda: np.zeros(100_000)),
+    "new tensor": (_count_in_a_new_array, lambda: fastnn.zeros((100_000,))),
+    "argument of a layer": (_count_in_a_layer, lambda: layers.Dropout(0.0)),
+}
+
+
+class CountingSomehow(layers.Layer):
+    def __init__(self, count, kept):
+        super().__init__()
+        self.count, self.kept = count, kept
+
+    def call(self, inputs, training=False):
+        return inputs * (1 + 0.1 * self.count(self)) if training else inputs
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_state_wherever_it_is(way):
+    count, kept = WAYS[way]
+    found = []
+    for eagerly in (False, True):
+        layer = CountingSomehow(count, kept())
+        model = Sequential([layer, layers.Dense(1, kernel_initializer="ones")])
+        model.compile(optimizers.SGD(1e-3), "mse", run_eagerly=eagerly)
+        with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
+            history = model.fit(X, Y, 30, epochs=2, shuffle=False, verbose=0).history
+        found.append((history, model.layers[1].get_weights()))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_array_equal(found[0][1][0], found[1][1][0])
+
+
+class DropoutAnew(Model):
+    """It makes a layer in every call, which no program can, and draws a seed for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, inputs, training=False):
+        return self.dense(layers.Dropout(0.5)(inputs, training=training))
+
+
+def test_what_a_refused_recording_drew_is_drawn_again():
+    found = []
+    for eagerly in (False, True):
+        fastnn.utils.set_random_seed(1)
+        model = DropoutAnew()
+        model.compile("sgd", "mse", run_eagerly=eagerly)
+        with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
+            loss = model.fit(X, Y, verbose=0).history["loss"]
+        found.append((loss, float(fastnn.random.uniform(()))))
+    assert found[0] == found[1]
+
+
+class Finite(layers.Layer):
+    """It has numbers for so many steps of training."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.factors, self.n = [0.5] * steps, 0
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        self.n += 1
+        return inputs * self.factors[self.n - 1]
+
+
+def test_recordings_use_up_nothing():
+    model = Sequential([Finite(4), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="changes Finite.n, which a program would do once"):
+        model.fit(X, Y, 30, verbose=0)
+    assert (model.layers[0].n, int(model.optimizer.iterations)) == (4, 4)
+    with pytest.raises(IndexError):
+        model.fit(X, Y, 30, verbose=0)
+    assert (model.layers[0].n, int(model.optimizer.iterations)) == (5, 4)
+
+
+class Lazily(layers.Layer):
+    """It makes what it needs on first use, which takes a layer that no program can make."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = {}
+
+    def call(self, inputs, training=False):
+        if training and "dense" not in self.parts:
+            self.parts["dense"] = layers.Dense(3)
+            self.drop = layers.Dropout(0.5)
+        return self.drop(self.parts["dense"](inputs), training=True) if training else inputs
+
+
+def test_what_a_refused_recording_has_made_half_is_made_again():
+    found = []
+    for eagerly in (False, True):
+        fastnn.utils.set_random_seed(1)
+        model = Sequential([Lazily(), layers.Dense(1)])
+        model.compile("sgd", "mse", run_eagerly=eagerly)
+        with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
+            found.append(model.fit(X, Y, epochs=2, verbose=0).history["loss"])
+    assert found[0] == found[1]

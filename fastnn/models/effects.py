@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import partial
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnn.configuration import Configurable, is_ours
+from fastnn import random as fastnn_random
+from fastnn.configuration import Configurable, arguments_of, is_ours
 from fastnn.metrics import Metric
 from fastnn.tensor import Tensor, Variable, is_gone
 
@@ -19,8 +22,8 @@ Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Rand
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
-CONTAINERS = (list, dict, tuple, set)
-LARGEST = 1000  # elements of an array, or of a list, that are looked at
+CONTAINERS = (list, dict, set, deque)  # which are changed in place, as arrays are
+LARGEST = 1_000_000  # elements of a container or an array that is looked into
 MISSING = object()
 
 
@@ -31,28 +34,47 @@ class Effects:
     ----------
     parts : list
         What the step is made of: layers, metrics, functions and so on. Looked at are the attributes
-        of those that are the user's, and the generators of random numbers that stand there or in a
-        global or enclosing variable of the user's code.
+        of those that are the user's, and containers and arrays in them, to any depth; of fastnn's
+        own the arguments of their constructors; and the generators of random numbers that stand
+        there or in a global or enclosing variable of the user's code.
     """
 
     def __init__(self, parts: Sequence[Any]) -> None:
-        inner = _with_inner(parts)
-        self._parts = [part for part in inner if not is_ours(type(part))]
-        self._before = [
-            {name: _Kept(value, _copied(value)) for name, value in [*vars(part).items()]}
-            for part in self._parts
-        ]
-        self._built = [getattr(part, "built", True) for part in self._parts]
-        generators = _generators([*parts, *inner])
+        self._parts = _with_inner(parts)
+        # By id, what can be changed in place, and what was in it.
+        self._kept: dict[int, tuple[Any, Any]] = {}
+        for part in self._parts:
+            self._kept[id(vars(part))] = vars(part), copy(vars(part))
+            for name in [*vars(part)]:
+                if name not in part._aside:
+                    self._keep(vars(part)[name])
+        generators = _generators([*parts, *self._parts])
         self._generators = [(g, _state(g), pickle.dumps(_state(g))) for g in generators]
+        self._drawn = _state(fastnn_random.generator())
+
+    def _keep(self, value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            if value.size <= LARGEST:
+                self._kept[id(value)] = value, value.copy()
+        elif isinstance(value, CONTAINERS) and len(value) <= LARGEST:
+            if id(value) not in self._kept:
+                inside = copy(value)
+                self._kept[id(value)] = value, inside
+                for element in _elements(inside):
+                    self._keep(element)
+        elif isinstance(value, tuple):
+            for element in value:
+                self._keep(element)
 
     def state(self) -> str:
         """What keeps something in its attributes from step to step, as a part of a message; nothing
         if there is nothing.
         """
-        for part, before in zip(self._parts, self._before, strict=True):
-            for name in _changed(part, before):
-                return f"it changes {type(part).__name__}.{name}, which a program would do once"
+        for part in self._parts:
+            before = self._kept[id(vars(part))][1]
+            for name in _names(part):
+                if self._is_changed(part, vars(part)[name], before.get(name, MISSING)):
+                    return f"it changes {type(part).__name__}.{name}, which a program would do once"
         return ""
 
     def found(self) -> str:
@@ -63,29 +85,55 @@ class Effects:
             return "it draws from random numbers of NumPy or Python, which a program would do once"
         return ""
 
-    def put_back(self, again: Effects | None) -> None:
-        """Make as it was what a step changes; what it made once, as layers are built, stays.
-
-        Parameters
-        ----------
-        again : Effects, optional
-            Of a second recording, if that came to its end.
-        """
-        for at, (part, before) in enumerate(zip(self._parts, self._before, strict=True)):
-            is_built = getattr(part, "built", True) and not self._built[at]
-            changed = list(_changed(part, before))
-            repeated = changed if again is None else list(_changed(part, again._before[at]))
-            for name in changed:
-                kept, is_left = before.get(name), _holds_gone(vars(part)[name])
-                if not is_left and (name not in repeated or (is_built and again is None)):
-                    continue
-                if kept is not None:
-                    _fill(kept.value, kept.copy)
-                    vars(part)[name] = kept.value  # which counts as no change
-                elif is_left or not is_built:
-                    del vars(part)[name]
+    def put_back(self) -> None:
+        """Make everything as it was: the same step made again draws the same numbers."""
+        for value, before in self._kept.values():
+            _fill(value, before)
         for generator, state, _ in self._generators:
             _go_on(generator, state)
+        _go_on(fastnn_random.generator(), self._drawn)
+
+    def _is_changed(self, part: Configurable, now: Any, before: Any) -> bool:
+        # The result of a metric is asked for after the step.
+        is_lost = isinstance(part, Metric) and _holds_gone(now)
+        return is_lost or not self._is_as_before(now, before)
+
+    def _is_as_before(self, now: Any, before: Any) -> bool:
+        """Whether a value does for the same as what another was; of objects of other kinds nobody
+        knows more.
+        """
+        then = self._kept.get(id(before), (None, before))[1]
+        if isinstance(now, np.ndarray):
+            return isinstance(then, np.ndarray) and _are_equal(now, then)
+        if isinstance(now, (*CONTAINERS, tuple)):
+            return type(now) is type(then) and self._are_as_before(now, then)
+        if now is before:
+            return True
+        if isinstance(now, Tensor) and not isinstance(now, Variable):
+            if is_gone(now):
+                return isinstance(before, Tensor) and is_gone(before)  # from an earlier recording
+            is_other = type(before) is not Tensor or is_gone(before)
+            return not is_other and _are_equal(now._array, before._array)
+        if isinstance(now, PLAIN):
+            return type(now) is type(before) and repr(now) == repr(before)
+        return True
+
+    def _are_as_before(self, now: Any, before: Any) -> bool:
+        if len(now) != len(before):
+            return False
+        if isinstance(now, dict):
+            same = now.keys() == before.keys()
+            return same and all(self._is_as_before(now[key], before[key]) for key in now)
+        if isinstance(now, set):
+            return bool(now == before)
+        return all(map(self._is_as_before, now, before))
+
+
+def _names(part: Configurable) -> list[str]:
+    """The attributes on which a computation may rest."""
+    if is_ours(type(part)):
+        return [name for name in arguments_of(type(part)) if name in vars(part)]
+    return [name for name in [*vars(part)] if name not in part._aside]
 
 
 def _with_inner(parts: Sequence[Any]) -> list[Configurable]:
@@ -100,85 +148,35 @@ def _with_inner(parts: Sequence[Any]) -> list[Configurable]:
     return list(found.values())
 
 
-class _Kept(NamedTuple):
-    """An attribute, and what was in it."""
-
-    value: Any
-    copy: Any
+def _elements(container: Any) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
 
 
-def _copied(value: Any) -> Any:
-    """What is in a container, or in a small array."""
-    is_small = isinstance(value, np.ndarray) and value.size <= LARGEST
-    return value.copy() if is_small or type(value) in (list, dict, set) else value
-
-
-def _fill(value: Any, copy: Any) -> None:
-    """Put into a container, or an array, what was in it; what layers are made of stays."""
-    if isinstance(value, np.ndarray) and value is not copy:
-        value[...] = copy
-    elif type(value) is dict:
-        by_name = {k: v for k, v in value.items() if isinstance(v, Configurable | Variable)}
+def _fill(value: Any, before: Any) -> None:
+    """Put into a container, or an array, what was in it: at no moment is less there."""
+    if isinstance(value, np.ndarray):
+        if not _are_equal(value, before):
+            value[...] = before
+    elif isinstance(value, dict):
+        for key in value.keys() - before.keys():
+            del value[key]
+        value.update(before)
+    elif isinstance(value, list):
+        value[:] = before
+    else:
         value.clear()
-        value.update(by_name | copy)
-    elif type(value) in (list, set):
-        known = set(map(id, copy))
-        made = [v for v in value if isinstance(v, Configurable | Variable) and id(v) not in known]
-        value.clear()
-        (value.extend if type(value) is list else value.update)([*copy, *made])
-
-
-def _changed(part: Configurable, before: dict[str, _Kept]) -> Iterator[str]:
-    """The names of attributes that have other values than before."""
-    for name, now in [*vars(part).items()]:
-        if name in part._aside:
-            continue
-        kept = before.get(name, _Kept(MISSING, MISSING))
-        # The result of a metric is asked for after the step.
-        is_lost = isinstance(part, Metric) and _holds_gone(now)
-        if is_lost or not _is_as_before(now, kept.copy):
-            yield name
-
-
-def _is_as_before(now: Any, before: Any) -> bool:
-    """Whether a value does for the same as another; of objects of other kinds nobody knows more."""
-    if now is before:
-        return True
-    if type(now) in CONTAINERS:
-        return type(now) is type(before) and _are_as_before(now, before)
-    if isinstance(now, Tensor) and not isinstance(now, Variable):
-        if is_gone(now):
-            return isinstance(before, Tensor) and is_gone(before)  # from an earlier recording
-        is_other = type(before) is not Tensor or is_gone(before)
-        return not is_other and _are_equal(now._array, before._array)
-    if isinstance(now, np.ndarray):
-        return isinstance(before, np.ndarray) and _are_equal(now, before)
-    if isinstance(now, PLAIN):
-        return type(now) is type(before) and repr(now) == repr(before)
-    return True
+        (value.update if isinstance(value, set) else value.extend)(before)
 
 
 def _holds_gone(value: Any) -> bool:
     """Whether it is a tensor that a recording has left, or has one in it."""
-    if type(value) in CONTAINERS:
-        return any(map(_holds_gone, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, (*CONTAINERS, tuple)):
+        return any(map(_holds_gone, _elements(value)))
     return isinstance(value, Tensor) and is_gone(value)
 
 
-def _are_as_before(now: Any, before: Any) -> bool:
-    if len(now) != len(before):
-        return False
-    if isinstance(now, dict):
-        return now.keys() == before.keys() and all(_is_as_before(now[k], before[k]) for k in now)
-    if isinstance(now, set):
-        return bool(now == before)
-    return all(map(_is_as_before, now, before))
-
-
 def _are_equal(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    return a.size > LARGEST or a.tobytes() == b.tobytes()
+    return a is b or (a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes())
 
 
 def _state(generator: Generator) -> Any:

@@ -321,27 +321,28 @@ class Steps(Layer):
     def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)
         parts = [*layers_in(self), *self.metrics, self.loss, self.optimizer]
-        first, again, second = Effects(parts), None, None
+        first, again = Effects(parts), None
         try:
             loop = CompiledLoop(step, arrays.columns, size)
             if first.found():  # but perhaps only the first time, as where a layer keeps a constant
                 again = Effects(parts)
                 loop = CompiledLoop(step, arrays.columns, size)
-                second = again
-                if second.found():
+                if again.found():
                     raise TraceError(
-                        f"{second.found()} and not in every step: make a Variable of it, let a "
+                        f"{again.found()} and not in every step: make a Variable of it, let a "
                         "layer such as GaussianNoise draw, or leave the step uncompiled: "
                         "run_eagerly=True in compile"
                     )
             return loop
         except BaseException as error:
-            keeps_state = again is not None and bool(first.state())
-            first.put_back(second)
-            if not isinstance(error, TraceError):
+            state = first.state()
+            first.put_back()
+            # What recordings count may be used up by them, and is there again.
+            if not isinstance(error, TraceError) and not (state and isinstance(error, Exception)):
                 raise
-            self._keeps_state = self._keeps_state or keeps_state
-            warn(f"model {self.name!r} runs op by op, which is slower: {error}")
+            self._keeps_state = self._keeps_state or (again is not None and bool(state))
+            why = error if isinstance(error, TraceError) else state
+            warn(f"model {self.name!r} runs op by op, which is slower: {why}")
             return EagerLoop(step, size)
 
 
