@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from functools import partial
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -62,8 +63,8 @@ class Arrays:
         keeps_integers: bool = False,
     ) -> None:
         floats, of = np.dtype(dtype), part_of and f" of {part_of}"
-        to_column = _column if keeps_integers else Column
-        self.x = _each(x, lambda part: to_column(_data(f"x{of}", part, to_samples), floats))
+        to_column, to_x = _column if keeps_integers else Column, partial(to_samples, dtype=floats)
+        self.x = _each(x, lambda part: to_column(_data(f"x{of}", part, to_x), floats))
         self.y = self.sample_weight = None
         if isinstance(y, list | tuple) and len(y) == 1 and _is_array(y[0]):
             (y,) = y  # of the only output

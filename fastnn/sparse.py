@@ -62,16 +62,14 @@ class SparseTensor(Tensor):
         return len(self.rows)
 
 
-def to_samples(value: TensorLike) -> Samples:
-    """A data set as an array, or as rows of float32 where it is a matrix of scipy.sparse."""
-    return _from_scipy(value) if is_scipy(value) else to_array(value)
+def to_samples(value: TensorLike, dtype: DType) -> Samples:
+    """A data set as an array, or as rows of `dtype` where it is a matrix of scipy.sparse."""
+    return _from_scipy(value, dtype) if is_scipy(value) else to_array(value)
 
 
-def to_tensor(value: TensorLike | CompressedRows) -> Tensor:
-    """As `convert`, also of rows and of a matrix of scipy.sparse."""
-    if isinstance(value, CompressedRows):
-        return SparseTensor(value)
-    return SparseTensor(_from_scipy(value)) if is_scipy(value) else convert(value)
+def to_tensor(value: TensorLike, dtype: DType) -> Tensor:
+    """As `convert`, or a tensor of `dtype` of a matrix of scipy.sparse."""
+    return SparseTensor(_from_scipy(value, dtype)) if is_scipy(value) else convert(value)
 
 
 def is_scipy(value: TensorLike) -> bool:
@@ -79,14 +77,14 @@ def is_scipy(value: TensorLike) -> bool:
     return not isinstance(value, Tensor | np.ndarray) and hasattr(value, "tocsr")
 
 
-def _from_scipy(matrix: Any) -> CompressedRows:
+def _from_scipy(matrix: Any, dtype: DType) -> CompressedRows:
     csr = matrix.tocsr()
     if len(csr.shape) != 2:
         raise ValueError(f"a sparse array must have two axes, got shape {csr.shape}; reshape it")
     if not csr.has_canonical_format:
         csr = csr.copy()  # the matrix itself stays as it is
         csr.sum_duplicates()
-    values = real(csr.data).astype(np.float32)
+    values = real(csr.data).astype(dtype)
     return from_csr(csr.indptr, csr.indices, values, csr.shape[1])
 
 

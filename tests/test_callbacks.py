@@ -647,3 +647,29 @@ def test_a_backup_leaves_what_else_is_in_its_folder(tmp_path):
         regression(optimizers.SGD(0.1)).fit(X, Y, verbose=0, callbacks=[backup])
         there = [path.name for path in folder.iterdir()] if folder.exists() else None
         assert there == left
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_compile_between_two_batches_is_refused(eagerly):
+    class Recompiling(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1:
+                self.model.compile("sgd", "mse", run_eagerly=eagerly)
+
+    model = regression()
+    with pytest.raises(RuntimeError, match="compiled anew between two batches: call compile in"):
+        model.fit(X, Y, 4, verbose=0, callbacks=[Recompiling()])
+    model.fit(X, Y, verbose=0)
+
+
+def test_averages_of_what_learns_from_the_last_epoch_on():
+    class Unfreezing(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.layers[0].trainable = True
+
+    model = fastnn.Sequential([layers.Dense(4, trainable=False), layers.Dense(1)])
+    model.compile(optimizers.SGD(0.1, use_ema=True), "mse")
+    model.fit(X, Y, verbose=0, callbacks=[Unfreezing()])
+    average = model.optimizer._model_variables_moving_average[0]
+    np.testing.assert_array_equal(model.layers[1].kernel, average)
+    assert len(model.trainable_weights) == 4

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Sequential, layers, losses, metrics, ops
+from fastnn import Sequential, layers, losses, metrics, ops, optimizers
 
 SIZES = (32, 32, 7, 1)
 
@@ -547,3 +547,24 @@ def test_accuracy_is_of_the_kind_that_the_data_tell(name):
     model = Sequential([layers.Identity()])
     model.compile(loss="binary_crossentropy", metrics=[name])
     assert model.evaluate(x, y, verbose=0)[1] == 0.75
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_metrics_of_layers_are_reported_and_begin_anew(eagerly):
+    class Watched(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.mean = metrics.Mean(name="mean_output")
+
+        def call(self, inputs):
+            self.mean.update_state(inputs)
+            return inputs
+
+    watched = Watched()
+    model = Sequential([layers.Dense(1, kernel_initializer="ones", use_bias=False), watched])
+    model.compile(optimizers.SGD(0.125), "mse", run_eagerly=eagerly)
+    x = np.ones((4, 1), np.float32)
+    history = model.fit(x, np.zeros((4, 1)), epochs=3, verbose=0).history
+    assert history["mean_output"] == [1, 0.75, 0.5625]
+    assert float(watched.mean.result()) == 0.5625
+    assert model.metrics_names == ["loss", "mean_output"]

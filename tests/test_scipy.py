@@ -134,3 +134,14 @@ def test_targets_are_arrays(rng):
     x, _ = data(rng)
     with pytest.raises(TypeError, match=r"y: a matrix of scipy\.sparse .* write x\.toarray\(\)"):
         classifier().fit(x, scipy_sparse.csr_matrix(x[:, :1]), verbose=0)
+
+
+@pytest.mark.parametrize("source", [np.float64, np.int64])
+def test_scipy_in_float64(source):
+    x = np.array([[0.1, 0.0], [1 / 3, 2.0**24 + 1]]).astype(source)
+    model = Sequential(
+        [layers.Dense(1, dtype="float64", use_bias=False, kernel_initializer="ones")]
+    )
+    for given in (x, scipy_sparse.csr_array(x)):
+        np.testing.assert_array_equal(model.predict(given)[:, 0], x.sum(1))
+        np.testing.assert_array_equal(model(given)[:, 0], x.sum(1))

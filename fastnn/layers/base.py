@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
@@ -247,14 +247,13 @@ class Layer(Configurable):
                 f"layer {self.name!r} is called on data, not on layers: put one after the other "
                 "with Sequential([...]), or write a Model whose call(self, inputs) joins them"
             )
-        x = to_tensor(inputs)
+        kind = self.dtype or float_type(layers_in(self))
+        x = to_tensor(inputs, kind)
         if x.dtype.kind != "f":
             return x
-        if self.dtype is not None:
-            return convert(x, self.dtype)
-        if x.dtype == np.float64 and not isinstance(inputs, Tensor):
-            return convert(x, np.float32)  # NumPy's default, not a wish to compute in float64
-        return x
+        # NumPy's float64 is its default, and not a wish to compute so.
+        is_default = x.dtype == np.float64 and not isinstance(inputs, Tensor)
+        return convert(x, kind) if self.dtype is not None or is_default else x
 
     def _called(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         if self._is_ours and not self._takes_several and isinstance(x, NODES):
@@ -496,6 +495,12 @@ def layers_in(layer: Layer) -> Iterator[Layer]:
     yield layer
     for part in layer._inner():
         yield from layers_in(part)
+
+
+def float_type(layers: Iterable[Layer]) -> np.dtype[Any]:
+    """What floats are computed in together: float64 if one of the layers is."""
+    wide = any(layer.dtype == "float64" for layer in layers)
+    return np.dtype(np.float64 if wide else np.float32)
 
 
 def parts_of(layer: Layer, kind: type) -> list[Any]:

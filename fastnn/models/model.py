@@ -9,9 +9,9 @@ from typing import Any
 from fastnn import saving
 from fastnn.arrays import to_open_shape
 from fastnn.configuration import serialize
-from fastnn.layers.base import Layer, layers_in, parts_of
+from fastnn.layers.base import Layer, float_type, layers_in, parts_of
 from fastnn.models.summary import summary
-from fastnn.models.trainer import Trainer, float_type
+from fastnn.models.trainer import Trainer
 from fastnn.saving.files import Path
 from fastnn.tensor import zeros
 from fastnn.trace import paused

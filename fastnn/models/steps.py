@@ -133,9 +133,11 @@ class Steps(Layer):
 
     @property
     def metrics(self) -> list[Metric]:
-        """What is reported: the loss, what `compile` was given, and metrics kept as attributes."""
+        """What is reported: the loss, what `compile` was given, and metrics that the model and its
+        layers keep as attributes.
+        """
         tracker = [] if self._loss_tracker is None else [self._loss_tracker]
-        found = [*tracker, *parts_of(self, Metric)]
+        found = [*tracker, *(m for part in layers_in(self) for m in parts_of(part, Metric))]
         return list({id(metric): metric for metric in found}.values())
 
     @property

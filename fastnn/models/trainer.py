@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from fastnn.callbacks import CallbackList, History
 from fastnn.caller import warn
 from fastnn.changes import computing
 from fastnn.hyperparameters import count, count_if_given
-from fastnn.layers.base import Layer, layers_in, unbuilt_again_on_failure
+from fastnn.layers.base import float_type, layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
 from fastnn.models.numerics import NotFiniteError, Snapshot, find
 from fastnn.models.steps import Steps
@@ -189,7 +190,9 @@ class Trainer(Steps):
             listeners.on_train_begin()
             logs = self._fitted(train, validation, epochs, due, listeners)
             if self.optimizer is not None:
-                self.optimizer.finalize_variable_values(self.trainable_weights)
+                # A callback may have let others learn since the last step.
+                known = map(self.optimizer.knows, self.trainable_weights)
+                self.optimizer.finalize_variable_values(compress(self.trainable_weights, known))
             listeners.on_train_end(logs)
         assert self.history is not None
         return self.history
@@ -566,13 +569,18 @@ class Trainer(Steps):
 
     def _watch(self, passing: Pass) -> Watch:
         """How the loop tells the progress bar, and the callbacks if one wants every batch."""
-        batch = 0
+        batch, compiled = 0, self._compile_arguments
 
         def done(batches: int, logs: Logs) -> bool:
             nonlocal batch
             passing.advance(batches)
             if passing.is_listened_to:
                 passing.on_end(batch, logs or self._measured())
+            if self._compile_arguments is not compiled:
+                raise RuntimeError(
+                    f"model {self.name!r} was compiled anew between two batches: call compile in "
+                    "on_epoch_begin or on_epoch_end, or before"
+                )
             batch += batches
             return passing.is_stopped()
 
@@ -609,12 +617,6 @@ class Trainer(Steps):
         samples = len(arrays)
         loop = self._loop(kind, arrays, samples)
         return loop.run(arrays.columns, np.arange(samples), Watch())
-
-
-def float_type(layers: Iterable[Layer]) -> np.dtype[Any]:
-    """What floats are computed in together: float64 if one of the layers is."""
-    wide = any(layer.dtype == "float64" for layer in layers)
-    return np.dtype(np.float64 if wide else np.float32)
 
 
 @contextmanager

@@ -207,7 +207,7 @@ class Optimizer(Configurable):
             before = [len(part) for part in parts]
             try:
                 for w in variables:
-                    if id(w) not in self._places:
+                    if not self.knows(w):
                         self._trainable_variables.append(_updatable(w))
                         self._make_slots(w)
                         # Now other threads may find it.
@@ -269,7 +269,7 @@ class Optimizer(Configurable):
         return self._slots[self._get_variable_index(variable)]
 
     def _get_variable_index(self, variable: Variable) -> int:
-        if id(variable) not in self._places:
+        if not self.knows(variable):
             raise ValueError(
                 f"the optimizer {self.name!r} does not know the variable {variable.path!r}; call "
                 "build with all variables of the model first"
@@ -329,7 +329,7 @@ class Optimizer(Configurable):
                 f"the optimizer {self.name!r} keeps {self._kept} for every variable; its options "
                 f"call for {self._to_keep()} now: make another one, and compile with it"
             )
-        new = [_updatable(w) for _, w in given if id(w) not in self._places]
+        new = [_updatable(w) for _, w in given if not self.knows(w)]
         variables = [w for g, w in given if g is not None]
         gradients = [_checked(g, w) for g, w in given if g is not None]
         if not gradients:
@@ -491,6 +491,10 @@ class Optimizer(Configurable):
             due = ops.equal(ops.floor(step / every) * every, step)
             for w, average in zip(self._trainable_variables, averages, strict=True):
                 w.assign(ops.where(due, average, w))
+
+    def knows(self, variable: Variable) -> bool:
+        """Whether it has changed this variable before, or was built for it."""
+        return id(variable) in self._places
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Put the averages in the place of the variables, if there are any: the end of training."""
