@@ -21,6 +21,7 @@ from fastnn.forks import Lock
 from fastnn.function import KEPT, trace
 from fastnn.program import Program
 from fastnn.sparse import Samples, SparseTensor
+from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, all_or_nothing, wrap
 from fastnn.trace import TraceError
 
@@ -52,10 +53,10 @@ class Column:
 
 
 class Outcome(NamedTuple):
-    """What a step gives: numbers of which the last are kept, and rows of which all are."""
+    """What a step gives: numbers of which the last are kept, and tensors of whose rows all are."""
 
     logs: dict[str, Tensor]
-    output: Tensor | None = None
+    output: Structure = ()
 
 
 Step: TypeAlias = Callable[..., Outcome]  # from one tensor for each column
@@ -65,7 +66,7 @@ class Results(NamedTuple):
     """What a pass over the data gives."""
 
     logs: Logs
-    output: Array | None
+    output: Structure  # of arrays
 
 
 class Watch(NamedTuple):
@@ -107,7 +108,7 @@ class EagerLoop:
     def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         """One pass."""
         logs: Logs = {}
-        outputs = []
+        outputs: list[Structure] = []
         for start in range(0, len(order), self._size):
             rows = order[start : start + self._size]
             if watch.begin is not None:
@@ -115,19 +116,28 @@ class EagerLoop:
             with computing(), all_or_nothing():
                 outcome = self._step(*[column.batch(rows) for column in columns])
             told = logs = {name: plain(value) for name, value in outcome.logs.items()}
-            if outcome.output is not None:
-                outputs.append(outcome.output.numpy())
+            parts = leaves(outcome.output)
+            outputs.append(filled(outcome.output, iter([part.numpy() for part in parts])))
+            if parts:
                 told = {"outputs": outputs[-1]}
             if watch.done(1, told):
                 break
-        return Results(logs, np.concatenate(outputs) if outputs else None)
+        return Results(logs, joined(outputs))
+
+
+def joined(parts: Sequence[Structure]) -> Structure:
+    """One structure of the arrays in several, rows after rows."""
+    if len(parts) == 1:
+        return parts[0]
+    arrays = map(np.concatenate, zip(*map(leaves, parts), strict=True))
+    return filled(parts[0], arrays)
 
 
 class _Streams:
     """What the programs of a loop read from and write to, pass after pass."""
 
     def __init__(self, columns: int) -> None:
-        self.order, self.rest_of_output = Cursor(), Cursor()
+        self.order, self.outputs = Cursor(), list[Cursor]()
         self.sources = [Cursor() for _ in range(columns)]
         self._data: list[Array | None] = [None] * columns
 
@@ -150,7 +160,7 @@ class _Streams:
     def let_go(self) -> None:
         """Keep no data set alive."""
         self._data = [None] * len(self._data)
-        for cursor in (self.order, self.rest_of_output, *self.sources):
+        for cursor in (self.order, *self.outputs, *self.sources):
             cursor.let_go()
 
 
@@ -168,12 +178,13 @@ class _Batch:
         inputs = [x for x, buffer in zip(batch, buffers, strict=True) if buffer is None]
         traced = trace(step, inputs, *batch)
         outcome: Outcome = traced.structure
-        self._names = list(outcome.logs)
-        self.has_output = outcome.output is not None
-        if self.has_output and (shape := traced.results[-1].shape)[:1] != (size,):
-            raise TraceError(
-                f"the output for a batch of {size} samples has shape {shape}, not a row for each"
-            )
+        self._names, self.form = list(outcome.logs), outcome.output
+        for result in traced.results[len(self._names) :]:
+            if result.shape[:1] != (size,):
+                raise TraceError(
+                    f"the output for a batch of {size} samples has shape {result.shape}, not a row "
+                    "for each"
+                )
         self.program = Program(
             traced.instructions,
             traced.inputs,
@@ -181,6 +192,8 @@ class _Batch:
             partial(self._gather, columns, buffers),
             self._collect,
         )
+        # Where the rows lie that are kept.
+        self.outputs = self.program.results[len(self._names) :]
 
     @property
     def logs(self) -> Logs:
@@ -193,7 +206,9 @@ class _Batch:
     @property
     def told(self) -> Logs:
         """What is told of the last run to who looks on."""
-        return {"outputs": np.array(self.program.results[-1])} if self.has_output else self.logs
+        if not self.outputs:
+            return self.logs
+        return {"outputs": filled(self.form, map(np.array, self.outputs))}
 
     def _gather(
         self,
@@ -230,9 +245,10 @@ class _Batch:
             program.kernels(lambda: _kernels.gather(data, rows, slot, source=source))
 
     def _collect(self, program: Program) -> None:
-        if self.has_output:
-            output = program.results[-1]
-            program.kernels(lambda: _kernels.write_next(output, self._streams.rest_of_output))
+        for at, output in enumerate(program.results[len(self._names) :]):
+            if at == len(self._streams.outputs):
+                self._streams.outputs.append(Cursor())
+            program.kernels(partial(_kernels.write_next, output, self._streams.outputs[at]))
 
 
 def _buffer(data: Samples, rows: Array) -> CompressedRows | None:
@@ -288,14 +304,14 @@ class CompiledLoop:
         parts = [(self._size, whole), (rest, 1)]
         batches = [(self._batch(columns, size), times) for size, times in parts if size and times]
         self._streams.bind(columns, order)
-        output = self._room(batches[0][0], len(order))
+        rooms = self._rooms(batches[0][0], len(order))
         samples = 0
         for batch, times in batches:
             done, stop = self._repeat(batch, times, watch)
             samples += done * batch.size
             if stop:
                 break
-        return Results(batch.logs, output if output is None else output[:samples])
+        return Results(batch.logs, filled(batch.form, (room[:samples] for room in rooms)))
 
     def _repeat(self, batch: _Batch, times: int, watch: Watch) -> tuple[int, bool]:
         """Run a program so often, unless whoever watches ends it; how often it ran, and whether."""
@@ -314,13 +330,12 @@ class CompiledLoop:
         """The program of a whole batch."""
         return self._batches[self._size].program
 
-    def _room(self, batch: _Batch, samples: int) -> Array | None:
-        if not batch.has_output:
-            return None
-        last = batch.program.results[-1]
-        output = np.empty((samples, *last.shape[1:]), last.dtype)
-        self._streams.rest_of_output.move_to(output)
-        return output
+    def _rooms(self, batch: _Batch, samples: int) -> list[Array]:
+        """For all rows of each output."""
+        rooms = [np.empty((samples, *y.shape[1:]), y.dtype) for y in batch.outputs]
+        for room, cursor in zip(rooms, self._streams.outputs, strict=True):
+            cursor.move_to(room)
+        return rooms
 
     def _batch(self, columns: Sequence[Column], size: int) -> _Batch:
         batch = self._batches.pop(size, None) or _Batch(self._step, self._streams, columns, size)

@@ -19,6 +19,7 @@ from fastnn import (
     optimizers,
 )
 from fastnn.datasets import mnist
+from fastnn.structure import leaves
 
 
 def blobs(rng, n=200):
@@ -718,3 +719,56 @@ def test_a_layer_under_any_name_is_trained():
     model = Sequential([Part(), layers.Dense(1)])
     model.build((None, 3))
     assert len(model.trainable_weights) == 4
+
+
+class Encoder(Model):
+    """Several outputs, of several shapes and dtypes."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.form, self.mean, self.log_variance = form, layers.Dense(2), layers.Dense(3)
+
+    def call(self, inputs):
+        mean, log_variance = self.mean(inputs), self.log_variance(inputs)
+        return self.form(mean, log_variance, fastnn.argmax(mean, axis=1))
+
+
+FORMS = {
+    "tuple": lambda *parts: parts,
+    "list": lambda *parts: [*parts],
+    "dict": lambda mean, variance, best: {"z": (mean, variance), "best": best},
+}
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_predictions_of_several_outputs(form, eagerly, rng):
+    model, x = Encoder(FORMS[form]), rng.standard_normal((50, 4)).astype(np.float32)
+    model.compile(run_eagerly=eagerly)
+    expected, seen = model(x), []
+    tell = callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: seen.append(logs))
+    for found in (
+        model.predict(x, 16),
+        model.predict(x, 16, callbacks=[tell]),
+        model.predict_on_batch(x),
+        model.predict(part for part in (x[:20], x[20:])),
+    ):
+        assert type(found) is type(expected)
+        for a, b in zip(leaves(found), leaves(expected), strict=True):
+            assert isinstance(a, np.ndarray)
+            np.testing.assert_array_equal(a, b)
+    assert len(seen) == 4
+    assert [y.shape for y in leaves(seen[-1]["outputs"])] == [(2, 2), (2, 3), (2,)]
+
+
+@pytest.mark.parametrize("output", [(), None, 3.0])
+def test_predictions_of_no_tensor(output):
+    class Nothing(Model):
+        def call(self, inputs):
+            return inputs
+
+        def predict_step(self, data):
+            return output
+
+    with pytest.raises(TypeError, match="predict needs a model that gives tensors"):
+        Nothing().predict(np.ones((2, 2)))

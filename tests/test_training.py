@@ -557,17 +557,6 @@ def test_an_input_shape_makes_the_weights_at_once():
         layers.Dense(3).output_shape  # noqa: B018  # the question is what raises
 
 
-def test_a_model_of_several_outputs_cannot_predict(eagerly):
-    class Two(Model):
-        def call(self, inputs):
-            return {"same": inputs, "double": 2 * inputs}
-
-    model = Two(name="two")
-    model.run_eagerly = eagerly
-    with pytest.raises(TypeError, match="'two' gives a dict: call the model on the data instead"):
-        model.predict(X)
-
-
 def test_more_steps_than_batches():
     model = Sequential([layers.Dense(1)])
     model.compile("sgd", "mse")

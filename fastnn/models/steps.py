@@ -278,10 +278,11 @@ class Steps(Layer):
 
     def _predicting(self, data: Structure) -> Outcome:
         output = self.predict_step(data)
-        if not isinstance(output, Tensor):
+        parts = leaves(output)
+        if not parts or not all(isinstance(part, Tensor) for part in parts):
             raise TypeError(
-                f"predict needs a model that gives one tensor, and {self.name!r} gives a "
-                f"{type(output).__name__}: call the model on the data instead"
+                f"predict needs a model that gives tensors, also in a tuple, list or dict, and "
+                f"{self.name!r} gives {output!r}: call the model on the data instead"
             )
         return Outcome({}, output)
 

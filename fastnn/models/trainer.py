@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import losses
-from fastnn.arrays import Array
 from fastnn.batches import (
     Arrays,
     ArraysInBatches,
@@ -26,7 +25,7 @@ from fastnn.caller import warn
 from fastnn.changes import computing
 from fastnn.hyperparameters import count, count_if_given
 from fastnn.layers.base import float_type, layers_in, unbuilt_again_on_failure
-from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch
+from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch, joined
 from fastnn.models.numerics import NotFiniteError, Snapshot, find
 from fastnn.models.steps import Steps
 from fastnn.models.turns import Caller, in_turn, is_nested
@@ -251,8 +250,8 @@ class Trainer(Steps):
         verbose: Verbose = 0,
         steps: int | None = None,
         callbacks: Any = None,
-    ) -> Array:
-        """The model's output for each row of x, as an array.
+    ) -> Any:
+        """The model's output for each row of x, as an array, or arrays in a tuple, list or dict.
 
         Parameters
         ----------
@@ -296,7 +295,7 @@ class Trainer(Steps):
                 )
                 outputs = self._outputs(predicting, source)
                 listeners.on_predict_end()
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        return joined(outputs)
 
     @in_turn
     def train_on_batch(
@@ -329,12 +328,9 @@ class Trainer(Steps):
         arrays = self._arrays(x, y, sample_weight)
         return self._on_batch(self._testing, self.test_step, arrays, return_dict)
 
-    def predict_on_batch(self, x: Any) -> Array:
-        """The model's output for one batch."""
-        arrays = self._arrays(x)
-        output = self._in_one(self._predicting, arrays).output
-        assert output is not None
-        return output
+    def predict_on_batch(self, x: Any) -> Any:
+        """The model's output for one batch, as of `predict`."""
+        return self._in_one(self._predicting, self._arrays(x)).output
 
     @in_turn
     def describe(
@@ -524,10 +520,9 @@ class Trainer(Steps):
             logs = results.logs
         return {} if logs is None else logs or self._measured()
 
-    def _outputs(self, passing: Pass, source: Source) -> list[Array]:
+    def _outputs(self, passing: Pass, source: Source) -> list[Structure]:
         """What the model gives in a pass of predictions, part by part."""
-        outputs = [results.output for results in self._results(passing, source)]
-        return [output for output in outputs if output is not None]
+        return [results.output for results in self._results(passing, source)]
 
     def _results(self, passing: Pass, source: Source) -> Iterator[Results]:
         watch = self._watch(passing)
@@ -537,7 +532,7 @@ class Trainer(Steps):
             before = Snapshot(self) if checked else None
             results = loop.run(arrays.columns, order, watch)
             if before is not None and not self._is_sound(results.logs):
-                results = Results(results.logs or self._measured(), None)
+                results = Results(results.logs or self._measured(), ())
                 before.restore()
                 self._complain(find(passing.step, arrays, order, size, self))
             yield results
