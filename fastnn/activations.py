@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from fastnn import ops
-from fastnn.configuration import custom_object_scope, serialize
-from fastnn.lookup import resolve
+from fastnn.configuration import serialize
+from fastnn.lookup import deserializer, resolve
 from fastnn.ops import (
     celu,
     elu,
@@ -78,10 +78,7 @@ def get(identifier: Any) -> Activation:
     return found
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Activation:
-    """What `serialize` described."""
-    with custom_object_scope(custom_objects or {}):
-        return get(config)
+deserialize = deserializer(get)
 
 
 __all__ = [

@@ -388,8 +388,10 @@ def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
     return x, y, sample_weight
 
 
-def split(arrays: Arrays, share: float) -> tuple[Arrays, Arrays]:
+def split(arrays: Arrays | Iterable[Any], share: float) -> tuple[Arrays, Arrays]:
     """Samples to train on, and the last `share` of all for validation."""
+    if not isinstance(arrays, Arrays):
+        raise ValueError("validation_split needs arrays; pass validation_data beside batches")
     if not isinstance(share, int | float) or not 0 < share < 1:
         raise ValueError(f"validation_split must be a number in [0, 1), got {share!r}")
     at = int(len(arrays) * (1 - share))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from fastnn import ops
-from fastnn.configuration import Configurable, custom_object_scope, serialize
+from fastnn.configuration import Configurable, serialize
 from fastnn.hyperparameters import fraction, not_negative
-from fastnn.lookup import resolve
+from fastnn.lookup import deserializer, resolve
 from fastnn.ops.reductions import Axis
 from fastnn.tensor import Tensor, TensorLike, convert
 
@@ -94,7 +94,7 @@ class MinMaxNorm(Constraint):
     def __call__(self, w: TensorLike) -> Tensor:
         weights = convert(w)
         norms = _norms(weights, self.axis)
-        wanted = ops.minimum(ops.maximum(norms, self.min_value), self.max_value)
+        wanted = ops.clip(norms, self.min_value, self.max_value)
         if self.rate != 1:
             wanted = self.rate * wanted + (1 - self.rate) * norms
         return weights * (wanted / (EPSILON + norms))
@@ -147,10 +147,7 @@ def get(identifier: Any) -> Projection | None:
     return found
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Projection | None:
-    """What `serialize` described."""
-    with custom_object_scope(custom_objects or {}):
-        return get(config)
+deserialize = deserializer(get)
 
 
 __all__ = [

@@ -7,16 +7,16 @@ from the common generator, or, with a seed, the same numbers at every call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from fastnn import random
 from fastnn.arrays import DType, Shape, to_dtype, to_shape
-from fastnn.configuration import Configurable, custom_object_scope, serialize
+from fastnn.configuration import Configurable, serialize
 from fastnn.hyperparameters import not_negative, positive
-from fastnn.lookup import resolve
+from fastnn.lookup import deserializer, resolve
 from fastnn.random import Seed
 from fastnn.tensor import Tensor, TensorLike, convert, operators, to_array, wrap
 from fastnn.tensor import ones as tensor_of_ones
@@ -369,10 +369,7 @@ def get(identifier: Any) -> Any:
     return resolve("initializer", identifier, _NAMES)
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """What `serialize` described."""
-    with custom_object_scope(custom_objects or {}):
-        return get(config)
+deserialize = deserializer(get)
 
 
 def _initial_value(initializer: Any, shape: Shape, dtype: DType) -> Tensor:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fastnn.configuration import custom_object, deserialize
+from fastnn.configuration import custom_object, custom_object_scope, deserialize
 
 LONGEST = 100  # no name is; in a file one may be so long that to compare it takes memory
 
@@ -46,6 +46,17 @@ def resolve(
         wanted = "a function" if kind is None else f"a {kind.__name__}"
         raise TypeError(f"{family} must be a name or {wanted}, got {identifier!r}")
     return found
+
+
+def deserializer(get: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The `deserialize` of a family, from its `get`."""
+
+    def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """What `serialize` described."""
+        with custom_object_scope(custom_objects or {}):
+            return get(config)
+
+    return deserialize
 
 
 def by_name(family: str, name: str, table: Mapping[str, Any]) -> Any:

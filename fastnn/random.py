@@ -93,7 +93,7 @@ class Stream:
 
     def next(self) -> Tensor:
         """The counter of one more use, int64 of shape ()."""
-        updates.count(self._uses)
+        updates.count((self._uses,))
         return self._uses.value
 
     @property

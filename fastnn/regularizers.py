@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from fastnn import ops
-from fastnn.configuration import Configurable, custom_object_scope, serialize
+from fastnn.configuration import Configurable, serialize
 from fastnn.hyperparameters import not_negative
-from fastnn.lookup import resolve
+from fastnn.lookup import deserializer, resolve
 from fastnn.tensor import Tensor, TensorLike, convert
 
 Penalty: TypeAlias = Callable[[Tensor], Tensor]
@@ -160,10 +160,7 @@ def get(identifier: Any) -> Penalty | None:
     return found
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Penalty | None:
-    """What `serialize` described."""
-    with custom_object_scope(custom_objects or {}):
-        return get(config)
+deserialize = deserializer(get)
 
 
 __all__ = [

@@ -107,7 +107,7 @@ class AUC(Counter):
         """Add predictions, each with its weight."""
         if self.from_logits:
             predicted = ops.sigmoid(predicted)
-        predicted = ops.minimum(ops.maximum(predicted, 0), 1)
+        predicted = ops.clip(predicted, 0, 1)
         if self.multi_label:
             self._add_by_label(predicted, positive, negative)
             return

@@ -44,7 +44,7 @@ class Sum(Metric):
         x = floating(values)
         if sample_weight is not None:
             x = x * weights_for(x, sample_weight)
-        accumulate(self.total, ops.reduce_sum(x))
+        accumulate((self.total,), ops.reduce_sum(x))
 
     def result(self) -> Tensor:
         """The sum, in float64."""
@@ -97,13 +97,13 @@ class Mean(Metric):
         samples = x.shape[0] if x.ndim else 1
         if x.size and (sample_weight is None or isinstance(sample_weight, int | float)):
             weight = samples * (1.0 if sample_weight is None else float(sample_weight))
-            accumulate(self.total, ops.reduce_mean(x) if x.ndim else x, weight)
-            accumulate(self.count, ONE, weight)
+            accumulate((self.total,), ops.reduce_mean(x) if x.ndim else x, weight=weight)
+            accumulate((self.count,), ONE, weight=weight)
         elif x.size:
             weights = weights_for(x, sample_weight)
             share = samples / x.size  # of a sample, that each of its values has
-            accumulate(self.total, ops.reduce_sum(x * weights), share)
-            accumulate(self.count, ops.reduce_sum(weights), share)
+            accumulate((self.total,), ops.reduce_sum(x * weights), weight=share)
+            accumulate((self.count,), ops.reduce_sum(weights), weight=share)
 
     def result(self) -> Tensor:
         """The mean, in float64; 0 if there was nothing."""

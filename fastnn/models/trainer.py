@@ -163,21 +163,16 @@ class Trainer(Steps):
         validation_size = count_if_given("validation_batch_size", validation_batch_size) or size
         data, held_back = self._data(x, y, sample_weight), None
         if validation_data is not None:
-            given = (validation_data,) if are_batches(validation_data, None) else validation_data
-            held_back = self._data(*_triple(given), part_of="validation_data")
+            held_back = self._validation_data(validation_data)
         elif validation_split:
-            if not isinstance(data, Arrays):
-                raise ValueError(
-                    "validation_split needs arrays; pass validation_data beside batches"
-                )
             data, held_back = split(data, validation_split)
         train = self._source(data, size, steps_per_epoch, shuffle)
+        train.weigh(class_weight)
         validation: Source | None = None
         if held_back is not None:
             validation = self._source(
                 held_back, validation_size, validation_steps, part_of="validation_data"
             )
-        train.weigh(class_weight)
         self._begin(train, self.train_step, passes=2 * epochs)
         if validation is not None:
             with _errors_of("validation data"):
@@ -396,6 +391,16 @@ class Trainer(Steps):
             )
         batches: Iterable[Any] = x
         return batches
+
+    def _validation_data(self, data: Any) -> Arrays | Iterable[Any]:
+        given = data
+        if are_batches(data, None):
+            given = (data,)
+        elif not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
+            raise ValueError(
+                "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches"
+            )
+        return self._data(*unpack_x_y_sample_weight(given), part_of="validation_data")
 
     def _source(
         self,
@@ -648,11 +653,3 @@ def _epochs_due(frequency: int | Sequence[int]) -> Callable[[int], bool]:
         return lambda epoch: epoch in frequency
     every = count("validation_freq", frequency)
     return lambda epoch: epoch % every == 0
-
-
-def _triple(data: Any) -> tuple[Any, Any, Any]:
-    if not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
-        raise ValueError(
-            "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches"
-        )
-    return unpack_x_y_sample_weight(data)

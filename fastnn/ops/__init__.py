@@ -43,6 +43,7 @@ from fastnn.ops.creation import (
 from fastnn.ops.crossentropies import (
     binary_crossentropy,
     categorical_crossentropy,
+    softmax_cross_entropy,
     sparse_categorical_crossentropy,
 )
 from fastnn.ops.discrete import (
@@ -93,7 +94,7 @@ from fastnn.ops.elementwise import (
     zeros_like,
 )
 from fastnn.ops.labels import one_hot
-from fastnn.ops.neural import dropout, relu, softmax, softmax_cross_entropy
+from fastnn.ops.neural import dropout, relu, softmax
 from fastnn.ops.ordering import argsort, cumsum, sort, take_along_axis, top_k
 from fastnn.ops.products import dense, dot, matmul
 from fastnn.ops.rearranging import (

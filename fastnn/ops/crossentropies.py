@@ -1,23 +1,102 @@
-"""Cross-entropies, one number for each sample or element, under the names of ``keras.ops``.
+"""Cross-entropies, one number for each sample or element.
 
-Those of `fastnn.losses` are made of them.
+That of logits and labels of classes has a kernel. Those under the names of ``keras.ops`` are what
+`fastnn.losses` are made of.
 """
 
 from __future__ import annotations
 
-from fastnn.arrays import Shape
+import math
+
+import numpy as np
+
+from fastnn import _kernels
+from fastnn.arrays import Array, Shape
 from fastnn.caller import warn
 from fastnn.hyperparameters import fraction
-from fastnn.ops.core import floating
+from fastnn.ops.core import Call, Gradients, floating, primitive
 from fastnn.ops.elementwise import exp, log, not_equal, stop_gradient, where
 from fastnn.ops.labels import one_hot, to_classes
-from fastnn.ops.neural import cross_entropy_of_classes
+from fastnn.ops.neural import softmax, softmax_grad
 from fastnn.ops.reductions import reduce_max, reduce_sum
 from fastnn.ops.shaping import expand_dims, reshape, transpose
 from fastnn.ops.special import softplus
 from fastnn.ops.targets import clipped, pair
 from fastnn.recorders import recorders
 from fastnn.tensor import SigmoidOf, SoftmaxOf, Tensor, TensorLike, convert
+
+
+@primitive(kernel=True)
+def _softmax_cross_entropy(logits: Array, labels: Array, out: Array | None = None) -> Array:
+    return _kernels.softmax_cross_entropy(logits, labels, out=out)
+
+
+@_softmax_cross_entropy.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    logits, labels = call.inputs
+    return softmax_cross_entropy_grad(dy, logits, labels), None
+
+
+@primitive
+def softmax_cross_entropy_grad(dloss: Array, logits: Array, labels: Array) -> Array:
+    """The gradient of the logits, from that of the loss."""
+    dlogits = np.empty(logits.shape, logits.dtype)  # in C order, whatever that of the logits
+    _kernels.softmax_cross_entropy(logits, labels, dlogits, dloss)
+    return dlogits
+
+
+@softmax_cross_entropy_grad.gradient
+def _(call: Call, d: Tensor) -> Gradients:
+    dloss, logits, labels = call.inputs
+    y = softmax(logits)
+    error = y - one_hot(labels, logits.shape[-1], logits.dtype)
+    return (
+        lambda: reduce_sum(d * error, axis=-1),
+        lambda: softmax_grad(d * expand_dims(dloss, -1), y),
+        None,
+    )
+
+
+def softmax_cross_entropy(labels: TensorLike, logits: TensorLike) -> Tensor:
+    """-log(softmax(logits)[label]), computed from the logits without ever taking a logarithm of 0.
+
+    Parameters
+    ----------
+    labels : whole numbers in [0, classes), shape (...)
+    logits : tensor of shape (..., classes)
+
+    Returns
+    -------
+    Tensor
+        Shape (...).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or a label is not a class.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.softmax_cross_entropy([1], [[0.0, 0.0]]).numpy().round(4)
+    array([0.6931], dtype=float32)
+    """
+    x = floating(logits)
+    if x.ndim == 0:
+        raise ValueError("logits must have shape (..., classes), got shape ()")
+    return _of_classes(to_classes(labels, x.shape[-1]), x)
+
+
+def _of_classes(classes: Tensor, x: Tensor) -> Tensor:
+    """The same for labels that `to_classes` gave."""
+    if classes.shape != x.shape[:-1]:
+        raise ValueError(
+            f"labels have shape {classes.shape} and logits {x.shape}; labels must have shape "
+            f"{x.shape[:-1]}, one class for each row of logits"
+        )
+    rows = reshape(x, (math.prod(classes.shape), x.shape[-1]))
+    loss = _softmax_cross_entropy(rows, reshape(classes, (-1,)))
+    return reshape(loss, classes.shape)
 
 
 def sparse_categorical_crossentropy(
@@ -42,7 +121,7 @@ def sparse_categorical_crossentropy(
         chosen = one_hot(labels, scores.shape[-1], scores.dtype)
         values = -reduce_sum(chosen * _log_probabilities(scores), axis=-1)
     else:
-        values = cross_entropy_of_classes(labels, scores)
+        values = _of_classes(labels, scores)
     return values if valid is None else where(valid, values, 0)
 
 

@@ -1,18 +1,15 @@
-"""Ops of neural networks: relu, softmax and the cross-entropies."""
+"""Ops of neural networks: relu, softmax and dropout."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from fastnn import _kernels
 from fastnn.arrays import Array
 from fastnn.ops.core import Call, Gradients, Primitive, floating, primitive
 from fastnn.ops.elementwise import minimum, where
-from fastnn.ops.labels import one_hot, to_classes
 from fastnn.ops.reductions import Axis, checked_axes, reduce_sum
-from fastnn.ops.shaping import expand_dims, reshape, transpose
+from fastnn.ops.shaping import reshape, transpose
 from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert
 
 
@@ -44,51 +41,21 @@ def _softmax(x: Array, out: Array | None = None) -> Array:
 
 @_softmax.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
-    return (_softmax_grad(dy, call.output),)
+    return (softmax_grad(dy, call.output),)
 
 
 @primitive(kernel=True)
-def _softmax_grad(dy: Array, y: Array, out: Array | None = None) -> Array:
+def softmax_grad(dy: Array, y: Array, out: Array | None = None) -> Array:
+    """The gradient of softmax's input, from its output y and the gradient dy of that."""
     return _kernels.softmax_grad(dy, y, out)
 
 
-@_softmax_grad.gradient
+@softmax_grad.gradient
 def _(call: Call, d: Tensor) -> Gradients:
     dy, y = call.inputs
     along = reduce_sum(dy * y, axis=-1, keepdims=True)
     across = reduce_sum(d * y, axis=-1, keepdims=True)
-    return _softmax_grad(d, y), d * dy - d * along - across * dy
-
-
-@primitive(kernel=True)
-def _softmax_cross_entropy(logits: Array, labels: Array, out: Array | None = None) -> Array:
-    return _kernels.softmax_cross_entropy(logits, labels, out=out)
-
-
-@_softmax_cross_entropy.gradient
-def _(call: Call, dy: Tensor) -> Gradients:
-    logits, labels = call.inputs
-    return softmax_cross_entropy_grad(dy, logits, labels), None
-
-
-@primitive
-def softmax_cross_entropy_grad(dloss: Array, logits: Array, labels: Array) -> Array:
-    """The gradient of the logits, from that of the loss."""
-    dlogits = np.empty(logits.shape, logits.dtype)  # in C order, whatever that of the logits
-    _kernels.softmax_cross_entropy(logits, labels, dlogits, dloss)
-    return dlogits
-
-
-@softmax_cross_entropy_grad.gradient
-def _(call: Call, d: Tensor) -> Gradients:
-    dloss, logits, labels = call.inputs
-    y = softmax(logits)
-    error = y - one_hot(labels, logits.shape[-1], logits.dtype)
-    return (
-        lambda: reduce_sum(d * error, axis=-1),
-        lambda: _softmax_grad(d * expand_dims(dloss, -1), y),
-        None,
-    )
+    return softmax_grad(d, y), d * dy - d * along - across * dy
 
 
 @primitive(kernel=True)
@@ -187,45 +154,3 @@ def along_last(op: Primitive, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     apart = x.ndim - len(axes)
     rows = reshape(moved, (*moved.shape[:apart], math.prod(moved.shape[apart:])))
     return transpose(reshape(op(rows), moved.shape), [perm.index(a) for a in range(x.ndim)])
-
-
-def softmax_cross_entropy(labels: TensorLike, logits: TensorLike) -> Tensor:
-    """-log(softmax(logits)[label]), computed from the logits without ever taking a logarithm of 0.
-
-    Parameters
-    ----------
-    labels : whole numbers in [0, classes), shape (...)
-    logits : tensor of shape (..., classes)
-
-    Returns
-    -------
-    Tensor
-        Shape (...).
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit or a label is not a class.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> fastnn.softmax_cross_entropy([1], [[0.0, 0.0]]).numpy().round(4)
-    array([0.6931], dtype=float32)
-    """
-    x = floating(logits)
-    if x.ndim == 0:
-        raise ValueError("logits must have shape (..., classes), got shape ()")
-    return cross_entropy_of_classes(to_classes(labels, x.shape[-1]), x)
-
-
-def cross_entropy_of_classes(classes: Tensor, x: Tensor) -> Tensor:
-    """The same for labels that `to_classes` gave."""
-    if classes.shape != x.shape[:-1]:
-        raise ValueError(
-            f"labels have shape {classes.shape} and logits {x.shape}; labels must have shape "
-            f"{x.shape[:-1]}, one class for each row of logits"
-        )
-    rows = reshape(x, (math.prod(classes.shape), x.shape[-1]))
-    loss = _softmax_cross_entropy(rows, reshape(classes, (-1,)))
-    return reshape(loss, classes.shape)

@@ -205,9 +205,7 @@ def concat(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
         raise ValueError("concat: values is empty; give at least one tensor")
     tensors = operands(*values)
     first = tensors[0].shape
-    if not -len(first) <= axis < len(first):
-        raise ValueError(f"concat: axis {axis} does not exist in a tensor of shape {first}")
-    axis %= len(first)
+    axis = existing_axis("concat", tensors[0], axis)
     for i, tensor in enumerate(tensors):
         shape = tensor.shape
         if len(shape) != len(first) or any(

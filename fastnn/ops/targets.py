@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastnn.ops.core import floating
-from fastnn.ops.elementwise import maximum, minimum
+from fastnn.ops.elementwise import clip
 from fastnn.ops.shaping import expand_dims, squeeze
 from fastnn.tensor import Tensor, TensorLike, convert
 
@@ -37,4 +37,4 @@ def pair(y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
 
 def clipped(x: Tensor, high: float = 1 - EPSILON) -> Tensor:
     """x where it is in [EPSILON, high], else the nearer of the two; NaN stays."""
-    return minimum(maximum(x, EPSILON), high)
+    return clip(x, EPSILON, high)

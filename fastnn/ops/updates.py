@@ -41,41 +41,49 @@ for _assignment in (_assign, _assign_add, _assign_sub):
 
 
 @update(kernel=True)
-def _count(n: Array) -> None:
+def count(n: Array) -> None:
+    """n += 1, for an integer."""
     _kernels.count_up(n)
 
 
 @update(kernel=True)
-def _accumulate(total: Array, value: Array, weight: float) -> None:
+def accumulate(total: Array, value: Array, weight: float = 1.0) -> None:
+    """total += value * weight, in float64; `value` is one float."""
     _kernels.accumulate(total, value, weight)
 
 
 @update(kernel=True)
-def _sgd(w: Array, g: Array, learning_rate: Array) -> None:
+def sgd(w: Array, g: Array, learning_rate: Array) -> None:
+    """w -= learning_rate * g. Here and below the rate is of float64 and has shape ()."""
     _kernels.sgd(w, g, learning_rate)
 
 
 @update(kernel=True)
-def _momentum(
+def momentum(
     w: Array, velocity: Array, g: Array, learning_rate: Array, momentum: float, nesterov: bool
 ) -> None:
+    """velocity = momentum * velocity - learning_rate * g; w += velocity, or with Nesterov's rule
+    momentum * velocity - learning_rate * g.
+    """
     _kernels.momentum(w, velocity, g, learning_rate, momentum, nesterov)
 
 
 @update(kernel=True)
-def _adagrad(w: Array, accumulator: Array, g: Array, learning_rate: Array, epsilon: float) -> None:
+def adagrad(w: Array, accumulator: Array, g: Array, learning_rate: Array, epsilon: float) -> None:
+    """accumulator += g^2; w -= learning_rate * g / sqrt(accumulator + epsilon)."""
     _kernels.adagrad(w, accumulator, g, learning_rate, epsilon)
 
 
 @update(kernel=True)
-def _rmsprop(
+def rmsprop(
     w: Array, velocity: Array, g: Array, learning_rate: Array, rho: float, epsilon: float
 ) -> None:
+    """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + e)."""
     _kernels.rmsprop(w, velocity, g, learning_rate, rho, epsilon)
 
 
 @update(kernel=True)
-def _adam(
+def adam(
     w: Array,
     momentum: Array,
     velocity: Array,
@@ -85,64 +93,7 @@ def _adam(
     beta_2: float,
     epsilon: float,
 ) -> None:
-    _kernels.adam(w, momentum, velocity, g, alpha, beta_1, beta_2, epsilon)
-
-
-def count(n: Variable) -> None:
-    """n += 1, for an integer."""
-    _count((n,))
-
-
-def accumulate(total: Variable, value: Tensor, weight: float = 1.0) -> None:
-    """total += value * weight, in float64; `value` is one float."""
-    _accumulate((total,), value, weight=weight)
-
-
-def sgd(w: Variable, g: Tensor, learning_rate: Tensor) -> None:
-    """w -= learning_rate * g. Here and below the rate is of float64 and has shape ()."""
-    _sgd((w,), g, learning_rate)
-
-
-def momentum(
-    w: Variable,
-    velocity: Variable,
-    g: Tensor,
-    learning_rate: Tensor,
-    momentum: float,
-    nesterov: bool,
-) -> None:
-    """velocity = momentum * velocity - learning_rate * g; w += velocity, or with Nesterov's rule
-    momentum * velocity - learning_rate * g.
-    """
-    _momentum((w, velocity), g, learning_rate, momentum=momentum, nesterov=nesterov)
-
-
-def adagrad(
-    w: Variable, accumulator: Variable, g: Tensor, learning_rate: Tensor, epsilon: float
-) -> None:
-    """accumulator += g^2; w -= learning_rate * g / sqrt(accumulator + epsilon)."""
-    _adagrad((w, accumulator), g, learning_rate, epsilon=epsilon)
-
-
-def rmsprop(
-    w: Variable, velocity: Variable, g: Tensor, learning_rate: Tensor, rho: float, epsilon: float
-) -> None:
-    """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + e)."""
-    _rmsprop((w, velocity), g, learning_rate, rho=rho, epsilon=epsilon)
-
-
-def adam(
-    w: Variable,
-    momentum: Variable,
-    velocity: Variable,
-    g: Tensor,
-    alpha: Tensor,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-) -> None:
     """momentum += (g - momentum) * (1 - beta_1); velocity += (g^2 - velocity) * (1 - beta_2);
     w -= alpha * momentum / (sqrt(velocity) + epsilon).
     """
-    betas = {"beta_1": beta_1, "beta_2": beta_2}
-    _adam((w, momentum, velocity), g, alpha, epsilon=epsilon, **betas)
+    _kernels.adam(w, momentum, velocity, g, alpha, beta_1, beta_2, epsilon)

@@ -44,4 +44,4 @@ class Adagrad(Optimizer):
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Change one variable."""
         (accumulator,) = self.slots_of(variable)
-        updates.adagrad(variable, accumulator, gradient, learning_rate, self.epsilon)
+        updates.adagrad((variable, accumulator), gradient, learning_rate, epsilon=self.epsilon)

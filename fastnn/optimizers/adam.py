@@ -64,11 +64,9 @@ class Adam(Optimizer):
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Change one variable; the rate is the a of the formula."""
         momentum, velocity, *peaks = self.slots_of(variable)
-        betas = self.beta_1, self.beta_2
         if not peaks:
-            updates.adam(
-                variable, momentum, velocity, gradient, learning_rate, *betas, self.epsilon
-            )
+            rule = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+            updates.adam((variable, momentum, velocity), gradient, learning_rate, **rule)
             return
         momentum.assign_add((gradient - momentum.value) * (1 - self.beta_1))
         velocity.assign_add((ops.square(gradient) - velocity.value) * (1 - self.beta_2))

@@ -396,7 +396,7 @@ class Optimizer(Configurable):
         for w in variables:
             if w.constraint is not None:
                 w.assign(w.constraint(w.value))
-        updates.count(self._iterations)
+        updates.count((self._iterations,))
 
     def update_all(
         self, gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Tensor

@@ -12,7 +12,7 @@ from fastnn.tensor import Tensor
 
 def by_value(g: Tensor, limit: float) -> Tensor:
     """Each element moved into [-limit, limit]."""
-    return ops.maximum(ops.minimum(g, limit), -limit)
+    return ops.clip(g, -limit, limit)
 
 
 def by_norm(g: Tensor, limit: float) -> Tensor:

@@ -56,7 +56,8 @@ class RMSprop(Optimizer):
         """Change one variable."""
         velocity, *more = self.slots_of(variable)
         if not more:
-            updates.rmsprop(variable, velocity, gradient, learning_rate, self.rho, self.epsilon)
+            rule = {"rho": self.rho, "epsilon": self.epsilon}
+            updates.rmsprop((variable, velocity), gradient, learning_rate, **rule)
             return
         rho, new = self.rho, 1 - self.rho
         velocity.assign(rho * velocity.value + new * ops.square(gradient))

@@ -49,7 +49,8 @@ class SGD(Optimizer):
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Change one variable."""
         if not self.momentum:
-            updates.sgd(variable, gradient, learning_rate)
+            updates.sgd((variable,), gradient, learning_rate)
             return
         (velocity,) = self.slots_of(variable)
-        updates.momentum(variable, velocity, gradient, learning_rate, self.momentum, self.nesterov)
+        rule = {"momentum": self.momentum, "nesterov": self.nesterov}
+        updates.momentum((variable, velocity), gradient, learning_rate, **rule)

@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import random
 from fastnn.arrays import Array, Shape
 from fastnn.configuration import custom_object_scope, deserialize, serialize
-from fastnn.layers.base import layers_in, phase
+from fastnn.layers.base import Layer, layers_in, phase
 from fastnn.saving import files
 from fastnn.saving.files import Path, SavedFile
 from fastnn.saving.state import (
@@ -167,19 +167,18 @@ def shuffles_from(saved: SavedFile) -> list[int]:
 
 def _made(saved: SavedFile) -> Model:
     """The model, with weights that are still to be read."""
-    from fastnn.models.model import Model
-
     architecture = saved.field("architecture", dict)
     try:
         _check_shapes(architecture, max(saved.size // 4, LARGEST_SAMPLE))
-        model = deserialize(architecture)
-        if isinstance(model, Model):
+        model: Model = deserialize(architecture)
+        is_model = isinstance(model, Layer) and hasattr(model, "compile_from_config")
+        if is_model:
             _build(saved, model)
     except (MemoryError, SystemError):  # NumPy raises that one too where it has no memory
         raise
     except Exception as error:
         raise ValueError(f"{saved.path}: the model cannot be made: {error}") from error
-    if not isinstance(model, Model):
+    if not is_model:
         saved.refuse(f"is damaged: it describes {type(model).__name__}, which is no model")
     return model
 
