@@ -241,6 +241,18 @@ CASES = [
         lambda x: x[:, 2:4] * x[:, 1:3] * x[:, 1:3],
         ((2, 6),),
     ),
+    Case(
+        "clip_by_norm",
+        lambda x: fastnn.clip_by_norm(x, 0.5) + fastnn.clip_by_norm(x, 1e3),
+        lambda x: x * 0.5 / np.sqrt((x**2).sum()) + x,
+        ((2, 3),),
+    ),
+    Case(
+        "clip_by_global_norm",
+        lambda x, y: fastnn.clip_by_global_norm([x, None, y], 0.5)[0][2] * x[0],
+        lambda x, y: y * 0.5 / np.sqrt((x**2).sum() + (y**2).sum()) * x[0],
+        ((2, 3), (3,)),
+    ),
     Case("reduce_sum", fastnn.reduce_sum, np.sum, ((2, 3),)),
     Case(
         "reduce_sum, rows",

@@ -697,6 +697,22 @@ def test_a_layer_that_cannot_be_added_changes_nothing():
     assert model.output_shape == (None, 1)
 
 
+def test_input_shape():
+    model = Sequential([layers.Dense(3)])
+    assert model.input_shape is None
+    model.build((None, 5))
+    assert model.input_shape == (None, 5)
+    for first in (
+        layers.Input((4,)),
+        layers.Dense(2, input_shape=(4,)),
+        layers.Dense(2, input_dim=4),
+    ):
+        outer = Sequential([Sequential([first, layers.Dense(3)]), layers.Dense(1)])
+        assert (outer.input_shape, outer.output_shape) == ((None, 4), (None, 1))
+        again = Sequential.from_config(outer.get_config())
+        assert (again.input_shape, again.count_params()) == ((None, 4), outer.count_params())
+
+
 def test_a_list_of_one_loss_is_that_of_the_only_output(rng):
     x, y = blobs(rng, 40)
     model = classifier()

@@ -26,9 +26,11 @@ take tanh transpose true_divide var where zeros zeros_like
 """
 
 TENSORFLOW = """
-abs add argmax argmin bool cast clip_by_value concat constant convert_to_tensor cos divide equal
+abs add argmax argmin bool cast clip_by_global_norm clip_by_norm clip_by_value concat
+constant convert_to_tensor cos divide equal
 exp expand_dims eye fill float16 float32 float64 floor function gather GradientTape int32 int64
-is_tensor less linspace math.exp math.is_nan math.log math.reduce_std math.reduce_variance matmul
+is_tensor less linalg.global_norm linspace math.exp math.is_nan math.log math.reduce_std
+math.reduce_variance matmul
 maximum minimum nn.gelu nn.leaky_relu nn.log_softmax nn.relu nn.relu6 nn.selu nn.sigmoid nn.silu
 nn.softmax nn.softplus nn.swish nn.tanh norm one_hot ones ones_like pow random.normal
 random.set_seed random.shuffle random.truncated_normal random.uniform range rank reduce_all

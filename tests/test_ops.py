@@ -241,6 +241,7 @@ INVALID = {
         lambda: fastnn.transpose(fastnn.ones((2, 3)), (1, 0), axes=(1, 0)),
         "give one of them",
     ),
+    "global_norm": (lambda: fastnn.global_norm([None]), "there is no tensor"),
     "squeeze twice": (lambda: fastnn.squeeze(fastnn.ones((1, 1)), (0, -2)), "comes twice"),
     "uniform too wide": (lambda: fastnn.random.uniform((2,), -3e38, 3e38), "more than float32 can"),
     "squeeze": (lambda: fastnn.squeeze(fastnn.ones((2, 1)), 0), "axis 0"),

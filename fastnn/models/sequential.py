@@ -69,6 +69,11 @@ class Sequential(Model):
         """The layers, without the `Input` in front of them."""
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
 
+    @property
+    def input_shape(self) -> tuple[int | None, ...] | None:
+        """The shape of the input, None for the batch axis; None while it is not known."""
+        return _built_for(self)
+
     def add(self, layer: Layer) -> None:
         """Append a layer; it gets its weights at once if the model has some."""
         if layer is self:
@@ -91,8 +96,8 @@ class Sequential(Model):
         self._layers, self.output_shapes = [*self._layers, layer], []
         first = self._layers[0]
         shape = _built_for(self) or _built_for(first)
-        if first.input_shape is not None:
-            shape = (None, *first.input_shape)
+        if first._announced is not None:
+            shape = (None, *first._announced)
         if shape is not None:
             try:
                 with unbuilt_again_on_failure(self):
@@ -121,7 +126,7 @@ class Sequential(Model):
         takes_one = first._is_ours and not first._takes_several
         if takes_one and isinstance(inputs, list | tuple) and len(inputs) == 1:
             (x,) = inputs
-        announced = first.input_shape
+        announced = first._announced
         if announced is not None and announced[-1:] == (1,) and x.ndim == len(announced):
             x = ops.reshape(x, (*x.shape, 1))
         for layer in self._layers:
@@ -142,8 +147,8 @@ class Sequential(Model):
         config = super().get_config()
         if "layers" in config:
             config["layers"] = serialize(self._layers)
-        shape = _built_for(self)
-        return config if shape is None else {**config, "build_input_shape": list(shape)}
+        shape = config.pop("input_shape", None)
+        return config if shape is None else {**config, "build_input_shape": shape}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -29,6 +29,7 @@ from fastnn.ops.activations import (
     tanh_shrink,
     threshold,
 )
+from fastnn.ops.clipping import clip_by_global_norm, clip_by_norm, global_norm
 from fastnn.ops.creation import (
     arange,
     convert_to_numpy,
@@ -163,6 +164,8 @@ __all__ = [
     "ceil",
     "celu",
     "clip",
+    "clip_by_global_norm",
+    "clip_by_norm",
     "clip_by_value",
     "concat",
     "concatenate",
@@ -188,6 +191,7 @@ __all__ = [
     "full",
     "gather",
     "gelu",
+    "global_norm",
     "glu",
     "greater",
     "greater_equal",

@@ -21,7 +21,6 @@ from fastnn.initializers import Initializer
 from fastnn.naming import unique_name
 from fastnn.ops import updates
 from fastnn.ops.core import COMPUTED_IN
-from fastnn.optimizers import clipping
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert
@@ -442,11 +441,12 @@ class Optimizer(Configurable):
 
     def _clip_gradients(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         if self.clipnorm is not None:
-            return [clipping.by_norm(convert(g), self.clipnorm) for g in gradients]
+            return [ops.clip_by_norm(g, self.clipnorm) for g in gradients]
         if self.clipvalue is not None:
-            return [clipping.by_value(convert(g), self.clipvalue) for g in gradients]
+            return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
         if self.global_clipnorm is not None:
-            return clipping.by_global_norm(list(map(convert, gradients)), self.global_clipnorm)
+            clipped, _ = ops.clip_by_global_norm(gradients, self.global_clipnorm)
+            return [g for g in clipped if g is not None]
         return list(gradients)
 
     def exclude_from_weight_decay(
