@@ -272,7 +272,9 @@ def function(
         So are Python's own effects: a ``print``, an ``append``, a number that is read from a global
         or an attribute, such as a dropout's rate, or drawn by NumPy happen, or count, while
         recording only, apart from an optimizer's learning rate; a tensor that is kept from inside
-        and not returned is gone afterwards. A Variable is read and updated at every run, so are a
+        and not returned is gone afterwards. Probabilities that go in or come out are numbers: a
+        loss on the other side cannot go back to their logits, as it does where both are called
+        op by op or are inside. A Variable is read and updated at every run, so are a
         layer's weights; those made while recording are made once. Of an input that only products
         read and that is mostly zeros, these are left out, which changes no bit.
     jit_compile, input_signature, reduce_retracing, autograph : optional

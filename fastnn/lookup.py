@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fastnn.configuration import custom_object, custom_object_scope, deserialize
+from fastnn.configuration import (
+    arguments_of,
+    custom_object,
+    custom_object_scope,
+    deserialize,
+)
 
 LONGEST = 100  # no name is; in a file one may be so long that to compare it takes memory
 
@@ -65,6 +70,14 @@ def by_name(family: str, name: str, table: Mapping[str, Any]) -> Any:
         return table[name]
     hint = near(name, table) or f"; choose one of {', '.join(sorted(table))}"
     raise ValueError(f"unknown {family} {name[:LONGEST]!r}{hint}")
+
+
+def refuse_options(owner: str, kind: type, options: Iterable[str]) -> None:
+    """TypeError if there are any: those that a class knows have gone where they belong."""
+    for option in options:
+        known = arguments_of(kind)
+        hint = near(option, known) or f"; choose from {', '.join(known)}"
+        raise TypeError(f"{owner}: there is no option {option!r}{hint}")
 
 
 def near(name: str, names: Iterable[str]) -> str:

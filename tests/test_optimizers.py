@@ -286,6 +286,18 @@ def test_values_are_final_without_averages():
     assert float(w) == 2.0
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: optimizers.SGD(decay=1e-6), "SGD: there is no option 'decay'; choose from learn"),
+        (lambda: optimizers.Adam(beta1=0.9), "Adam: there is no option 'beta1'; did you mean 'be"),
+    ],
+)
+def test_unknown_options(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
 def test_averages_of_strangers_are_not_put_in():
     w, sgd = Variable(3.0), optimizers.SGD(1.0, use_ema=True)
     sgd.apply([1.0], [w])

@@ -15,11 +15,11 @@ import numpy as np
 
 from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_open_shape, to_shape
-from fastnn.configuration import Configurable, arguments_of, is_ours
+from fastnn.configuration import Configurable, is_ours
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
 from fastnn.initializers import Start
-from fastnn.lookup import near
+from fastnn.lookup import refuse_options
 from fastnn.naming import unique_name
 from fastnn.regularizers import Penalty
 from fastnn.sparse import is_scipy, to_tensor
@@ -156,9 +156,7 @@ class Layer(Configurable):
         if input_shape is not None:
             input_shape = to_open_shape(f"layer {self.name!r}: input_shape", input_shape)
         self._announced = input_shape
-        for option in old:
-            hint = near(option, arguments_of(type(self)))
-            raise TypeError(f"layer {self.name!r}: there is no option {option!r}{hint}")
+        refuse_options(f"layer {self.name!r}", type(self), old)
         self.trainable = trainable
         self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []

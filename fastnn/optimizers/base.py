@@ -18,6 +18,7 @@ from fastnn.forks import Lock
 from fastnn.function import Function
 from fastnn.hyperparameters import count, fraction, not_negative, positive
 from fastnn.initializers import Initializer
+from fastnn.lookup import refuse_options
 from fastnn.naming import unique_name
 from fastnn.ops import updates
 from fastnn.ops.core import COMPUTED_IN
@@ -90,6 +91,8 @@ class Optimizer(Configurable):
     ------
     ValueError
         If a number is outside its range, or gradients are to be clipped in two ways.
+    TypeError
+        If there is no such option.
 
     Examples
     --------
@@ -118,7 +121,9 @@ class Optimizer(Configurable):
         ema_overwrite_frequency: int | None = None,
         name: str | None = None,
         lr: Rate | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_options(type(self).__name__, type(self), unknown)
         limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = [f"{limit}={value}" for limit, value in limits.items() if value is not None]
         if len(given) > 1:
