@@ -249,6 +249,8 @@ def uniform(
     >>> bool(x.numpy().min() >= 2), bool(x.numpy().max() < 3)
     (True, True)
     """
+    if to_dtype(dtype).kind in "iu":
+        raise TypeError(f"dtype must be a float type, got {dtype!r}; for integers use randint")
     lengths = to_shape(shape)
     if maxval < minval:
         raise ValueError(f"maxval is {maxval}, below minval, {minval}; exchange them")

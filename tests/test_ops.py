@@ -290,6 +290,11 @@ def test_invalid(call, message):
         call()
 
 
+def test_uniform_integers():
+    with pytest.raises(TypeError, match="must be a float type, got 'int32'; for integers use rand"):
+        fastnn.random.uniform((2,), 0, 9, "int32")
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,)])
 def test_nothing(shape):
     """Empty tensors give empty results and zero sums, as in NumPy."""

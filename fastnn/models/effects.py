@@ -153,11 +153,12 @@ def _elements(container: Any) -> Iterable[Any]:
 
 
 def _fill(value: Any, before: Any) -> None:
-    """Put into a container, or an array, what was in it: at no moment is less there."""
+    """Put into a container, or an array, what was in it."""
     if isinstance(value, np.ndarray):
         if not _are_equal(value, before):
             value[...] = before
     elif isinstance(value, dict):
+        # Attributes are among them, which other threads must find at any moment.
         for key in value.keys() - before.keys():
             del value[key]
         value.update(before)
