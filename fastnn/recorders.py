@@ -22,6 +22,18 @@ class Recorder(Protocol):
     def follows(self, x: Tensor) -> bool: ...
 
 
+class Listener:
+    """A recorder that no gradient is asked of."""
+
+    def watches(self, x: Tensor) -> bool:
+        """Never."""
+        return False
+
+    def follows(self, x: Tensor) -> bool:
+        """Never."""
+        return False
+
+
 class Tracer(Recorder, Protocol):
     """A recorder that writes a program down, for any values of its tensors."""
 

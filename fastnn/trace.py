@@ -17,7 +17,7 @@ from fastnn.arrays import Array, Shape
 from fastnn.caller import line_outside
 from fastnn.ops.core import Call, Primitive, Update
 from fastnn.ops.products import expand
-from fastnn.recorders import recorders
+from fastnn.recorders import Listener, recorders
 from fastnn.sparse import SparseTensor
 from fastnn.tensor import GONE, ReadFrom, Tensor, Variable, wrap
 
@@ -74,7 +74,7 @@ class Instruction(NamedTuple):
     outputs: tuple[Value, ...]
 
 
-class Trace:
+class Trace(Listener):
     """The instructions recorded while it is open in this thread."""
 
     def __init__(self) -> None:
@@ -146,14 +146,6 @@ class Trace:
         for x, _ in self._known.values():
             if type(x) is Tensor:
                 x._array = GONE
-
-    def watches(self, x: Tensor) -> bool:
-        """Never: a trace asks for no gradient."""
-        return False
-
-    def follows(self, x: Tensor) -> bool:
-        """Never, for the same reason."""
-        return False
 
     def read(self, x: Tensor) -> None:
         """Refuse to show a value that differs from run to run."""

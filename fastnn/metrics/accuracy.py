@@ -13,7 +13,7 @@ from fastnn.hyperparameters import count
 from fastnn.metrics.mean import FunctionMetric, MeanMetricWrapper
 from fastnn.ops.core import floating
 from fastnn.ops.reductions import hits
-from fastnn.ops.targets import same_rank
+from fastnn.ops.targets import labels_of, same_rank
 from fastnn.tensor import Tensor, TensorLike, convert
 
 Choice = TypeVar("Choice")
@@ -136,9 +136,7 @@ def _equality(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
 
 
 def _labels(name: str, y_true: TensorLike, y_pred: Shape) -> Tensor:
-    labels = convert(y_true)
-    if labels.ndim == len(y_pred) and labels.shape[-1:] == (1,):
-        labels = ops.reshape(labels, labels.shape[:-1])
+    labels = labels_of(y_true, len(y_pred))
     _check(name, labels.shape, y_pred[:-1])
     return labels
 

@@ -16,7 +16,7 @@ from fastnn.batches import Arrays
 from fastnn.layers.base import phase
 from fastnn.models.steps import Steps
 from fastnn.ops.core import Call
-from fastnn.recorders import recorders
+from fastnn.recorders import Listener, recorders
 from fastnn.saving.state import go_on, random_state, sources_in
 from fastnn.structure import Structure, leaves
 from fastnn.tensor import Tensor, Variable
@@ -44,7 +44,7 @@ class Snapshot:
         go_on(self._random)
 
 
-class _Checker:
+class _Checker(Listener):
     """A recorder that looks at the result of every op."""
 
     def record(self, call: Call) -> None:
@@ -54,14 +54,6 @@ class _Checker:
             inputs = ", ".join(str(x.shape) for x in call.inputs)
             where = _first(call.output._array)
             raise NotFiniteError(f"{layer}op {call.primitive.name} of {inputs}: its result {where}")
-
-    def watches(self, x: Tensor) -> bool:
-        """Never: no gradient is asked for."""
-        return False
-
-    def follows(self, x: Tensor) -> bool:
-        """Never, for the same reason."""
-        return False
 
 
 def find(

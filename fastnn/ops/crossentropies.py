@@ -21,7 +21,7 @@ from fastnn.ops.neural import softmax, softmax_grad
 from fastnn.ops.reductions import reduce_max, reduce_sum
 from fastnn.ops.shaping import expand_dims, reshape, transpose
 from fastnn.ops.special import softplus
-from fastnn.ops.targets import clipped, pair
+from fastnn.ops.targets import clipped, labels_of, pair
 from fastnn.recorders import recorders
 from fastnn.tensor import SigmoidOf, SoftmaxOf, Tensor, TensorLike, convert
 
@@ -227,10 +227,9 @@ def _classes_last(x: Tensor, axis: int) -> Tensor:
 
 
 def _labels_of_rows(y_true: TensorLike, shape: Shape) -> Tensor:
-    """Labels for predictions of `shape`, one for each row, (n, 1) being taken as (n,)."""
-    labels = given = convert(y_true)
-    if labels.ndim == len(shape) and labels.shape[-1] == 1:
-        labels = reshape(labels, labels.shape[:-1])
+    """Labels for predictions of `shape`, one for each row."""
+    given = convert(y_true)
+    labels = labels_of(given, len(shape))
     if labels.ndim < len(shape) - 1 and labels.shape == shape[: labels.ndim]:
         raise ValueError(
             f"y_true has shape {given.shape} and y_pred {shape}; a sample has one label "

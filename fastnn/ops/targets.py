@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastnn.ops.core import floating
 from fastnn.ops.elementwise import clip
-from fastnn.ops.shaping import expand_dims, squeeze
+from fastnn.ops.shaping import expand_dims, reshape, squeeze
 from fastnn.tensor import Tensor, TensorLike, convert
 
 EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as in Keras
@@ -33,6 +33,14 @@ def pair(y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
             "sparse_categorical_crossentropy)"
         )
     return target, predicted
+
+
+def labels_of(y_true: TensorLike, ndim: int) -> Tensor:
+    """Labels for the rows of predictions with so many axes, (n, 1) being taken as (n,)."""
+    labels = convert(y_true)
+    if labels.ndim == ndim and labels.shape[-1:] == (1,):
+        return reshape(labels, labels.shape[:-1])
+    return labels
 
 
 def clipped(x: Tensor, high: float = 1 - EPSILON) -> Tensor:
