@@ -117,7 +117,7 @@ class EagerLoop:
                 outcome = self._step(*[column.batch(rows) for column in columns])
             told = logs = {name: plain(value) for name, value in outcome.logs.items()}
             parts = leaves(outcome.output)
-            outputs.append(filled(outcome.output, iter([part.numpy() for part in parts])))
+            outputs.append(filled(outcome.output, map(np.array, parts)))
             if parts:
                 told = {"outputs": outputs[-1]}
             if watch.done(1, told):

@@ -772,6 +772,7 @@ def test_predictions_of_several_outputs(form, eagerly, rng):
         assert type(found) is type(expected)
         for a, b in zip(leaves(found), leaves(expected), strict=True):
             assert isinstance(a, np.ndarray)
+            assert a.flags.writeable
             np.testing.assert_array_equal(a, b)
     assert len(seen) == 4
     assert [y.shape for y in leaves(seen[-1]["outputs"])] == [(2, 2), (2, 3), (2,)]
