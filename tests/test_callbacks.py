@@ -341,6 +341,9 @@ def test_what_is_not_there_is_warned_of(tmp_path):
         with pytest.warns(UserWarning, match=f"{type(callback).__name__} {message}"):
             model.fit(X, Y, verbose=0, callbacks=[callback])
     assert os.path.exists(tmp_path / "model")
+    misspelt = r"'val_acuracy', which is not there; available are loss, mae"
+    with pytest.warns(UserWarning, match=misspelt):
+        model.fit(X, Y, verbose=0, callbacks=[callbacks.EarlyStopping("val_acuracy")])
 
 
 PLATEAUS = {  # options, values, learning rates after each epoch

@@ -65,9 +65,10 @@ class MonitorCallback(Callback):
 
     def get_monitor_value(self, logs: Logs | None) -> Any:
         """The monitored number; None, after a warning, if there is none of that name."""
-        self._set_monitor_op()
         logs = logs or {}
-        if self.monitor not in logs:
+        if self.monitor in logs:
+            self._set_monitor_op()
+        else:
             warn(
                 f"{type(self).__name__} monitors {self.monitor!r}, which is not there; "
                 f"available are {', '.join(logs) or 'none'}"

@@ -1,7 +1,7 @@
 """What is done thousands of times, and a record of it.
 
-The usual run does each thing a few times; ``pytest --stress`` does it as often as the record in the
-README says, and ends on that record as a table in Markdown.
+The usual run does each thing a few times; ``pytest --stress`` does it as often as the record in
+README.md says, and ends on that record as a table in Markdown.
 """
 
 import platform
