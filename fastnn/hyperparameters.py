@@ -58,6 +58,6 @@ def count_if_given(name: str, value: Any) -> int | None:
 def axes(name: str, value: Any) -> int | list[int]:
     """An axis or a list of axes; TypeError if there is something else than integers."""
     try:
-        return [*map(index, value)] if isinstance(value, list | tuple) else index(value)
+        return index(value) if np.ndim(value) == 0 else [*map(index, value)]
     except TypeError:
         raise TypeError(f"{name} must be an integer or a list of them, got {value!r}") from None

@@ -626,8 +626,10 @@ def convert(value: TensorLike, dtype: DType = None) -> Tensor:
         tensor = operators["stack"](value)
     else:
         array = to_array(value, dtype)
-        # A recorder remembers what it held now, and not what somebody fills it with later.
-        return wrap(array.copy() if recorders.stack and array is value else array)
+        # A tape needs what it holds now, and not what somebody fills it with later.
+        is_lent = array is value or array.base is not None
+        is_kept = recorders.stack and recorders.trace is None
+        return wrap(array.copy() if is_kept and is_lent else array)
     return tensor if dtype is None or tensor.dtype == dtype else operators["cast"](tensor, dtype)
 
 

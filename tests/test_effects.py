@@ -2,7 +2,7 @@
 
 import copy
 import random
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from contextlib import nullcontext
 from functools import partial
 
@@ -555,7 +555,42 @@ def _count_in_a_layer(layer):
     return layer.kept.rate
 
 
+def _count_by_rotation(layer):
+    key = next(iter(layer.kept))
+    layer.kept[key] = layer.kept.pop(key)
+    return "abc".index(key)
+
+
+def _count_in_an_object_array(layer):
+    layer.kept[0].append(1)
+    return len(layer.kept[0])
+
+
+class Frozen(dict):
+    """What is in it can be changed by nobody."""
+
+    def __setitem__(self, key, value):
+        raise TypeError("frozen")
+
+    def update(self, *args):
+        raise TypeError("frozen")
+
+    def __delitem__(self, key):
+        raise TypeError("frozen")
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("frozen")
+
+
+def _count_beside_what_cannot_be_copied(layer):
+    layer.kept["n"][0] += 1
+    return layer.kept["n"][0]
+
+
 WAYS = {
+    "order": (_count_by_rotation, lambda: OrderedDict(a=1, b=2, c=3)),
+    "object array": (_count_in_an_object_array, lambda: np.array([[], None], object)),
+    "frozen dict": (_count_beside_what_cannot_be_copied, lambda: Frozen(n=[0])),
     "dict of dicts": (_count_deep, lambda: {"a": {"b": [0]}}),
     "tuple of lists": (_count_in_a_tuple, lambda: ([], 0)),
     "defaultdict": (_count_by_default, lambda: defaultdict(int)),
@@ -662,3 +697,23 @@ def test_what_a_refused_recording_has_made_half_is_made_again():
         with nullcontext() if eagerly else pytest.warns(UserWarning, match="op by op"):
             found.append(model.fit(X, Y, epochs=2, verbose=0).history["loss"])
     assert found[0] == found[1]
+
+
+def _deep():
+    value = []
+    for _ in range(300):
+        value = [value]
+    return value
+
+
+def _cyclic():
+    value = deque()
+    value.extend([value, value])
+    return value
+
+
+@pytest.mark.parametrize("kept", [_deep, _cyclic, lambda: [[0.5] * 9] * 20_000])
+def test_attributes_that_are_deep_cyclic_or_large(kept):
+    model = Sequential([CountingSomehow(lambda layer: 1, kept()), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)

@@ -568,3 +568,30 @@ def test_metrics_of_layers_are_reported_and_begin_anew(eagerly):
     assert history["mean_output"] == [1, 0.75, 0.5625]
     assert float(watched.mean.result()) == 0.5625
     assert model.metrics_names == ["loss", "mean_output"]
+
+
+def test_metrics_of_an_inner_model_that_was_compiled_are_its_own():
+    inner = Sequential([layers.Dense(3)])
+    inner.compile("sgd", "mse", metrics=["mae"])
+    model = Sequential([inner, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert model.metrics_names == ["loss"]
+    x, y = np.ones((8, 2)), np.ones((8, 1))
+    expected = float(np.mean((np.asarray(model(x)) - 1) ** 2))
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-6)
+
+
+def test_metrics_of_one_name_are_warned_of():
+    class Watched(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.mean = metrics.Mean(name="seen")
+
+        def call(self, inputs):
+            self.mean.update_state(inputs)
+            return inputs + 1
+
+    model = Sequential([Watched(), Watched(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match=r"several metrics are called \['seen'\]"):
+        model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0)

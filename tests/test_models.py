@@ -789,3 +789,63 @@ def test_predictions_of_no_tensor(output):
 
     with pytest.raises(TypeError, match="predict needs a model that gives tensors"):
         Nothing().predict(np.ones((2, 2)))
+
+
+def test_predictions_of_a_variable(rng):
+    class WithConstant(Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(2)
+            self.constant = self.add_weight((8, 2), "ones")
+
+        def call(self, inputs):
+            return self.dense(inputs), self.constant
+
+    _, constant = WithConstant().predict(rng.standard_normal((16, 3)), batch_size=8)
+    np.testing.assert_array_equal(constant, np.ones((16, 2)))
+
+
+def test_a_model_may_stop_its_own_prediction():
+    class Stopping(Model):
+        def call(self, inputs):
+            return inputs
+
+        def predict_step(self, data):
+            self.stop_predicting = len(data) == 3
+            return self(data)
+
+    model = Stopping()
+    model.compile(run_eagerly=True)
+    parts = (np.ones((n, 2), np.float32) for n in (5, 3, 7))
+    assert model.predict(parts).shape == (8, 2)
+
+
+def test_a_mask_that_is_changed_in_place_counts():
+    class Pruned(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.mask = np.ones((3, 1), np.float32)
+            self.w = self.add_weight((3, 1), "ones")
+
+        def call(self, inputs):
+            return inputs @ (self.w * self.mask)
+
+    model = Sequential([Pruned()])
+    assert model.predict(np.ones((4, 3))).sum() == 12
+    model.layers[0].mask[1:] = 0
+    assert model.predict(np.ones((4, 3))).sum() == 4
+
+
+def test_layers_may_keep_an_input_shape_of_their_own():
+    class Own(layers.Layer):
+        def __init__(self, input_shape):
+            super().__init__()
+            self.input_shape = input_shape
+
+    class OwnModel(Sequential):
+        def __init__(self, input_shape):
+            super().__init__([layers.Dense(2)])
+            self.input_shape = input_shape
+
+    for made in (Own((4,)), OwnModel((4,))):
+        assert made.input_shape == (4,)

@@ -261,6 +261,10 @@ INVALID = {
         lambda: fastnn.split(fastnn.ones((4,)), [1, 3]),
         r"lengths or places\? Pass num_or_size_splits=\[1, 3\]",
     ),
+    "split lengths or places of an array": (
+        lambda: fastnn.split(fastnn.ones((6,)), np.array([1, 2, 3])),
+        "lengths or places",
+    ),
     "split lengths": (
         lambda: fastnn.split(fastnn.ones((4,)), num_or_size_splits=[1, 2]),
         r"the lengths \[1, 2\] do not add up to that of axis 0 of shape \(4,\)",

@@ -343,12 +343,30 @@ def test_what_was_not_chosen_has_no_gradient_where_that_of_the_result_is_infinit
     np.testing.assert_array_equal(got, [0, 0.25])
 
 
-def test_an_array_that_is_filled_anew_under_a_tape():
+@pytest.mark.parametrize(
+    "lent", [lambda buffer: buffer, lambda buffer: buffer[::1], np.ma.MaskedArray, memoryview]
+)
+def test_an_array_that_is_filled_anew_under_a_tape(lent):
     w, buffer = Variable(np.ones((2, 1))), np.empty((1, 2))
     products = []
     with GradientTape() as tape:
         for n in (1, 2, 3):
             buffer[:] = n
-            products.append(fastnn.matmul(buffer, w))
+            products.append(fastnn.matmul(lent(buffer), w))
         total = fastnn.reduce_sum(fastnn.stack(products))
     np.testing.assert_array_equal(tape.gradient(total, w), [[6], [6]])
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [
+        lambda x: fastnn.clip_by_norm(x, 1.0),
+        lambda x: fastnn.clip_by_global_norm([x], 1.0)[0][0],
+    ],
+)
+def test_zeros_are_clipped_to_themselves(clip):
+    x = fastnn.zeros((2,))
+    with GradientTape() as tape:
+        tape.watch(x)
+        y = clip(x)
+    np.testing.assert_array_equal(tape.gradient(y, x), [1, 1])

@@ -155,7 +155,7 @@ class Layer(Configurable):
             input_shape = (old.pop("input_dim"),)
         if input_shape is not None:
             input_shape = to_open_shape(f"layer {self.name!r}: input_shape", input_shape)
-        self._announced = input_shape
+        self.input_shape = input_shape
         refuse_options(f"layer {self.name!r}", type(self), old)
         self.trainable = trainable
         self._added = _Added()
@@ -429,11 +429,6 @@ class Layer(Configurable):
         with random.kept():
             shape = copy.deepcopy(self)(zeros(tuple(lengths), self.compute_dtype)).shape
         return (input_shape[0], *shape[1:])
-
-    @property
-    def input_shape(self) -> Any:
-        """The shape of one sample, where the constructor was told."""
-        return self._announced
 
     @property
     def output_shape(self) -> Any:

@@ -73,7 +73,7 @@ class InputLayer(Layer):
         )
         self.batch_shape = given if shape is None else (batch_size, *given)
         self.shape = self.batch_shape
-        self._announced: Announced = self.batch_shape[1:]
+        self.input_shape: Announced = self.batch_shape[1:]
         self.dtype = to_dtype(dtype).name
         self.sparse = bool(sparse)
         self.built = True
@@ -86,13 +86,13 @@ class InputLayer(Layer):
         """The shape of the input, with or without a last axis of length 1 as was announced."""
         batch, *given = input_shape
         ways = [given]
-        if self._announced[-1:] == (1,):
+        if self.input_shape[-1:] == (1,):
             ways.append([*given, 1])
         if given[-1:] == [1]:
             ways.append(given[:-1])
         for shape in ways:
-            if len(shape) == len(self._announced) and all(
-                None in (n, m) or n == m for n, m in zip(shape, self._announced, strict=True)
+            if len(shape) == len(self.input_shape) and all(
+                None in (n, m) or n == m for n, m in zip(shape, self.input_shape, strict=True)
             ):
                 return (batch, *shape)
         raise ValueError(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from functools import partial
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 from typing import Any, TypeAlias
@@ -22,8 +21,9 @@ Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Rand
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
+FLAT = frozenset([bool, int, float, complex, str, bytes, type(None)])
 CONTAINERS = (list, dict, set, deque)  # which are changed in place, as arrays are
-LARGEST = 1_000_000  # elements of a container or an array that is looked into
+LARGEST = 1_000_000  # elements of all containers and arrays that are looked into
 MISSING = object()
 
 
@@ -44,27 +44,32 @@ class Effects:
         # By id, what can be changed in place, and what was in it.
         self._kept: dict[int, tuple[Any, Any]] = {}
         for part in self._parts:
-            self._kept[id(vars(part))] = vars(part), copy(vars(part))
-            for name in [*vars(part)]:
-                if name not in part._aside:
-                    self._keep(vars(part)[name])
+            self._kept[id(vars(part))] = vars(part), vars(part).copy()
+        self._keep()
         generators = _generators([*parts, *self._parts])
         self._generators = [(g, _state(g), pickle.dumps(_state(g))) for g in generators]
         self._drawn = _state(fastnn_random.generator())
 
-    def _keep(self, value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            if value.size <= LARGEST:
-                self._kept[id(value)] = value, value.copy()
-        elif isinstance(value, CONTAINERS) and len(value) <= LARGEST:
-            if id(value) not in self._kept:
-                inside = copy(value)
-                self._kept[id(value)] = value, inside
-                for element in _elements(inside):
-                    self._keep(element)
-        elif isinstance(value, tuple):
-            for element in value:
-                self._keep(element)
+    def _keep(self) -> None:
+        """What the attributes hold, and what is in that."""
+        left = [
+            value
+            for part in self._parts
+            for name, value in [*vars(part).items()]  # another thread may add some
+            if name not in part._aside
+        ]
+        room = LARGEST
+        while left:
+            value = left.pop()
+            if not isinstance(value, (*CONTAINERS, tuple, np.ndarray)) or id(value) in self._kept:
+                continue
+            room -= value.size if isinstance(value, np.ndarray) else len(value)
+            if room < 0:
+                return
+            inside = _copied(value)
+            self._kept[id(value)] = value, inside
+            if not _is_flat(inside):
+                left += _elements(inside)
 
     def state(self) -> str:
         """What keeps something in its attributes from step to step, as a part of a message; nothing
@@ -73,7 +78,10 @@ class Effects:
         for part in self._parts:
             before = self._kept[id(vars(part))][1]
             for name in _names(part):
-                if self._is_changed(part, vars(part)[name], before.get(name, MISSING)):
+                now = vars(part)[name]
+                # The result of a metric is asked for after the step.
+                is_lost = isinstance(part, Metric) and _holds_gone(now)
+                if is_lost or not self._is_as_before(now, before.get(name, MISSING)):
                     return f"it changes {type(part).__name__}.{name}, which a program would do once"
         return ""
 
@@ -87,46 +95,38 @@ class Effects:
 
     def put_back(self) -> None:
         """Make everything as it was: the same step made again draws the same numbers."""
+        attributes = {id(vars(part)) for part in self._parts}
         for value, before in self._kept.values():
-            _fill(value, before)
+            if id(value) in attributes:
+                _fill_attributes(value, before)
+            else:
+                _fill(value, before)
         for generator, state, _ in self._generators:
             _go_on(generator, state)
         _go_on(fastnn_random.generator(), self._drawn)
 
-    def _is_changed(self, part: Configurable, now: Any, before: Any) -> bool:
-        # The result of a metric is asked for after the step.
-        is_lost = isinstance(part, Metric) and _holds_gone(now)
-        return is_lost or not self._is_as_before(now, before)
-
     def _is_as_before(self, now: Any, before: Any) -> bool:
-        """Whether a value does for the same as what another was; of objects of other kinds nobody
-        knows more.
-        """
-        then = self._kept.get(id(before), (None, before))[1]
-        if isinstance(now, np.ndarray):
-            return isinstance(then, np.ndarray) and _are_equal(now, then)
-        if isinstance(now, (*CONTAINERS, tuple)):
-            return type(now) is type(then) and self._are_as_before(now, then)
-        if now is before:
-            return True
-        if isinstance(now, Tensor) and not isinstance(now, Variable):
-            if is_gone(now):
-                return isinstance(before, Tensor) and is_gone(before)  # from an earlier recording
-            is_other = type(before) is not Tensor or is_gone(before)
-            return not is_other and _are_equal(now._array, before._array)
-        if isinstance(now, PLAIN):
-            return type(now) is type(before) and repr(now) == repr(before)
+        """Whether a value does for the same as what another was."""
+        left, seen = [(now, before)], set()
+        while left:
+            now, before = left.pop()
+            if (id(now), id(before)) in seen:
+                continue
+            seen.add((id(now), id(before)))
+            then = self._kept.get(id(before), (None, before))[1]
+            if not _holds_others(now):
+                if not _is_equal(now, then):
+                    return False
+            elif type(now) is not type(before) or len(now) != len(then):
+                return False
+            elif not isinstance(now, np.ndarray) and _is_flat(then):
+                if not _is_flat(now) or _in_order(now) != _in_order(then):
+                    return False
+            elif isinstance(now, dict) and [*now] != [*then]:
+                return False
+            else:
+                left += zip(_elements(now), _elements(then), strict=False)
         return True
-
-    def _are_as_before(self, now: Any, before: Any) -> bool:
-        if len(now) != len(before):
-            return False
-        if isinstance(now, dict):
-            same = now.keys() == before.keys()
-            return same and all(self._is_as_before(now[key], before[key]) for key in now)
-        if isinstance(now, set):
-            return bool(now == before)
-        return all(map(self._is_as_before, now, before))
 
 
 def _names(part: Configurable) -> list[str]:
@@ -148,36 +148,101 @@ def _with_inner(parts: Sequence[Any]) -> list[Configurable]:
     return list(found.values())
 
 
-def _elements(container: Any) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
+def _holds_others(value: Any) -> bool:
+    """Whether it is a container, or an array of objects."""
+    is_of_objects = isinstance(value, np.ndarray) and value.dtype.kind == "O"
+    return is_of_objects or isinstance(value, (*CONTAINERS, tuple))
 
 
-def _fill(value: Any, before: Any) -> None:
-    """Put into a container, or an array, what was in it."""
+def _kind(container: Any) -> type:
+    """Its class, of those whose methods nobody has overridden."""
+    kinds: tuple[type, ...] = (OrderedDict, *CONTAINERS, tuple)
+    return next(kind for kind in kinds if isinstance(container, kind))
+
+
+def _copied(value: Any) -> Any:
+    """What is in a container or an array, in one of the plain kind."""
+    if isinstance(value, tuple):
+        return value
     if isinstance(value, np.ndarray):
-        if not _are_equal(value, before):
-            value[...] = before
-    elif isinstance(value, dict):
-        # Attributes are among them, which other threads must find at any moment.
-        for key in value.keys() - before.keys():
-            del value[key]
-        value.update(before)
-    elif isinstance(value, list):
-        value[:] = before
-    else:
-        value.clear()
-        (value.update if isinstance(value, set) else value.extend)(before)
+        return value.copy()
+    kind: Any = _kind(value)
+    if isinstance(value, dict):
+        return dict(kind.items(value))
+    return kind(kind.__iter__(value))
 
 
-def _holds_gone(value: Any) -> bool:
-    """Whether it is a tensor that a recording has left, or has one in it."""
-    if isinstance(value, (*CONTAINERS, tuple)):
-        return any(map(_holds_gone, _elements(value)))
-    return isinstance(value, Tensor) and is_gone(value)
+def _elements(container: Any) -> Iterable[Any]:
+    if isinstance(container, np.ndarray):
+        return container.ravel().tolist() if container.dtype.kind == "O" else []
+    kind: Any = _kind(container)
+    is_dict = isinstance(container, dict)
+    found: Iterable[Any] = kind.values(container) if is_dict else kind.__iter__(container)
+    return found
+
+
+def _in_order(flat: Any) -> Any:
+    return [*_copied(flat).items()] if isinstance(flat, dict) else _copied(flat)
+
+
+def _is_flat(container: Any) -> bool:
+    """Whether nothing in it can be changed."""
+    if isinstance(container, np.ndarray):
+        return bool(container.dtype.kind != "O")
+    return FLAT.issuperset(map(type, _elements(container)))
+
+
+def _is_equal(now: Any, then: Any) -> bool:
+    """Whether a value does for the same as another; of objects of other kinds nobody knows more."""
+    if isinstance(now, np.ndarray):
+        return isinstance(then, np.ndarray) and _are_equal(now, then)
+    if now is then:
+        return True
+    if isinstance(now, Tensor) and not isinstance(now, Variable):
+        if is_gone(now):
+            return isinstance(then, Tensor) and is_gone(then)  # from an earlier recording
+        is_other = type(then) is not Tensor or is_gone(then)
+        return not is_other and _are_equal(now._array, then._array)
+    if isinstance(now, PLAIN):
+        return type(now) is type(then) and repr(now) == repr(then)
+    return True
 
 
 def _are_equal(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     return a is b or (a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes())
+
+
+def _fill_attributes(attributes: dict[str, Any], before: dict[str, Any]) -> None:
+    """Other threads must find them at any moment."""
+    for name in attributes.keys() - before.keys():
+        del attributes[name]
+    attributes.update(before)
+
+
+def _fill(value: Any, before: Any) -> None:
+    """Put into a container, or an array, what was in it, and in that order."""
+    if isinstance(value, tuple):
+        return
+    if isinstance(value, np.ndarray):
+        if value.shape == before.shape and not _are_equal(value, before):
+            value[...] = before
+        return
+    kind: Any = _kind(value)
+    kind.clear(value)
+    (kind.extend if kind in (list, deque) else kind.update)(value, before)
+
+
+def _holds_gone(value: Any) -> bool:
+    """Whether it is a tensor that a recording has left, or has one in it."""
+    left, seen = [value], set()
+    while left:
+        thing = left.pop()
+        if isinstance(thing, (*CONTAINERS, tuple)) and id(thing) not in seen:
+            seen.add(id(thing))
+            left += _elements(thing)
+        elif isinstance(thing, Tensor) and is_gone(thing):
+            return True
+    return False
 
 
 def _state(generator: Generator) -> Any:

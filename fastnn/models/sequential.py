@@ -70,9 +70,14 @@ class Sequential(Model):
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
 
     @property
-    def input_shape(self) -> tuple[int | None, ...] | None:
+    def input_shape(self) -> Any:
         """The shape of the input, None for the batch axis; None while it is not known."""
-        return _built_for(self)
+        own = vars(self).get("input_shape")
+        return _built_for(self) if own is None else own
+
+    @input_shape.setter
+    def input_shape(self, value: Any) -> None:
+        vars(self)["input_shape"] = value
 
     def add(self, layer: Layer) -> None:
         """Append a layer; it gets its weights at once if the model has some."""
@@ -96,8 +101,8 @@ class Sequential(Model):
         self._layers, self.output_shapes = [*self._layers, layer], []
         first = self._layers[0]
         shape = _built_for(self) or _built_for(first)
-        if first._announced is not None:
-            shape = (None, *first._announced)
+        if (announced := vars(first).get("input_shape")) is not None:
+            shape = (None, *announced)
         if shape is not None:
             try:
                 with unbuilt_again_on_failure(self):
@@ -126,7 +131,7 @@ class Sequential(Model):
         takes_one = first._is_ours and not first._takes_several
         if takes_one and isinstance(inputs, list | tuple) and len(inputs) == 1:
             (x,) = inputs
-        announced = first._announced
+        announced = vars(first).get("input_shape")
         if announced is not None and announced[-1:] == (1,) and x.ndim == len(announced):
             x = ops.reshape(x, (*x.shape, 1))
         for layer in self._layers:
@@ -147,8 +152,10 @@ class Sequential(Model):
         config = super().get_config()
         if "layers" in config:
             config["layers"] = serialize(self._layers)
-        shape = config.pop("input_shape", None)
-        return config if shape is None else {**config, "build_input_shape": shape}
+        if "input_shape" in config:
+            config["input_shape"] = serialize(vars(self).get("input_shape"))
+        shape = _built_for(self)
+        return config if shape is None else {**config, "build_input_shape": list(shape)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

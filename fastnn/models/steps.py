@@ -136,9 +136,16 @@ class Steps(Layer):
         """What is reported: the loss, what `compile` was given, and metrics that the model and its
         layers keep as attributes.
         """
-        tracker = [] if self._loss_tracker is None else [self._loss_tracker]
-        found = [*tracker, *(m for part in layers_in(self) for m in parts_of(part, Metric))]
+        found = [] if self._loss_tracker is None else [self._loss_tracker]
+        for part in layers_in(self):
+            # What an inner model was given by its own `compile` is for its own training.
+            own = part._compiled_metrics if isinstance(part, Steps) and part is not self else []
+            found += [m for m in parts_of(part, Metric) if not any(m is other for other in own)]
         return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def _compiled_metrics(self) -> list[Any]:
+        return [self._loss_tracker, *self._measures, *self._weighted_measures]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -284,7 +291,7 @@ class Steps(Layer):
                 f"predict needs a model that gives tensors, also in a tuple, list or dict, and "
                 f"{self.name!r} gives {output!r}: call the model on the data instead"
             )
-        return Outcome({}, output)
+        return Outcome({}, filled(output, map(convert, parts)))
 
     def _is_own(self, method: Callable[..., Any]) -> bool:
         """Whether a subclass defines this method."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
@@ -273,12 +274,13 @@ class Trainer(Steps):
         """
         size = count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
         source = self._without_zeros(self._source(self._data(x), size, steps), passes=1)
+        self.stop_predicting = False
         if not callbacks and not verbose:  # who asks for one row waits for nobody
-            outputs = self._outputs(Pass(self._predicting), source)
+            predicting = Pass(self._predicting, is_stopped=lambda: self.stop_predicting)
+            outputs = self._outputs(predicting, source)
         else:
             params = {"steps": source.steps, "verbose": verbose}
             with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
-                self.stop_predicting = False
                 listeners.on_predict_begin()
                 predicting = Pass(
                     self._predicting,
@@ -433,6 +435,9 @@ class Trainer(Steps):
                 f"model {self.name!r} is not compiled: call model.compile(optimizer=..., loss=...) "
                 "first"
             )
+        twice = [name for name, times in Counter(self.metrics_names).items() if times > 1]
+        if twice:
+            warn(f"several metrics are called {twice}, and one is reported: name each otherwise")
         if isinstance(source, ArraysInBatches):
             self._try(source.arrays, step, source.size)
             self._without_zeros(source, passes)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastnn.ops.core import floating
-from fastnn.ops.elementwise import cast, divide, maximum, sqrt, square
+from fastnn.ops.elementwise import cast, divide, equal, maximum, sqrt, square, where
 from fastnn.ops.reductions import reduce_sum
 from fastnn.tensor import Tensor, TensorLike
 
@@ -22,7 +22,7 @@ def clip_by_norm(t: TensorLike, clip_norm: float) -> Tensor:
     Tensor([0.6 0.8], shape=(2,), dtype=float32)
     """
     x = floating(t)
-    return x * _scale(sqrt(reduce_sum(square(x))), clip_norm)
+    return x * _scale(_root(reduce_sum(square(x))), clip_norm)
 
 
 def global_norm(t_list: Sequence[TensorLike | None]) -> Tensor:
@@ -37,7 +37,7 @@ def global_norm(t_list: Sequence[TensorLike | None]) -> Tensor:
     squares = [reduce_sum(square(floating(t))) for t in t_list if t is not None]
     if not squares:
         raise ValueError("global_norm: there is no tensor in the list")
-    return sqrt(sum((cast(x, np.float64) for x in squares[1:]), cast(squares[0], np.float64)))
+    return _root(sum((cast(x, np.float64) for x in squares[1:]), cast(squares[0], np.float64)))
 
 
 def clip_by_global_norm(
@@ -59,6 +59,12 @@ def clip_by_global_norm(
     scale = _scale(norm, clip_norm)
     tensors = [None if t is None else floating(t) for t in t_list]
     return [None if x is None else x * cast(scale, x.dtype) for x in tensors], norm
+
+
+def _root(x: Tensor) -> Tensor:
+    """The square root, whose gradient at 0 is taken as 0."""
+    is_zero = equal(x, 0)
+    return where(is_zero, 0, sqrt(where(is_zero, 1, x)))
 
 
 def _scale(norm: Tensor, limit: float) -> Tensor:

@@ -255,7 +255,7 @@ def split(
     tensor = convert(x)
     at = existing_axis("split", tensor, axis)
     length = tensor.shape[at]
-    if isinstance(parts, list | tuple) and sum(parts) == length > 0:
+    if not isinstance(parts, int | np.integer | None) and sum(parts) == length > 0:
         raise ValueError(
             f"split: are {parts} lengths or places? Pass num_or_size_splits={parts} for parts of "
             f"these lengths, or indices_or_sections={parts} to cut there"
@@ -279,7 +279,7 @@ def _places(parts: int | Sequence[int], are_lengths: bool, length: int, axis: st
             raise ValueError(f"split: {axis} cannot be cut into {parts} equal parts")
         return [length // parts * n for n in range(1, int(parts))]
     if are_lengths:
-        if sum(parts) != length or min(parts) < 0:
+        if sum(parts) != length or min(parts, default=0) < 0:
             raise ValueError(f"split: the lengths {parts} do not add up to that of {axis}")
         return [*accumulate(parts)][:-1]
     if sorted({0, length, *parts}) != [0, *parts, length]:
