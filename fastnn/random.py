@@ -250,7 +250,7 @@ def uniform(
     (True, True)
     """
     if to_dtype(dtype).kind in "iu":
-        raise TypeError(f"dtype must be a float type, got {dtype!r}; for integers use randint")
+        raise TypeError(f"dtype must be float32 or float64, got {dtype!r}; randint draws integers")
     lengths = to_shape(shape)
     if maxval < minval:
         raise ValueError(f"maxval is {maxval}, below minval, {minval}; exchange them")

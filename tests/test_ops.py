@@ -295,7 +295,7 @@ def test_invalid(call, message):
 
 
 def test_uniform_integers():
-    with pytest.raises(TypeError, match="must be a float type, got 'int32'; for integers use rand"):
+    with pytest.raises(TypeError, match="must be float32 or float64, got 'int32'; randint draws"):
         fastnn.random.uniform((2,), 0, 9, "int32")
 
 
