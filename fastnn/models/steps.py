@@ -138,6 +138,8 @@ class Steps(Layer):
         """
         found = [] if self._loss_tracker is None else [self._loss_tracker]
         for part in layers_in(self):
+            if part._is_ours:  # which has none
+                continue
             # What an inner model was given by its own `compile` is for its own training.
             own = part._compiled_metrics if isinstance(part, Steps) and part is not self else []
             found += [m for m in parts_of(part, Metric) if not any(m is other for other in own)]
