@@ -712,7 +712,7 @@ def _cyclic():
     return value
 
 
-@pytest.mark.parametrize("kept", [_deep, _cyclic, lambda: [[0.5] * 9] * 20_000])
+@pytest.mark.parametrize("kept", [_deep, _cyclic, lambda: [[0.5] * 9] * 5_000])
 def test_attributes_that_are_deep_cyclic_or_large(kept):
     model = Sequential([CountingSomehow(lambda layer: 1, kept()), layers.Dense(1)])
     model.compile("sgd", "mse")
