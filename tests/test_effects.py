@@ -587,7 +587,16 @@ def _count_beside_what_cannot_be_copied(layer):
     return layer.kept["n"][0]
 
 
+def _count_beside_a_huge_array(layer):
+    layer.kept["n"][0] += 1
+    return layer.kept["n"][0]
+
+
 WAYS = {
+    "beside a huge array": (
+        _count_beside_a_huge_array,
+        lambda: {"n": [0], "table": np.zeros(2_000_000)},
+    ),
     "order": (_count_by_rotation, lambda: OrderedDict(a=1, b=2, c=3)),
     "object array": (_count_in_an_object_array, lambda: np.array([[], None], object)),
     "frozen dict": (_count_beside_what_cannot_be_copied, lambda: Frozen(n=[0])),

@@ -63,9 +63,10 @@ class Effects:
             value = left.pop()
             if not isinstance(value, (*CONTAINERS, tuple, np.ndarray)) or id(value) in self._kept:
                 continue
-            room -= value.size if isinstance(value, np.ndarray) else len(value)
-            if room < 0:
-                return
+            size = value.size if isinstance(value, np.ndarray) else len(value)
+            if size > room:  # smaller ones beside it are still looked into
+                continue
+            room -= size
             inside = _copied(value)
             self._kept[id(value)] = value, inside
             if not _is_flat(inside):
