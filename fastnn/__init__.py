@@ -44,7 +44,8 @@ from fastnn.optimizers import Optimizer
 from fastnn.parallel import get_num_threads, set_num_threads, threads
 from fastnn.regularizers import Regularizer
 from fastnn.tape import GradientTape
-from fastnn.tensor import Tensor, Variable, constant
+from fastnn.tensor import Tensor, constant
+from fastnn.variable import Variable
 
 __version__ = "0.1.0"
 

@@ -23,8 +23,9 @@ from fastnn.program import Program
 from fastnn.recorders import recorders
 from fastnn.sparse import may_save_time, saves_time
 from fastnn.structure import Structure, filled, leaves
-from fastnn.tensor import Tensor, Variable, to_array, wrap
+from fastnn.tensor import Tensor, to_array, wrap
 from fastnn.trace import Instruction, Trace, Value
+from fastnn.variable import Variable
 
 KEPT = 16  # programs of one function
 BY_VALUE = (int, str, bytes, complex, type, type(None), np.generic, np.dtype, Enum)

@@ -22,8 +22,9 @@ from fastnn.function import KEPT, trace
 from fastnn.program import Program
 from fastnn.sparse import Samples, SparseTensor
 from fastnn.structure import Structure, filled, leaves
-from fastnn.tensor import Tensor, all_or_nothing, wrap
+from fastnn.tensor import Tensor, wrap
 from fastnn.trace import TraceError
+from fastnn.variable import all_or_nothing
 
 Logs: TypeAlias = dict[str, Any]  # of numbers, or arrays of them
 

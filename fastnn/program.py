@@ -22,8 +22,8 @@ from fastnn.forks import Lock
 from fastnn.memory import laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
-from fastnn.tensor import Writing, all_about_to_change, all_or_nothing
 from fastnn.trace import Instruction, Value
+from fastnn.variable import Writing, all_about_to_change, all_or_nothing
 
 Step: TypeAlias = Callable[[], object]
 

@@ -14,7 +14,8 @@ from fastnn.configuration import Configurable
 from fastnn.forks import in_child
 from fastnn.ops import updates
 from fastnn.recorders import recorders
-from fastnn.tensor import Tensor, TensorLike, Variable, convert, wrap
+from fastnn.tensor import Tensor, TensorLike, convert, wrap
+from fastnn.variable import Variable
 
 _generator = np.random.Generator(np.random.Philox())
 

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from fastnn.arrays import Array
     from fastnn.ops.core import Call, Update
     from fastnn.sparse import SparseTensor
-    from fastnn.tensor import Tensor, Variable
+    from fastnn.tensor import Tensor
+    from fastnn.variable import Variable
 
 
 class Recorder(Protocol):

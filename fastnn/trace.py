@@ -19,7 +19,8 @@ from fastnn.ops.core import Call, Primitive, Update
 from fastnn.ops.products import expand
 from fastnn.recorders import Listener, recorders
 from fastnn.sparse import SparseTensor
-from fastnn.tensor import GONE, ReadFrom, Tensor, Variable, wrap
+from fastnn.tensor import GONE, ReadFrom, Tensor, wrap
+from fastnn.variable import Variable
 
 
 class TraceError(RuntimeError):

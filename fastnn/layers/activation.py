@@ -15,7 +15,8 @@ from fastnn.hyperparameters import axes, not_negative
 from fastnn.initializers import Start
 from fastnn.layers.shapes import ShapePreserving, check_lengths, known_length, position
 from fastnn.regularizers import Penalty
-from fastnn.tensor import Tensor, TensorLike, Variable
+from fastnn.tensor import Tensor, TensorLike
+from fastnn.variable import Variable
 
 
 class Activation(ShapePreserving):

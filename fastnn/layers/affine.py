@@ -10,7 +10,8 @@ from fastnn.constraints import Projection
 from fastnn.initializers import Start
 from fastnn.layers.shapes import ShapePreserving
 from fastnn.regularizers import Penalty
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 
 class Affine(ShapePreserving):

@@ -24,17 +24,9 @@ from fastnn.naming import unique_name
 from fastnn.regularizers import Penalty
 from fastnn.sparse import is_scipy, to_tensor
 from fastnn.structure import NODES, filled, leaves
-from fastnn.tensor import (
-    Tensor,
-    TensorLike,
-    Variable,
-    all_or_nothing,
-    convert,
-    is_gone,
-    to_array,
-    zeros,
-)
+from fastnn.tensor import Tensor, TensorLike, convert, is_gone, to_array, zeros
 from fastnn.trace import paused
+from fastnn.variable import Variable, all_or_nothing
 
 Checked = TypeVar("Checked")
 

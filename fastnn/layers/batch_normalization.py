@@ -12,7 +12,8 @@ from fastnn.initializers import Start
 from fastnn.layers.affine import Affine
 from fastnn.layers.shapes import check_lengths, known_length
 from fastnn.regularizers import Penalty
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 
 class BatchNormalization(Affine):

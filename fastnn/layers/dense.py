@@ -15,7 +15,8 @@ from fastnn.initializers import Start
 from fastnn.layers.base import Layer
 from fastnn.layers.shapes import known_length
 from fastnn.regularizers import Penalty
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 ANOTHER_AXIS = (
     "put one sample into a batch with x[None], or make a column of one feature with x[:, None]"

@@ -13,7 +13,8 @@ from fastnn.configuration import serialize
 from fastnn.hyperparameters import axes
 from fastnn.layers.base import unbuilt_again_on_failure
 from fastnn.layers.shapes import ShapePreserving, known_length, position
-from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert, to_array
+from fastnn.tensor import Tensor, TensorLike, convert, to_array
+from fastnn.variable import Variable, all_or_nothing
 
 BLOCK = 2**20  # elements of a data set that are looked at together
 TINY = 1e-7  # what a standard deviation is at least: a feature that is constant becomes 0

@@ -12,8 +12,9 @@ from fastnn.configuration import Configurable
 from fastnn.initializers import Start
 from fastnn.naming import unique_name
 from fastnn.recorders import made_before
-from fastnn.tensor import Variable, all_or_nothing, zeros
+from fastnn.tensor import zeros
 from fastnn.trace import paused
+from fastnn.variable import Variable, all_or_nothing
 
 
 class Metric(Configurable):

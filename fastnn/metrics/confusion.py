@@ -14,7 +14,8 @@ from fastnn.losses.base import quotient
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import weights_for
 from fastnn.ops.targets import pair
-from fastnn.tensor import Tensor, TensorLike, Variable
+from fastnn.tensor import Tensor, TensorLike
+from fastnn.variable import Variable
 
 Thresholds: TypeAlias = float | Sequence[float] | None
 

@@ -10,7 +10,8 @@ from fastnn.hyperparameters import positive
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import weights_for
 from fastnn.ops.targets import EPSILON, pair
-from fastnn.tensor import Tensor, TensorLike, Variable
+from fastnn.tensor import Tensor, TensorLike
+from fastnn.variable import Variable
 
 AVERAGES = None, "micro", "macro", "weighted"
 

@@ -12,7 +12,8 @@ from fastnn.losses.base import quotient
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import FunctionMetric, Mean, MeanMetricWrapper, weights_for
 from fastnn.ops.targets import pair
-from fastnn.tensor import Tensor, TensorLike, Variable, convert
+from fastnn.tensor import Tensor, TensorLike, convert
+from fastnn.variable import Variable
 
 
 class MeanSquaredError(FunctionMetric):

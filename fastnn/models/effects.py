@@ -15,7 +15,8 @@ import numpy as np
 from fastnn import random as fastnn_random
 from fastnn.configuration import Configurable, arguments_of, is_ours
 from fastnn.metrics import Metric
-from fastnn.tensor import Tensor, Variable, is_gone
+from fastnn.tensor import Tensor, is_gone
+from fastnn.variable import Variable
 
 Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Random
 

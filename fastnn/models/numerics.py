@@ -19,7 +19,8 @@ from fastnn.ops.core import Call
 from fastnn.recorders import Listener, recorders
 from fastnn.saving.state import go_on, random_state, sources_in
 from fastnn.structure import Structure, leaves
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 
 class NotFiniteError(RuntimeError):

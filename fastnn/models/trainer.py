@@ -33,7 +33,8 @@ from fastnn.models.turns import Caller, in_turn, is_nested
 from fastnn.progress import Verbose
 from fastnn.sparse import Samples
 from fastnn.structure import Structure
-from fastnn.tensor import Tensor, TensorLike, Variable
+from fastnn.tensor import Tensor, TensorLike
+from fastnn.variable import Variable
 
 
 class Pass(NamedTuple):

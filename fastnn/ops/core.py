@@ -15,16 +15,8 @@ from numpy import ndarray
 
 from fastnn.arrays import Array
 from fastnn.recorders import recorders
-from fastnn.tensor import (
-    ReadFrom,
-    Tensor,
-    TensorLike,
-    Variable,
-    Writing,
-    convert,
-    operators,
-    wrap,
-)
+from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert, operators, wrap
+from fastnn.variable import Variable, Writing
 
 # One entry for each input: its gradient, None where it has none, or a function that computes it and
 # that is called only if somebody wants it.

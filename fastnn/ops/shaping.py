@@ -14,7 +14,8 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array, Shape
 from fastnn.ops.core import COMPUTED_IN, Call, Gradients, operands, operator, primitive
-from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, Variable, convert
+from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert
+from fastnn.variable import Variable
 
 
 @primitive(kernel=True)

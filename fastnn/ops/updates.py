@@ -9,7 +9,8 @@ from __future__ import annotations
 from fastnn import _kernels
 from fastnn.arrays import Array
 from fastnn.ops.core import Update, update
-from fastnn.tensor import Index, Tensor, Variable, assignments
+from fastnn.tensor import Index, Tensor
+from fastnn.variable import Variable, assignments
 
 
 @update(chain="copy")

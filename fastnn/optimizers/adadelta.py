@@ -7,7 +7,8 @@ from typing import Unpack
 from fastnn import ops
 from fastnn.hyperparameters import fraction, positive
 from fastnn.optimizers.base import Optimizer, Options, Rate
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 
 class Adadelta(Optimizer):

@@ -7,7 +7,8 @@ from typing import Unpack
 from fastnn.hyperparameters import not_negative, positive
 from fastnn.ops import updates
 from fastnn.optimizers.base import Optimizer, Options, Rate
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 
 class Adagrad(Optimizer):

@@ -10,7 +10,8 @@ from fastnn.hyperparameters import fraction, not_negative, positive
 from fastnn.ops import updates
 from fastnn.optimizers.base import Optimizer, Options, OtherOptions, Rate
 from fastnn.optimizers.power import power
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 
 class Adam(Optimizer):

@@ -24,8 +24,9 @@ from fastnn.ops import updates
 from fastnn.ops.core import COMPUTED_IN
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.recorders import recorders
-from fastnn.tensor import Tensor, TensorLike, Variable, all_or_nothing, convert
+from fastnn.tensor import Tensor, TensorLike, convert
 from fastnn.trace import paused
+from fastnn.variable import Variable, all_or_nothing
 
 # An object by the variable that it is for, with the version of its attributes.
 Part: TypeAlias = tuple[int, Any, object]

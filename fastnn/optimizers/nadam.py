@@ -11,7 +11,8 @@ from fastnn import ops
 from fastnn.hyperparameters import fraction, positive
 from fastnn.optimizers.base import Optimizer, Options, Rate
 from fastnn.optimizers.power import power
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 
 class Nadam(Optimizer):

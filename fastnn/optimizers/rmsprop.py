@@ -9,7 +9,8 @@ from fastnn import ops
 from fastnn.hyperparameters import fraction, positive
 from fastnn.ops import updates
 from fastnn.optimizers.base import Optimizer, Options, Rate
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 
 class RMSprop(Optimizer):

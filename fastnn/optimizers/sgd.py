@@ -8,7 +8,8 @@ from typing import Unpack
 from fastnn.hyperparameters import fraction
 from fastnn.ops import updates
 from fastnn.optimizers.base import Optimizer, Options, Rate
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 
 class SGD(Optimizer):

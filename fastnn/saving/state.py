@@ -13,7 +13,7 @@ from fastnn.layers.base import Layer, layers_in
 from fastnn.random import SeedGenerator, Stream, is_state, set_state, state_of
 from fastnn.saving.files import SavedFile
 from fastnn.structure import leaves
-from fastnn.tensor import Variable, all_or_nothing
+from fastnn.variable import Variable, all_or_nothing
 
 if TYPE_CHECKING:
     from fastnn.models.model import Model

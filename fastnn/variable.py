@@ -1,0 +1,258 @@
+"""Variable: a tensor whose values can be assigned, and what a change of variables has to mind.
+
+A variable owns its storage, which never moves and which only `assign`, `assign_add`, `assign_sub`
+and the optimizers change. Reading it gives a tensor over that storage without a copy; should the
+variable change while such a tensor is still in use, the tensor is given a copy of the old values
+first, so that it does not change either.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import _kernels
+from fastnn.arrays import Array, DType, Shape, on_a_line
+from fastnn.changes import note_change
+from fastnn.recorders import made_before, recorders
+from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert, operators, to_array, wrap
+
+# The updates behind Variable's methods, by name, which enter themselves here.
+assignments: dict[str, Callable[[Variable, Tensor, Index], None]] = {}
+
+
+def _noted(slot: str, meaning: str) -> Any:
+    """A property over a slot on which recorded programs rest."""
+
+    def get(variable: Variable) -> Any:
+        return getattr(variable, slot)
+
+    def set_(variable: Variable, value: Any) -> None:
+        if value is not getattr(variable, slot):
+            note_change()
+        setattr(variable, slot, value)
+
+    return property(get, set_, doc=meaning)
+
+
+class Writing:
+    """A change of variables, under way or over."""
+
+    __slots__ = ("is_over",)
+
+    def __init__(self, is_over: bool = False) -> None:
+        self.is_over = is_over
+
+
+class Variable(Tensor):
+    """A tensor whose values can be assigned; an open `GradientTape` watches it if it is trainable.
+
+    Parameters
+    ----------
+    initial_value : array, number or nested sequence
+        Copied. A Python float gives float32; a NumPy array keeps its dtype. Or, with `shape`, an
+        initializer, as for a layer's weight.
+    trainable : bool, default True
+        Whether tapes watch it by themselves and optimizers of a model change it.
+    dtype : dtype, optional
+        Convert to this type.
+    name : str, default "variable"
+        Used in messages.
+    shape : tuple of int, optional
+    initializer : str or callable, optional
+        The same as `initial_value`.
+
+    Raises
+    ------
+    TypeError
+        If there is no initial value.
+    TraceError
+        If it is made inside a step that is being compiled.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.Variable(shape=(2,), initializer="ones")
+    Variable([1. 1.], shape=(2,), dtype=float32)
+    >>> v = fastnn.Variable([[1.0, 2.0]])
+    >>> v.assign_add([[1.0, 1.0]])
+    Variable([[2. 3.]], shape=(1, 2), dtype=float32)
+    >>> v[0, 0].assign(9.0).numpy()
+    array([[9., 3.]], dtype=float32)
+    """
+
+    __slots__ = (
+        *("_constraint", "_finite", "_regularizer", "_snapshot", "_trainable"),
+        *("name", "path", "was_trainable"),
+    )
+
+    def __init__(
+        self,
+        initial_value: TensorLike = None,
+        trainable: bool = True,
+        dtype: DType = None,
+        name: str = "variable",
+        shape: Shape | None = None,
+        initializer: Any = None,
+    ) -> None:
+        made_before("Variable")
+        if initial_value is None:
+            initial_value = initializer
+        if initial_value is None:
+            raise TypeError(
+                "a Variable needs an initial value: write Variable(value), or "
+                "Variable(shape=(2, 3), initializer='zeros')"
+            )
+        if shape is not None:
+            initial_value = operators["initial_value"](initial_value, shape, dtype)
+        values = to_array(initial_value, dtype)
+        self._array = on_a_line(values.nbytes).view(values.dtype).reshape(values.shape)
+        self._array[...] = values
+        self.origin = None
+        # When it was made: a layer's weights keep their order when one of them is frozen.
+        self._trainable = self.was_trainable = bool(trainable)
+        self.name = self.path = name
+        self._regularizer: Callable[[Tensor], Tensor] | None = None
+        self._constraint: Callable[[Tensor], Tensor] | None = None
+        self._snapshot: weakref.ref[Tensor] | None = None
+        # Whether all values are finite, or what changed them since that was known.
+        self._finite: bool | Writing = Writing(is_over=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("_constraint", "_regularizer", "path", "was_trainable")
+        more = {name: getattr(self, name) for name in names}
+        return Variable, (self.numpy(), self.trainable, None, self.name), (None, more)
+
+    trainable = _noted(
+        "_trainable", "Whether tapes watch it by themselves and optimizers change it."
+    )
+    regularizer = _noted("_regularizer", "A penalty on the values, added to the loss, or None.")
+    constraint = _noted(
+        "_constraint", "What takes the place of the values after an update, or None."
+    )
+
+    @property
+    def value(self) -> Tensor:
+        """The variable as it is now, as a tensor that later assignments do not change."""
+        if recorders.trace is not None:
+            return recorders.trace.present(self)
+        snapshot = self._snapshot() if self._snapshot is not None else None
+        if snapshot is None or snapshot._array is not self._array:  # it may have its copy already
+            snapshot = wrap(self._array, ReadFrom(self, None))
+            self._snapshot = weakref.ref(snapshot)
+        return snapshot
+
+    def _now(self) -> Tensor:
+        return self.value
+
+    def numpy(self) -> Array:
+        """A copy of the values."""
+        return self._values().copy()
+
+    def mutable(self, writing: Writing | None = None) -> Array:
+        """The storage itself, to be changed in place by an update."""
+        self.about_to_change(writing or Writing(is_over=True))
+        return self._array
+
+    def about_to_change(self, writing: Writing) -> None:
+        """Give what was read a copy of the values, if somebody still has it."""
+        self._finite = writing
+        if recorders.undo is not None and id(self) not in recorders.undo:
+            recorders.undo[id(self)] = self, self._array.copy()
+        if self._snapshot is not None:
+            snapshot = self._snapshot()
+            if snapshot is not None:
+                snapshot._array = self._array.copy()
+            self._snapshot = None
+
+    def is_finite(self) -> bool:
+        """Whether all values, which are floats, are finite: remembered until they change."""
+        known = self._finite
+        if not isinstance(known, Writing):
+            return known
+        was_over, finite = known.is_over, _kernels.all_finite(self._array)
+        if was_over and self._finite is known:  # no other thread has changed them meanwhile
+            self._finite = finite
+        return finite
+
+    def changed(self, writing: Writing, finite: bool) -> None:
+        """Note what is known of the values, if `writing` was the last to change them."""
+        if self._finite is writing:
+            self._finite = finite
+
+    def assign(self, value: TensorLike) -> Variable:
+        """Replace the values; returns the variable.
+
+        Raises
+        ------
+        ValueError
+            If the shape of `value` is not exactly that of the variable. Nothing is changed then.
+        """
+        return self._write(..., value, "assign")
+
+    def assign_add(self, value: TensorLike) -> Variable:
+        """Add `value`, of exactly the variable's shape; returns the variable."""
+        return self._write(..., value, "assign_add")
+
+    def assign_sub(self, value: TensorLike) -> Variable:
+        """Subtract `value`, of exactly the variable's shape; returns the variable."""
+        return self._write(..., value, "assign_sub")
+
+    def _write(self, index: Index, value: TensorLike, into: str) -> Variable:
+        shape = self._array[index].shape
+        new = convert(value)
+        if new.shape != shape:
+            part = "" if index is ... else f" at index {index}"
+            raise ValueError(
+                f"cannot assign a value of shape {new.shape} to the variable {self.path!r}{part} "
+                f"of shape {shape}; the shapes must be equal: reshape or broadcast the value first"
+            )
+        assignments[into](self, self._without_loss(new), index)
+        return self
+
+    def _without_loss(self, new: Tensor) -> Tensor:
+        """`new` in the variable's dtype; only the digits of floats may be lost."""
+        if new.dtype == self.dtype:
+            return new
+        with np.errstate(invalid="ignore"):
+            converted = operators["cast"](new, self.dtype)
+        if self.dtype.kind != "f" and not np.array_equal(converted._values(), new._values()):
+            raise TypeError(
+                f"the variable {self.path!r} holds {self.dtype} and cannot take these values of "
+                f"{new.dtype}; round them, or make the variable with dtype='float32'"
+            )
+        return converted
+
+
+def all_about_to_change(variables: list[Variable], writing: Writing) -> None:
+    """`Variable.about_to_change` of each: of most there is nothing to be copied."""
+    is_noted = recorders.undo is not None
+    for variable in variables:
+        if is_noted or variable._snapshot is not None:
+            variable.about_to_change(writing)
+        else:
+            variable._finite = writing
+
+
+def all_or_nothing() -> _kernels.Scope:
+    """Should the ``with`` block fail, or be interrupted, variables are as they were before it.
+
+    What they held is copied as they change, which is why only what could stop half-way is in one.
+    """
+    if recorders.undo is not None or recorders.trace is not None:  # an outer one sees to it
+        return _kernels.Scope(recorders)
+    return _AllOrNothing()
+
+
+class _AllOrNothing(_kernels.Scope):
+    def __init__(self) -> None:
+        self._changed: dict[int, tuple[Variable, Array]] = {}
+        super().__init__(recorders, undo=self._changed, stack=recorders.stack.copy())
+
+    def failed(self) -> None:
+        recorders.undo = None
+        for variable, value in self._changed.values():
+            np.copyto(variable.mutable(), value)
