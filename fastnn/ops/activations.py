@@ -8,12 +8,11 @@ import numpy as np
 
 from fastnn.arrays import Array
 from fastnn.ops.core import Call, Gradients, floating, primitive
+from fastnn.ops.discrete import greater, less
 from fastnn.ops.elementwise import (
     abs,
     cast,
     clip,
-    greater,
-    less,
     maximum,
     minimum,
     sigmoid,

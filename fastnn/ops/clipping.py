@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastnn.ops.core import floating
-from fastnn.ops.elementwise import cast, divide, equal, maximum, sqrt, square, where
+from fastnn.ops.discrete import equal
+from fastnn.ops.elementwise import cast, divide, maximum, sqrt, square, where
 from fastnn.ops.reductions import reduce_sum
 from fastnn.tensor import Tensor, TensorLike
 

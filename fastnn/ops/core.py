@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, overload
 import numpy as np
 from numpy import ndarray
 
-from fastnn.arrays import Array
+from fastnn.arrays import Array, Shape
 from fastnn.recorders import recorders
 from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert, operators, wrap
 from fastnn.variable import Variable, Writing
@@ -183,6 +183,25 @@ def operands(*values: TensorLike) -> list[Tensor]:
         dtype = promote(*[t.dtype for t in tensors])
     # A number goes from its own precision to that of the others, not by way of float32.
     return [convert(v, dtype) for v in values]
+
+
+def broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
+    """Both operands in one dtype; ValueError if their shapes do not broadcast."""
+    x, y = pair(a, b)
+    shape, other = x._array.shape, y._array.shape
+    if shape != other and shape and other:
+        check_broadcast(name, shape, other)
+    return x, y
+
+
+def check_broadcast(name: str, a: Shape, b: Shape) -> None:
+    """ValueError if the shapes do not broadcast."""
+    for axis in range(-1, -min(len(a), len(b)) - 1, -1):
+        if a[axis] != b[axis] and 1 not in (a[axis], b[axis]):
+            raise ValueError(
+                f"{name}: the shapes {a} and {b} do not broadcast: axis {axis} has {a[axis]} and "
+                f"{b[axis]}; they must be equal or one of them 1 (use reshape or expand_dims)"
+            )
 
 
 def computable(value: TensorLike) -> Tensor:

@@ -15,7 +15,8 @@ from fastnn.arrays import Array, Shape
 from fastnn.caller import warn
 from fastnn.hyperparameters import fraction
 from fastnn.ops.core import Call, Gradients, floating, primitive
-from fastnn.ops.elementwise import exp, log, not_equal, stop_gradient, where
+from fastnn.ops.discrete import not_equal
+from fastnn.ops.elementwise import exp, log, stop_gradient, where
 from fastnn.ops.labels import one_hot, to_classes
 from fastnn.ops.neural import softmax, softmax_grad
 from fastnn.ops.reductions import reduce_max, reduce_sum

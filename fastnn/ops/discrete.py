@@ -1,12 +1,11 @@
-"""Ops whose results jump: rounding, tests of numbers, logic. None has a gradient."""
+"""Ops whose results jump: rounding, comparisons, tests of numbers, logic. None has a gradient."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fastnn.arrays import Array
-from fastnn.ops.core import computable, floating, operator, primitive
-from fastnn.ops.elementwise import check_broadcast
+from fastnn.ops.core import broadcast, check_broadcast, computable, floating, operator, primitive
 from fastnn.tensor import Tensor, TensorLike, convert
 
 
@@ -55,6 +54,47 @@ def _logical_not(x: Array) -> Array:
     return np.logical_not(x)
 
 
+@primitive
+@np.errstate(all="ignore")
+def _floor_divide(a: Array, b: Array) -> Array:
+    return np.floor_divide(a, b)
+
+
+@primitive(chain="sign")
+def _sign(x: Array) -> Array:
+    return np.sign(x)
+
+
+@primitive(chain="equal")
+def _equal(a: Array, b: Array) -> Array:
+    return np.equal(a, b)
+
+
+@primitive(chain="not_equal")
+def _not_equal(a: Array, b: Array) -> Array:
+    return np.not_equal(a, b)
+
+
+@primitive(chain="less")
+def _less(a: Array, b: Array) -> Array:
+    return np.less(a, b)
+
+
+@primitive(chain="less_equal")
+def _less_equal(a: Array, b: Array) -> Array:
+    return np.less_equal(a, b)
+
+
+@primitive(chain="greater")
+def _greater(a: Array, b: Array) -> Array:
+    return np.greater(a, b)
+
+
+@primitive(chain="greater_equal")
+def _greater_equal(a: Array, b: Array) -> Array:
+    return np.greater_equal(a, b)
+
+
 def floor(x: TensorLike) -> Tensor:
     """The largest whole number that is not above x, as a float."""
     return _floor(floating(x))
@@ -83,6 +123,53 @@ def isnan(x: TensorLike) -> Tensor:
 def isinf(x: TensorLike) -> Tensor:
     """Whether x is infinity or -infinity, elementwise."""
     return _isinf(convert(x))
+
+
+@operator
+def floor_divide(a: TensorLike, b: TensorLike) -> Tensor:
+    """The largest whole number that is not above a / b, as NumPy has it; it has no gradient."""
+    return _floor_divide(*broadcast("floor_divide", a, b))
+
+
+def sign(x: TensorLike) -> Tensor:
+    """-1, 0 or 1; NaN for NaN; no gradient."""
+    return _sign(convert(x))
+
+
+@operator
+def equal(a: TensorLike, b: TensorLike) -> Tensor:
+    """Whether a == b, elementwise: a bool tensor."""
+    return _equal(*broadcast("equal", a, b))
+
+
+@operator
+def not_equal(a: TensorLike, b: TensorLike) -> Tensor:
+    """Whether a != b, elementwise: a bool tensor."""
+    return _not_equal(*broadcast("not_equal", a, b))
+
+
+@operator
+def less(a: TensorLike, b: TensorLike) -> Tensor:
+    """Whether a < b, elementwise: a bool tensor."""
+    return _less(*broadcast("less", a, b))
+
+
+@operator
+def less_equal(a: TensorLike, b: TensorLike) -> Tensor:
+    """Whether a <= b, elementwise: a bool tensor."""
+    return _less_equal(*broadcast("less_equal", a, b))
+
+
+@operator
+def greater(a: TensorLike, b: TensorLike) -> Tensor:
+    """Whether a > b, elementwise: a bool tensor."""
+    return _greater(*broadcast("greater", a, b))
+
+
+@operator
+def greater_equal(a: TensorLike, b: TensorLike) -> Tensor:
+    """Whether a >= b, elementwise: a bool tensor."""
+    return _greater_equal(*broadcast("greater_equal", a, b))
 
 
 @operator

@@ -1,42 +1,25 @@
-"""Elementwise ops with NumPy's broadcasting, their gradients, and comparisons."""
+"""Elementwise ops with NumPy's broadcasting, and their gradients."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.arrays import Array, DType, Shape, to_dtype
+from fastnn.arrays import Array, DType, to_dtype
 from fastnn.ops.core import (
     COMPUTED_IN,
     Call,
     Gradients,
+    broadcast,
+    check_broadcast,
     computable,
     floating,
     operator,
-    pair,
     primitive,
 )
+from fastnn.ops.discrete import equal, floor_divide, greater, greater_equal, less_equal, sign
 from fastnn.ops.reductions import sum_to
 from fastnn.tensor import SigmoidOf, Tensor, TensorLike, convert, wrap
-
-
-def _broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
-    """Both operands in one dtype; ValueError if their shapes do not broadcast."""
-    x, y = pair(a, b)
-    shape, other = x._array.shape, y._array.shape
-    if shape != other and shape and other:
-        check_broadcast(name, shape, other)
-    return x, y
-
-
-def check_broadcast(name: str, a: Shape, b: Shape) -> None:
-    """ValueError if the shapes do not broadcast."""
-    for axis in range(-1, -min(len(a), len(b)) - 1, -1):
-        if a[axis] != b[axis] and 1 not in (a[axis], b[axis]):
-            raise ValueError(
-                f"{name}: the shapes {a} and {b} do not broadcast: axis {axis} has {a[axis]} and "
-                f"{b[axis]}; they must be equal or one of them 1 (use reshape or expand_dims)"
-            )
 
 
 def _kernel_adds(a: Array, b: Array) -> bool:
@@ -92,12 +75,6 @@ def _divide(a: Array, b: Array) -> Array:
 def _(call: Call, dy: Tensor) -> Gradients:
     a, b = call.inputs
     return lambda: sum_to(dy / b, a.shape), lambda: sum_to(negative(dy) * call.output / b, b.shape)
-
-
-@primitive
-@np.errstate(all="ignore")
-def _floor_divide(a: Array, b: Array) -> Array:
-    return np.floor_divide(a, b)
 
 
 @primitive
@@ -200,11 +177,6 @@ def _abs(x: Array) -> Array:
 def _(call: Call, dy: Tensor) -> Gradients:
     (x,) = call.inputs
     return (dy * sign(x),)
-
-
-@primitive(chain="sign")
-def _sign(x: Array) -> Array:
-    return np.sign(x)
 
 
 @primitive(chain="square")
@@ -314,36 +286,6 @@ def _(call: Call, d: Tensor) -> Gradients:
     return lambda: _sigmoid_grad(d, y), lambda: d * dy * (1 - 2 * y)
 
 
-@primitive(chain="equal")
-def _equal(a: Array, b: Array) -> Array:
-    return np.equal(a, b)
-
-
-@primitive(chain="not_equal")
-def _not_equal(a: Array, b: Array) -> Array:
-    return np.not_equal(a, b)
-
-
-@primitive(chain="less")
-def _less(a: Array, b: Array) -> Array:
-    return np.less(a, b)
-
-
-@primitive(chain="less_equal")
-def _less_equal(a: Array, b: Array) -> Array:
-    return np.less_equal(a, b)
-
-
-@primitive(chain="greater")
-def _greater(a: Array, b: Array) -> Array:
-    return np.greater(a, b)
-
-
-@primitive(chain="greater_equal")
-def _greater_equal(a: Array, b: Array) -> Array:
-    return np.greater_equal(a, b)
-
-
 @primitive(chain="copy")
 def copy(x: Array) -> Array:
     """The same values in memory of their own."""
@@ -394,56 +336,50 @@ def add(a: TensorLike, b: TensorLike) -> Tensor:
     array([[11., 22.],
            [13., 24.]], dtype=float32)
     """
-    return _add(*_broadcast("add", a, b))
+    return _add(*broadcast("add", a, b))
 
 
 @operator
 def subtract(a: TensorLike, b: TensorLike) -> Tensor:
     """a - b, elementwise, with broadcasting."""
-    return _subtract(*_broadcast("subtract", a, b))
+    return _subtract(*broadcast("subtract", a, b))
 
 
 @operator
 def multiply(a: TensorLike, b: TensorLike) -> Tensor:
     """a * b, elementwise, with broadcasting."""
-    return _multiply(*_broadcast("multiply", a, b))
+    return _multiply(*broadcast("multiply", a, b))
 
 
 @operator
 def divide(a: TensorLike, b: TensorLike) -> Tensor:
     """a / b, elementwise, with broadcasting; integers give float32."""
-    x, y = _broadcast("divide", a, b)
+    x, y = broadcast("divide", a, b)
     return _divide(floating(x), floating(y))
-
-
-@operator
-def floor_divide(a: TensorLike, b: TensorLike) -> Tensor:
-    """The largest whole number that is not above a / b, as NumPy has it; it has no gradient."""
-    return _floor_divide(*_broadcast("floor_divide", a, b))
 
 
 @operator
 def mod(a: TensorLike, b: TensorLike) -> Tensor:
     """a - b * floor(a / b), which has the sign of b, with broadcasting."""
-    return _mod(*_broadcast("mod", a, b))
+    return _mod(*broadcast("mod", a, b))
 
 
 @operator
 def pow(a: TensorLike, b: TensorLike) -> Tensor:  # the field's word, and no built-in is used here
     """a to the power b, elementwise, with broadcasting."""
-    x, y = _broadcast("pow", a, b)
+    x, y = broadcast("pow", a, b)
     # As NumPy's operator does; the square has a kernel.
     return square(x) if isinstance(b, int | float) and b == 2 else _pow(x, y)
 
 
 def maximum(a: TensorLike, b: TensorLike) -> Tensor:
     """The larger of a and b, NaN if either is; where they are equal the gradient goes to a."""
-    return _maximum(*_broadcast("maximum", a, b))
+    return _maximum(*broadcast("maximum", a, b))
 
 
 def minimum(a: TensorLike, b: TensorLike) -> Tensor:
     """The smaller of a and b, NaN if either is; where they are equal the gradient goes to a."""
-    return _minimum(*_broadcast("minimum", a, b))
+    return _minimum(*broadcast("minimum", a, b))
 
 
 def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
@@ -453,7 +389,7 @@ def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
 
 def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
     """Elements of a where `condition` holds, else of b, with broadcasting."""
-    x, y = _broadcast("where", a, b)
+    x, y = broadcast("where", a, b)
     test = convert(condition, np.bool_)
     for shape in (x.shape, y.shape):
         check_broadcast("where", test.shape, shape)
@@ -470,11 +406,6 @@ def negative(x: TensorLike) -> Tensor:
 def abs(x: TensorLike) -> Tensor:
     """The absolute value; its gradient at 0 is 0."""
     return _abs(computable(x))
-
-
-def sign(x: TensorLike) -> Tensor:
-    """-1, 0 or 1; NaN for NaN; no gradient."""
-    return _sign(convert(x))
 
 
 def square(x: TensorLike) -> Tensor:
@@ -568,39 +499,3 @@ def zeros_like(x: TensorLike) -> Tensor:
 def ones_like(x: TensorLike) -> Tensor:
     """Ones of the shape and dtype of x."""
     return wrap(np.ones_like(convert(x)._array))
-
-
-@operator
-def equal(a: TensorLike, b: TensorLike) -> Tensor:
-    """Whether a == b, elementwise: a bool tensor."""
-    return _equal(*_broadcast("equal", a, b))
-
-
-@operator
-def not_equal(a: TensorLike, b: TensorLike) -> Tensor:
-    """Whether a != b, elementwise: a bool tensor."""
-    return _not_equal(*_broadcast("not_equal", a, b))
-
-
-@operator
-def less(a: TensorLike, b: TensorLike) -> Tensor:
-    """Whether a < b, elementwise: a bool tensor."""
-    return _less(*_broadcast("less", a, b))
-
-
-@operator
-def less_equal(a: TensorLike, b: TensorLike) -> Tensor:
-    """Whether a <= b, elementwise: a bool tensor."""
-    return _less_equal(*_broadcast("less_equal", a, b))
-
-
-@operator
-def greater(a: TensorLike, b: TensorLike) -> Tensor:
-    """Whether a > b, elementwise: a bool tensor."""
-    return _greater(*_broadcast("greater", a, b))
-
-
-@operator
-def greater_equal(a: TensorLike, b: TensorLike) -> Tensor:
-    """Whether a >= b, elementwise: a bool tensor."""
-    return _greater_equal(*_broadcast("greater_equal", a, b))
