@@ -472,6 +472,8 @@ def reciprocal(x: TensorLike) -> Tensor:
 def cast(x: TensorLike, dtype: DType) -> Tensor:
     """x converted to `dtype`; the gradient is converted back."""
     tensor = convert(x)
+    if tensor.dtype is dtype:  # the usual case, found quickly
+        return tensor
     target = to_dtype(dtype)
     return tensor if tensor.dtype == target else _cast(tensor, dtype=target)
 
