@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -13,7 +14,7 @@ from fastnn import random
 from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array, DType
 from fastnn.caller import warn
-from fastnn.loop import Column
+from fastnn.loop import Column, Loop
 from fastnn.ops.labels import ANY, to_classes
 from fastnn.sparse import Samples, is_scipy, to_samples
 from fastnn.structure import Structure, filled, leaves
@@ -77,6 +78,8 @@ class Arrays:
             for at, column in enumerate(_parts(getattr(self, name))):
                 self._check_length(of, name, at, column.data)
         self.columns = self._columns()
+        # The programs that read rows without zeros, which are for these data alone.
+        self.loops: OrderedDict[object, Loop] = OrderedDict()
 
     def _columns(self) -> list[Column]:
         """All arrays, those of x first."""
@@ -102,6 +105,11 @@ class Arrays:
         """What a compiled loop depends on."""
         form = map(_form, (self.x, self.y, self.sample_weight))
         return *form, *[column.kind for column in self.columns]
+
+    @property
+    def are_compressed(self) -> bool:
+        """Whether there are rows without their zeros among them."""
+        return any(isinstance(column.data, CompressedRows) for column in self.columns)
 
     def structured(self, tensors: Iterable[Any]) -> Structure:
         """A batch of the columns in the form in which it goes to a step: x, (x, y) or

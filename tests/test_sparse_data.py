@@ -7,6 +7,7 @@ import pytest
 
 import fastnn
 from fastnn import GradientTape, Sequential, Variable, _kernels, layers, ops, optimizers
+from fastnn.loop import CompiledLoop
 from fastnn.models import sequential
 from fastnn.ops import products, updates
 from fastnn.program import Program
@@ -116,6 +117,19 @@ def test_products_that_are_never_compressed(monkeypatch, rng):
     fastnn.matmul(x, w[:, :399])
     fastnn.matmul(x.astype(int), np.ones((40, 400), int))
     assert made == []
+
+
+def test_epochs_without_zeros_are_recorded_once(monkeypatch, rng):
+    x, y = data(rng, 1500)
+    fits, init = [], CompiledLoop.__init__
+    monkeypatch.setattr(
+        CompiledLoop, "__init__", lambda loop, *args: fits.append(1) or init(loop, *args)
+    )
+    compressed = recorded(monkeypatch, sequential, without_zeros)
+    model = classifier(units=400)
+    for times in (1, 2):
+        model.fit(x, y, 64, epochs=3, verbose=0)
+        assert len(fits) == len(compressed) == times
 
 
 @pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.Adam])

@@ -382,6 +382,24 @@ def test_a_batch_at_a_time(eagerly):
     np.testing.assert_array_equal(model.predict_on_batch(X), expected.predict(X))
 
 
+@pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
+def test_a_batch_with_a_wrong_label_changes_nothing(method, eagerly):
+    """Neither the first time, nor when a program for such batches is there."""
+    classes = np.arange(8) % 3
+    model = Sequential([layers.BatchNormalization(), layers.Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"], run_eagerly=eagerly)
+    model.build((None, 3))
+    for _ in range(2):
+        variables = [*model.weights, *model.optimizer.variables]
+        variables += [v for metric in model.metrics for v in metric.variables]
+        before = [v.numpy() for v in variables]
+        with pytest.raises(ValueError, match=r"y_true\[2\] is 3"):
+            getattr(model, method)(X[:8], classes + 1)
+        for variable, value in zip(variables, before, strict=True):
+            np.testing.assert_array_equal(variable, value)
+        getattr(model, method)(X[:8], classes)
+
+
 def test_a_batch_of_compressed_rows(eagerly):
     scipy_sparse = pytest.importorskip("scipy.sparse")
     model, rows = linear(eagerly), scipy_sparse.csr_matrix(X)

@@ -9,7 +9,6 @@ from inspect import signature
 from typing import Any, Literal
 
 from fastnn import _kernels, losses, metrics, optimizers
-from fastnn._kernels import CompressedRows
 from fastnn.batches import Arrays, unpack_x_y_sample_weight
 from fastnn.caller import warn
 from fastnn.changes import changes, computing
@@ -304,31 +303,51 @@ class Steps(Layer):
         return lambda *tensors: kind(filled(form, iter(tensors)))
 
     def _loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
-        """The loop that runs a step over such data: one from before, if there is one."""
+        """The loop that runs a step over such data: a program from before, if there is one."""
+        known = self._known_loop(kind, arrays, size)
+        if known is not None:
+            return known
+        if self.run_eagerly or self._keeps_state:
+            return EagerLoop(self._step(kind, arrays), size)
+        key = self._key(kind, arrays, size)  # before: another thread may change something meanwhile
+        loop = self._new_loop(kind, arrays, min(size, len(arrays)))
+        loops = self._loops_for(arrays)
+        loops[key] = loop
+        if len(loops) > KEPT:
+            with suppress(KeyError):  # another thread may have forgotten them
+                loops.popitem(last=False)
+        return loop
+
+    def _known_loop(
+        self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int
+    ) -> Loop | None:
+        """The program from before that runs a step over such data."""
         if recorders.trace is not None:
             recorders.trace.refuse(
                 f"goes through data with the model {self.name!r}, which the program would not "
                 "repeat: call the model itself, model(x), or leave"
             )
         if self.run_eagerly or self._keeps_state:
-            return EagerLoop(self._step(kind, arrays), size)
-        size = min(size, len(arrays))
-        now = changes()  # before it is recorded: another thread may change something meanwhile
+            return None
+        now = changes()
         if self._loops_after != now:
             self._loops.clear()
             self._loops_after = now
-        if any(isinstance(column.data, CompressedRows) for column in arrays.columns):
-            return self._new_loop(kind, arrays, size)  # it is for these data alone
-        rate = () if self.optimizer is None else self.optimizer.settings()
-        key = (kind.__name__, arrays.kind, size, _kernels.settings(), now, *rate, *self.settings())
-        loop = self._loops.get(key)
-        if loop is None:
-            loop = self._loops[key] = self._new_loop(kind, arrays, size)
-        with suppress(KeyError):  # another thread may have forgotten them
-            self._loops.move_to_end(key)
-            if len(self._loops) > KEPT:
-                self._loops.popitem(last=False)
+        key, loops = self._key(kind, arrays, size), self._loops_for(arrays)
+        loop = loops.get(key)
+        with suppress(KeyError):
+            loops.move_to_end(key)
         return loop
+
+    def _loops_for(self, arrays: Arrays) -> OrderedDict[object, Loop]:
+        """Where the programs for such data are kept."""
+        return arrays.loops if arrays.are_compressed else self._loops
+
+    def _key(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> object:
+        """All that a program rests on."""
+        rate = () if self.optimizer is None else self.optimizer.settings()
+        data = kind.__name__, arrays.kind, min(size, len(arrays))
+        return *data, _kernels.settings(), changes(), *rate, *self.settings()
 
     def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from itertools import compress
 from typing import Any, NamedTuple
@@ -605,15 +605,19 @@ class Trainer(Steps):
         arrays: Arrays,
         return_dict: bool,
     ) -> float | list[float] | Logs:
-        self._try(arrays, step, len(arrays))
+        if self._known_loop(kind, arrays, len(arrays)) is None:
+            self._try(arrays, step, len(arrays))
         with self._own_metrics():
             self.reset_metrics()
             logs = self._in_one(kind, arrays).logs
             return _returned(logs or self._measured(), return_dict)
 
     def _own_metrics(self) -> AbstractContextManager[None]:
-        """In the midst of another pass: what that has measured so far is as before afterwards."""
-        return _kept(self._metric_variables()) if is_nested(self) else nullcontext()
+        """What metrics have measured before is as it was after a failure, and in the midst of
+        another pass afterwards.
+        """
+        variables = self._metric_variables()
+        return _kept(variables) if is_nested(self) else _kept_on_failure(variables)
 
     def _metric_variables(self) -> list[Variable]:
         return [v for metric in self.metrics for v in metric.variables]
@@ -628,13 +632,32 @@ class Trainer(Steps):
 @contextmanager
 def _kept(variables: list[Variable]) -> Iterator[None]:
     """Whatever happens inside the block, the variables are the same afterwards."""
-    before = [(variable, variable.value) for variable in variables]
+    before = _values_of(variables)
     try:
         yield
     finally:
-        for variable, value in before:
-            if variable.value is not value:
-                variable.assign(value)
+        _put_back(before)
+
+
+@contextmanager
+def _kept_on_failure(variables: list[Variable]) -> Iterator[None]:
+    """Should the block fail, the variables are as before it."""
+    before = _values_of(variables)
+    try:
+        yield
+    except BaseException:
+        _put_back(before)
+        raise
+
+
+def _values_of(variables: list[Variable]) -> list[tuple[Variable, Tensor]]:
+    return [(variable, variable.value) for variable in variables]
+
+
+def _put_back(before: list[tuple[Variable, Tensor]]) -> None:
+    for variable, value in before:
+        if variable.value is not value:
+            variable.assign(value)
 
 
 @contextmanager
