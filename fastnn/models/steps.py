@@ -252,7 +252,8 @@ class Steps(Layer):
         self, x: Any, y: Any, y_pred: Any, sample_weight: TensorLike, training: bool
     ) -> Tensor:
         """What `compute_loss` gives; one of the user's need not know of `training`."""
-        known = "training" in signature(self.compute_loss).parameters
+        own = self._is_own(self.compute_loss)
+        known = not own or "training" in signature(self.compute_loss).parameters
         options = {"training": training} if known else {}
         return self.compute_loss(x, y, y_pred, sample_weight, **options)
 
