@@ -21,6 +21,7 @@ from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, TensorLike, to_array
 
 PARTS = ("x", "y", "sample_weight")
+_END = object()
 
 
 class Part(NamedTuple):
@@ -63,7 +64,8 @@ class Arrays:
         part_of: str = "",
         keeps_integers: bool = False,
     ) -> None:
-        floats, of = np.dtype(dtype), part_of and f" of {part_of}"
+        self._floats = floats = np.dtype(dtype)
+        of = part_of and f" of {part_of}"
         to_column, to_x = _column if keeps_integers else Column, partial(to_samples, dtype=floats)
         self.x = _each(x, lambda part: to_column(_data(f"x{of}", part, to_x), floats))
         self.y = self.sample_weight = None
@@ -134,7 +136,7 @@ class Arrays:
         if given is not None:
             own = np.asarray(given.data)
             weights = own * weights.reshape(-1, *(1,) * (own.ndim - 1))
-        new.sample_weight = Column(weights, leaves(self.x)[0].dtype)
+        new.sample_weight = Column(weights, self._floats)
         new.columns = new._columns()
         return new
 
@@ -264,17 +266,16 @@ class Batches:
             self._iterator = self._from_start()
         done = 0
         while done != self.steps:
-            batch = next(self._iterator, None)
-            if batch is None:
+            batch = next(self._iterator, _END)
+            if batch is _END:
                 self._iterator = None
                 self.ran_out = self._given_steps is not None or not done
                 break
             done += 1
             parts = batch if isinstance(batch, tuple | list) else (batch,)
-            if not 1 <= len(parts) <= len(PARTS):
-                raise ValueError(
-                    f"a batch must be x, (x, y) or (x, y, sample_weight), got {len(parts)} parts"
-                )
+            if batch is None or not 1 <= len(parts) <= len(PARTS):
+                found = "None" if batch is None else f"{len(parts)} parts"
+                raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {found}")
             arrays = self._to_arrays(*parts)
             self._had_batches = True
             yield Part(arrays.weighted(self._class_weight), np.arange(len(arrays)), len(arrays))

@@ -9,7 +9,7 @@ from fastnn import ops
 from fastnn.configuration import Configurable, serialize
 from fastnn.hyperparameters import fraction, not_negative
 from fastnn.lookup import deserializer, resolve
-from fastnn.ops.reductions import Axis
+from fastnn.ops.shaping import Axis
 from fastnn.tensor import Tensor, TensorLike, convert
 
 Projection: TypeAlias = Callable[[Tensor], Tensor]

@@ -55,6 +55,14 @@ def count_if_given(name: str, value: Any) -> int | None:
     return None if value is None else count(name, value)
 
 
+def one_axis(name: str, value: Any) -> int:
+    """An integer; TypeError otherwise."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+
+
 def axes(name: str, value: Any) -> int | list[int]:
     """An axis or a list of axes; TypeError if there is something else than integers."""
     try:

@@ -12,7 +12,8 @@ from fastnn import _kernels
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.forks import in_child
-from fastnn.ops import updates
+from fastnn.ops import take, updates
+from fastnn.ops.shaping import existing_axis
 from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, convert, wrap
 from fastnn.variable import Variable
@@ -84,12 +85,15 @@ class Stream:
 
     Parameters
     ----------
-    seed : int, optional
-        The key; by default drawn from the common generator.
+    seed : int or SeedGenerator, optional
+        The key, or what it is drawn from: by default the common generator.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
-        self.key = int(_generator.integers(2**63)) if seed is None else seed
+    def __init__(self, seed: Seed = None) -> None:
+        seed = checked_seed(seed)
+        if not isinstance(seed, int):
+            seed = int((_generator if seed is None else seed.generator).integers(2**63))
+        self.key = seed
         self._uses = Variable(np.int64(0), trainable=False, name="uses")
 
     def next(self) -> Tensor:
@@ -309,10 +313,8 @@ def shuffle(x: TensorLike, axis: int = 0, seed: Seed = None) -> Tensor:
     [1, 2, 3]
     """
     tensor = convert(x)
-    if not -tensor.ndim <= axis < tensor.ndim:
-        raise ValueError(f"shuffle: axis {axis} does not exist in a tensor of shape {tensor.shape}")
-    at_random = order(tensor.shape[axis], _drawing(seed))
-    return tensor[(*[slice(None)] * (axis % tensor.ndim), at_random)]
+    at = existing_axis("shuffle", tensor, axis)
+    return take(tensor, order(tensor.shape[at], _drawing(seed)), at)
 
 
 def order(length: int, drawing: np.random.Generator | None = None) -> Array:

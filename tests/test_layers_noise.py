@@ -32,6 +32,23 @@ def test_equal_seeds_disturb_alike(make):
 
 
 @every_layer
+def test_a_generator_of_seeds_gives_each_layer_its_own(make):
+    x = np.ones((40, 50), np.float32)
+    seeds, again = fastnn.random.SeedGenerator(3), fastnn.random.SeedGenerator(3)
+    first, second, same = make(seed=seeds), make(seed=seeds), make(seed=again)
+    y = first(x, training=True).numpy()
+    assert (second(x, training=True).numpy() != y).any()
+    np.testing.assert_array_equal(same(x, training=True), y)
+
+
+@every_layer
+@pytest.mark.parametrize("seed", ["a", -3, 1.5])
+def test_what_is_no_seed(make, seed):
+    with pytest.raises(ValueError, match="a seed is an integer that is not negative"):
+        make(seed=seed)
+
+
+@every_layer
 def test_it_disturbs_while_training_only(make):
     x = fastnn.constant(np.linspace(-2, 2, 300, dtype=np.float32).reshape(30, 10))
     layer = make()

@@ -185,6 +185,7 @@ def test_assignments_of_the_rate():
         (lambda: schedules.PolynomialDecay(0.1, None), "decay_steps must be a positive number"),
         (lambda: schedules.CosineDecay(0.1, 0), "decay_steps must be a positive number"),
         (lambda: schedules.CosineDecayRestarts(0.1, 0), "first_decay_steps must be a positive"),
+        (lambda: schedules.CosineDecayRestarts(0.1, 10, t_mul=0.5), "t_mul must be .* 1 or more"),
         (lambda: schedules.PiecewiseConstantDecay([1, 2], [1.0, 2.0]), "2 entries.*2; between"),
         (lambda: schedules.PiecewiseConstantDecay([2, 1], [1.0, 2.0, 3.0]), "must increase"),
     ],

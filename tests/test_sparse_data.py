@@ -152,6 +152,13 @@ def test_leaving_zeros_out_changes_no_bit(optimizer, source, monkeypatch, rng):
     assert kinds == [[_kernels.CompressedRows] * 4, [np.ndarray] * 4]
 
 
+def test_a_layer_of_float64_without_weights_sees_them_too(rng):
+    x = (rng.random((2000, 50)) < 0.05) * rng.standard_normal((2000, 50))
+    model = Sequential([layers.Dense(500, dtype="float64")])
+    first = model.predict(x)
+    np.testing.assert_array_equal(first, model(x))
+
+
 def test_a_layer_of_float64_keeps_its_bits(monkeypatch, rng):
     x, y = data(rng)
     results = []

@@ -68,6 +68,21 @@ def test_classes_in_every_form_have_weights(targets):
     np.testing.assert_array_equal(found, np.where(LABELS == 0, 0.25, 1))
 
 
+def test_weights_of_classes_are_fractions_also_where_inputs_are_integers(eagerly):
+    class Floats(layers.Layer):
+        def call(self, x):
+            return fastnn.cast(x, "float32")
+
+    model = Sequential([Floats(), layers.Dense(1, use_bias=False)])
+    model.compile("sgd", "mse", run_eagerly=eagerly)
+    x = np.arange(8, dtype=np.int32).reshape(4, 2)
+    model.build((None, 2))
+    error = x @ model.weights[0].numpy()[:, 0] - [0, 1, 0, 1]
+    found = model.fit(x, np.array([0, 1, 0, 1]), class_weight={0: 0.5, 1: 0.25}, verbose=0)
+    expected = ([0.5, 0.25, 0.5, 0.25] * error**2).mean()
+    assert found.history["loss"] == pytest.approx([expected], rel=1e-5)
+
+
 def test_weights_of_classes_multiply_weights_in_columns(eagerly):
     model, expected = linear(eagerly), linear(eagerly)
     options = {"shuffle": False, "verbose": 0, "class_weight": {1: 3.0}}
@@ -219,6 +234,7 @@ def test_no_batches(use):
     [
         (X, {}, "needs targets: pass y beside x"),
         ((X, Y, None, None), {}, "a batch must be x, .* got 4 parts"),
+        (None, {}, "a batch must be x, .* got None"),
         ((X, Y), {"y": Y}, r"let each batch be \(x, y\)"),
         ((X, Y), {"sample_weight": Y}, r"let each batch be \(x, y\)"),
     ],

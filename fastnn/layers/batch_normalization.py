@@ -7,7 +7,7 @@ from typing import Any
 from fastnn import initializers, ops
 from fastnn.arrays import Shape
 from fastnn.constraints import Projection
-from fastnn.hyperparameters import fraction, not_negative
+from fastnn.hyperparameters import fraction, not_negative, one_axis
 from fastnn.initializers import Start
 from fastnn.layers.affine import Affine
 from fastnn.layers.shapes import check_lengths, known_length
@@ -90,7 +90,7 @@ class BatchNormalization(Affine):
             gamma_constraint=gamma_constraint,
             **options,
         )
-        self.axis = int(axis)
+        self.axis = self._checked(one_axis, "axis", axis)
         self.momentum = self._checked(fraction, "momentum", momentum)
         self.epsilon = self._checked(not_negative, "epsilon", epsilon)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)

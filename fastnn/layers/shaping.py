@@ -8,7 +8,7 @@ from operator import index as as_integer
 from typing import Any
 
 from fastnn import ops
-from fastnn.arrays import Shape
+from fastnn.arrays import Shape, to_open_shape
 from fastnn.layers.base import Layer
 from fastnn.tensor import Tensor
 
@@ -83,7 +83,7 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
-        self.target_shape = tuple(map(as_integer, target_shape))
+        self.target_shape = tuple(map(as_integer, to_open_shape("target_shape", target_shape)))
         if self.target_shape.count(-1) > 1 or min(self.target_shape, default=0) < -1:
             raise ValueError(
                 f"layer {self.name!r}: target_shape {self.target_shape} may have one length of -1, "

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import numpy as np
-
 from fastnn import ops
 from fastnn.arrays import Shape, to_open_shape
 from fastnn.configuration import serialize
@@ -172,7 +170,7 @@ class Sequential(Model):
         # First what takes no time: a prediction of one row must not wait for the rest.
         if not isinstance(first, Dense) or not may_save_time(x.shape, first.units, passes):
             return x
-        if first.built and first.kernel.dtype != np.float32:
+        if first.compute_dtype != "float32":
             return x
         if any(self._is_own(step) for step in (self.train_step, self.test_step, self.predict_step)):
             return x  # which may want to see the array

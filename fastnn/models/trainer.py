@@ -161,6 +161,7 @@ class Trainer(Steps):
         """
         size, epochs = count_if_given("batch_size", batch_size), count("epochs", epochs, least=0)
         first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
+        steps = count_if_given("steps_per_epoch", steps_per_epoch)
         validation_steps = count_if_given("validation_steps", validation_steps)
         validation_size = count_if_given("validation_batch_size", validation_batch_size) or size
         data, held_back = self._data(x, y, sample_weight), None
@@ -168,7 +169,7 @@ class Trainer(Steps):
             held_back = self._validation_data(validation_data)
         elif validation_split:
             data, held_back = split(data, validation_split)
-        train = self._source(data, size, steps_per_epoch, shuffle)
+        train = self._source(data, size, steps, shuffle)
         train.weigh(class_weight)
         validation: Source | None = None
         if held_back is not None:
@@ -230,6 +231,7 @@ class Trainer(Steps):
             one at a time. A callback of `fit` may call it.
         """
         size = count_if_given("batch_size", batch_size)
+        steps = count_if_given("steps", steps)
         source = self._source(self._data(x, y, sample_weight), size, steps)
         self._begin(source, self.test_step, passes=1)
         params = {"steps": source.steps, "verbose": verbose}
@@ -274,7 +276,8 @@ class Trainer(Steps):
         made before, ``copy.deepcopy(model)``, gives those of one step.
         """
         size = count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
-        source = self._without_zeros(self._source(self._data(x), size, steps), passes=1)
+        source = self._source(self._data(x), size, count_if_given("steps", steps))
+        self._leave_zeros_out(source, passes=1)
         self.stop_predicting = False
         if not callbacks and not verbose:  # who asks for one row waits for nobody
             predicting = Pass(self._predicting, is_stopped=lambda: self.stop_predicting)
@@ -414,7 +417,6 @@ class Trainer(Steps):
         part_of: str = "",
     ) -> Source:
         """Data in batches."""
-        steps = count_if_given("steps", steps)
         if isinstance(data, Arrays):
             return ArraysInBatches(data, size, steps, bool(shuffle))
         return Batches(data, steps, partial(self._arrays, part_of=part_of))
@@ -441,7 +443,7 @@ class Trainer(Steps):
             warn(f"several metrics are called {twice}, and one is reported: name each otherwise")
         if isinstance(source, ArraysInBatches):
             self._try(source.arrays, step, source.size)
-            self._without_zeros(source, passes)
+            self._leave_zeros_out(source, passes)
 
     def _try(self, arrays: Arrays, step: Callable[..., Any], size: int) -> None:
         if self._is_own(step):
@@ -463,10 +465,9 @@ class Trainer(Steps):
             self._loss(x, y, y_pred, sample_weight, training=False)
             self._measure(y, y_pred, sample_weight)
 
-    def _without_zeros(self, source: Source, passes: int) -> Source:
+    def _leave_zeros_out(self, source: Source, passes: int) -> None:
         if isinstance(source, ArraysInBatches):
             source.arrays = source.arrays.with_inputs(lambda x: self._prepared(x, passes))
-        return source
 
     def _prepared(self, x: Samples, passes: int) -> Samples:
         """The inputs in the form in which they go through the model fastest, so many times."""

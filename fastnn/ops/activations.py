@@ -22,8 +22,8 @@ from fastnn.ops.elementwise import (
     where,
 )
 from fastnn.ops.neural import along_last, relu
-from fastnn.ops.reductions import Axis, checked_axes, reduce_sum
-from fastnn.ops.shaping import split
+from fastnn.ops.reductions import reduce_sum
+from fastnn.ops.shaping import Axis, checked_axes, split
 from fastnn.ops.special import erf, expm1, softplus
 from fastnn.ops.statistics import logsumexp
 from fastnn.tensor import Tensor, TensorLike

@@ -19,8 +19,9 @@ from fastnn.ops.discrete import not_equal
 from fastnn.ops.elementwise import exp, log, stop_gradient, where
 from fastnn.ops.labels import one_hot, to_classes
 from fastnn.ops.neural import softmax, softmax_grad
+from fastnn.ops.rearranging import moveaxis
 from fastnn.ops.reductions import reduce_max, reduce_sum
-from fastnn.ops.shaping import expand_dims, reshape, transpose
+from fastnn.ops.shaping import existing_axis, expand_dims, reshape
 from fastnn.ops.special import softplus
 from fastnn.ops.targets import clipped, labels_of, pair
 from fastnn.recorders import recorders
@@ -220,11 +221,8 @@ def _log_probabilities(y_pred: Tensor) -> Tensor:
 
 def _classes_last(x: Tensor, axis: int) -> Tensor:
     """x with the axis of the classes as its last."""
-    if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"there is no axis {axis} for the classes in a tensor of shape {x.shape}")
-    axes = list(range(x.ndim))
-    axes.append(axes.pop(axis))
-    return x if axes[-1] == x.ndim - 1 else transpose(x, axes)
+    at = existing_axis("crossentropy", x, axis)
+    return x if at == x.ndim - 1 else moveaxis(x, at, -1)
 
 
 def _labels_of_rows(y_true: TensorLike, shape: Shape) -> Tensor:

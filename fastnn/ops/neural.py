@@ -8,8 +8,8 @@ from fastnn import _kernels
 from fastnn.arrays import Array
 from fastnn.ops.core import Call, Gradients, Primitive, floating, primitive
 from fastnn.ops.elementwise import minimum, where
-from fastnn.ops.reductions import Axis, checked_axes, reduce_sum
-from fastnn.ops.shaping import reshape, transpose
+from fastnn.ops.reductions import reduce_sum
+from fastnn.ops.shaping import Axis, checked_axes, reshape, transpose
 from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert
 
 

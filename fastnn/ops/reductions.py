@@ -5,34 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from types import EllipsisType
-from typing import TypeAlias
 
 import numpy as np
 
 from fastnn import _kernels
 from fastnn.arrays import Array, Shape, to_shape
 from fastnn.ops.core import COMPUTED_IN, Call, Gradients, Primitive, computable, floating, primitive
-from fastnn.ops.shaping import along_one_axis, reshape
+from fastnn.ops.shaping import Axis, along_one_axis, checked_axes, existing_axis, reshape
 from fastnn.tensor import Tensor, TensorLike, convert
-
-Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
-
-
-def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
-    """`axis` as a tuple of distinct axes, none of them negative."""
-    if axis is None:
-        return tuple(range(x.ndim))
-    given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
-    for a in given:
-        if not isinstance(a, int | np.integer) or not -x.ndim <= a < x.ndim:
-            raise ValueError(
-                f"{name}: axis {a!r} does not exist in a tensor of shape {x.shape}; its axes are "
-                f"{-x.ndim} to {x.ndim - 1}"
-            )
-    axes = tuple(a % x.ndim for a in given)
-    if len(set(axes)) < len(axes):
-        raise ValueError(f"{name}: axis {axis} names an axis twice; name each once")
-    return axes
 
 
 def kept_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
@@ -274,9 +254,7 @@ def argmin(x: TensorLike, axis: int | EllipsisType | None = ...) -> Tensor:
 
 def _index(op: Primitive, name: str, x: TensorLike, axis: int | EllipsisType | None) -> Tensor:
     tensor, axis = along_one_axis(name, convert(x), axis)
-    if not isinstance(axis, int | np.integer):
-        raise ValueError(f"{name}: axis must be an integer, got {axis!r}")
-    (checked,) = checked_axes(name, tensor, axis)
+    checked = existing_axis(name, tensor, axis)
     if tensor.shape[checked] == 0:
         raise ValueError(f"{name}: the tensor of shape {tensor.shape} has no elements along {axis}")
     return op(tensor, axis=checked)

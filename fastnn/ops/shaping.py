@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from operator import index as as_integer
 from types import EllipsisType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from fastnn.arrays import Array, Shape
 from fastnn.ops.core import COMPUTED_IN, Call, Gradients, operands, operator, primitive
 from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert
 from fastnn.variable import Variable
+
+Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
 
 
 @primitive(kernel=True)
@@ -336,11 +338,27 @@ def along_one_axis(name: str, x: Tensor, axis: int | EllipsisType | None) -> tup
     return (reshape(x, (-1,)), 0) if axis is None or axis is ... else (x, axis)
 
 
+def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
+    """`axis` as a tuple of distinct axes, none of them negative."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
+    for a in given:
+        if not isinstance(a, int | np.integer) or not -x.ndim <= a < x.ndim:
+            raise ValueError(
+                f"{name}: axis {a!r} does not exist in a tensor of shape {x.shape}; its axes are "
+                f"{-x.ndim} to {x.ndim - 1}"
+            )
+    axes = tuple(a % x.ndim for a in given)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name}: axis {axis} names an axis twice; name each once")
+    return axes
+
+
 def existing_axis(name: str, x: Tensor, axis: int) -> int:
     """`axis`, counted from the first; ValueError if there is none."""
-    if axis not in range(-x.ndim, x.ndim):
-        raise ValueError(f"{name}: axis {axis} does not exist in a tensor of shape {x.shape}")
-    return axis % x.ndim
+    (at,) = checked_axes(name, x, (axis,))
+    return at
 
 
 @operator

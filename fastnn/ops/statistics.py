@@ -7,15 +7,13 @@ import numpy as np
 from fastnn.ops.core import computable, floating
 from fastnn.ops.elementwise import abs, exp, log, sqrt, square, stop_gradient, where
 from fastnn.ops.reductions import (
-    Axis,
-    checked_axes,
     kept_shape,
     reduce_max,
     reduce_mean,
     reduce_min,
     reduce_sum,
 )
-from fastnn.ops.shaping import concat, reshape, transpose
+from fastnn.ops.shaping import Axis, checked_axes, concat, reshape, transpose
 from fastnn.tensor import Tensor, TensorLike, convert
 
 

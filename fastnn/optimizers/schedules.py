@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import configuration, ops
 from fastnn.configuration import Configurable
-from fastnn.hyperparameters import positive
+from fastnn.hyperparameters import number, positive
 from fastnn.optimizers.power import power
 from fastnn.tensor import Tensor, TensorLike, convert
 
@@ -330,6 +330,8 @@ class CosineDecayRestarts(LearningRateSchedule):
         name: str = "SGDRDecay",
     ) -> None:
         positive("first_decay_steps", first_decay_steps)
+        if not 1 <= number(t_mul) < math.inf:
+            raise ValueError(f"t_mul must be a number, 1 or more, got {t_mul!r}")
         self.initial_learning_rate = initial_learning_rate
         self.first_decay_steps = first_decay_steps
         self.t_mul = t_mul
