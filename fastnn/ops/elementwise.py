@@ -43,9 +43,26 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return sum_to(dy, a.shape), lambda: sum_to(dy, b.shape)
 
 
-@primitive(chain="subtract")
-def _subtract(a: Array, b: Array) -> Array:
-    return np.subtract(a, b)
+@operator
+def add(a: TensorLike, b: TensorLike) -> Tensor:
+    """a + b, elementwise, with broadcasting.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not broadcast.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.add([[1.0, 2.0], [3.0, 4.0]], [10.0, 20.0]).numpy()
+    array([[11., 22.],
+           [13., 24.]], dtype=float32)
+    """
+    return _add(*broadcast("add", a, b))
+
+
+_subtract = primitive(chain="subtract")(np.subtract)
 
 
 @_subtract.gradient
@@ -54,15 +71,25 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return sum_to(dy, a.shape), lambda: sum_to(negative(dy), b.shape)
 
 
-@primitive(chain="multiply")
-def _multiply(a: Array, b: Array) -> Array:
-    return np.multiply(a, b)
+@operator
+def subtract(a: TensorLike, b: TensorLike) -> Tensor:
+    """a - b, elementwise, with broadcasting."""
+    return _subtract(*broadcast("subtract", a, b))
+
+
+_multiply = primitive(chain="multiply")(np.multiply)
 
 
 @_multiply.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     a, b = call.inputs
     return lambda: sum_to(dy * b, a.shape), lambda: sum_to(dy * a, b.shape)
+
+
+@operator
+def multiply(a: TensorLike, b: TensorLike) -> Tensor:
+    """a * b, elementwise, with broadcasting."""
+    return _multiply(*broadcast("multiply", a, b))
 
 
 @primitive(chain="divide")
@@ -77,6 +104,13 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return lambda: sum_to(dy / b, a.shape), lambda: sum_to(negative(dy) * call.output / b, b.shape)
 
 
+@operator
+def divide(a: TensorLike, b: TensorLike) -> Tensor:
+    """a / b, elementwise, with broadcasting; integers give float32."""
+    x, y = broadcast("divide", a, b)
+    return _divide(floating(x), floating(y))
+
+
 @primitive
 @np.errstate(all="ignore")
 def _mod(a: Array, b: Array) -> Array:
@@ -87,6 +121,12 @@ def _mod(a: Array, b: Array) -> Array:
 def _(call: Call, dy: Tensor) -> Gradients:
     a, b = call.inputs
     return sum_to(dy, a.shape), lambda: sum_to(negative(dy) * floor_divide(a, b), b.shape)
+
+
+@operator
+def mod(a: TensorLike, b: TensorLike) -> Tensor:
+    """a - b * floor(a / b), which has the sign of b, with broadcasting."""
+    return _mod(*broadcast("mod", a, b))
 
 
 @primitive
@@ -115,6 +155,14 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return da, db
 
 
+@operator
+def pow(a: TensorLike, b: TensorLike) -> Tensor:  # the field's word, and no built-in is used here
+    """a to the power b, elementwise, with broadcasting."""
+    x, y = broadcast("pow", a, b)
+    # As NumPy's operator does; the square has a kernel.
+    return square(x) if isinstance(b, int | float) and b == 2 else _pow(x, y)
+
+
 def _of_the_chosen(first: Tensor, call: Call, dy: Tensor) -> Gradients:
     """The gradients of a and b where `first` tells which of them is the result: 0 where it is the
     other one, even if dy is infinite there.
@@ -127,9 +175,7 @@ def _of_the_chosen(first: Tensor, call: Call, dy: Tensor) -> Gradients:
     )
 
 
-@primitive(chain="maximum")
-def _maximum(a: Array, b: Array) -> Array:
-    return np.maximum(a, b)
+_maximum = primitive(chain="maximum")(np.maximum)
 
 
 @_maximum.gradient
@@ -137,9 +183,12 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return _of_the_chosen(greater_equal(*call.inputs), call, dy)
 
 
-@primitive(chain="minimum")
-def _minimum(a: Array, b: Array) -> Array:
-    return np.minimum(a, b)
+def maximum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The larger of a and b, NaN if either is; where they are equal the gradient goes to a."""
+    return _maximum(*broadcast("maximum", a, b))
+
+
+_minimum = primitive(chain="minimum")(np.minimum)
 
 
 @_minimum.gradient
@@ -147,9 +196,12 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return _of_the_chosen(less_equal(*call.inputs), call, dy)
 
 
-@primitive(chain="where")
-def _where(condition: Array, a: Array, b: Array) -> Array:
-    return np.where(condition, a, b)
+def minimum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The smaller of a and b, NaN if either is; where they are equal the gradient goes to a."""
+    return _minimum(*broadcast("minimum", a, b))
+
+
+_where = primitive(chain="where")(np.where)
 
 
 @_where.gradient
@@ -158,14 +210,27 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return None, *_of_the_chosen(condition, call._replace(inputs=(a, b)), dy)
 
 
-@primitive(chain="negative")
-def _negative(x: Array) -> Array:
-    return np.negative(x)
+def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
+    """Elements of a where `condition` holds, else of b, with broadcasting."""
+    x, y = broadcast("where", a, b)
+    test = convert(condition, np.bool_)
+    for shape in (x.shape, y.shape):
+        check_broadcast("where", test.shape, shape)
+    return _where(test, x, y)
+
+
+_negative = primitive(chain="negative")(np.negative)
 
 
 @_negative.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     return (negative(dy),)
+
+
+@operator
+def negative(x: TensorLike) -> Tensor:
+    """-x."""
+    return _negative(computable(x))
 
 
 @primitive(chain="abs")
@@ -179,6 +244,12 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (dy * sign(x),)
 
 
+@operator
+def abs(x: TensorLike) -> Tensor:
+    """The absolute value; its gradient at 0 is 0."""
+    return _abs(computable(x))
+
+
 @primitive(chain="square")
 def _square(x: Array) -> Array:
     return np.multiply(x, x)
@@ -188,6 +259,18 @@ def _square(x: Array) -> Array:
 def _(call: Call, dy: Tensor) -> Gradients:
     (x,) = call.inputs
     return (dy * (2 * x),)
+
+
+def square(x: TensorLike) -> Tensor:
+    """x * x.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.square(3.0)
+    Tensor(9.0, shape=(), dtype=float32)
+    """
+    return _square(computable(x))
 
 
 @primitive(chain="sqrt")
@@ -201,6 +284,11 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (dy / (2 * call.output),)
 
 
+def sqrt(x: TensorLike) -> Tensor:
+    """The square root, NaN below 0."""
+    return _sqrt(floating(x))
+
+
 @primitive(chain="exp")
 def _exp(x: Array) -> Array:
     return _kernels.exp(x)
@@ -209,6 +297,11 @@ def _exp(x: Array) -> Array:
 @_exp.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     return (dy * call.output,)
+
+
+def exp(x: TensorLike) -> Tensor:
+    """e to the power x."""
+    return _exp(floating(x))
 
 
 @primitive(chain="log")
@@ -222,9 +315,12 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (dy / x,)
 
 
-@primitive
-def _sin(x: Array) -> Array:
-    return np.sin(x)
+def log(x: TensorLike) -> Tensor:
+    """The natural logarithm: -inf at 0, NaN below."""
+    return _log(floating(x))
+
+
+_sin = primitive(np.sin)
 
 
 @_sin.gradient
@@ -233,15 +329,23 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (dy * cos(x),)
 
 
-@primitive
-def _cos(x: Array) -> Array:
-    return np.cos(x)
+def sin(x: TensorLike) -> Tensor:
+    """The sine of x, in radians."""
+    return _sin(floating(x))
+
+
+_cos = primitive(np.cos)
 
 
 @_cos.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     (x,) = call.inputs
     return (negative(dy) * sin(x),)
+
+
+def cos(x: TensorLike) -> Tensor:
+    """The cosine of x, in radians."""
+    return _cos(floating(x))
 
 
 @primitive(chain="tanh")
@@ -265,6 +369,11 @@ def _(call: Call, d: Tensor) -> Gradients:
     return lambda: _tanh_grad(d, y), lambda: d * dy * (-2 * y)
 
 
+def tanh(x: TensorLike) -> Tensor:
+    """The hyperbolic tangent."""
+    return _tanh(floating(x))
+
+
 @primitive(chain="sigmoid")
 def _sigmoid(x: Array) -> Array:
     return _kernels.sigmoid(x)
@@ -286,6 +395,14 @@ def _(call: Call, d: Tensor) -> Gradients:
     return lambda: _sigmoid_grad(d, y), lambda: d * dy * (1 - 2 * y)
 
 
+def sigmoid(x: TensorLike) -> Tensor:
+    """1 / (1 + exp(-x))."""
+    tensor = floating(x)
+    y = _sigmoid(tensor)
+    y.origin = SigmoidOf(tensor)
+    return y
+
+
 @primitive(chain="copy")
 def copy(x: Array) -> Array:
     """The same values in memory of their own."""
@@ -300,6 +417,21 @@ def _(call: Call, dy: Tensor) -> Gradients:
 @primitive(chain="copy")
 def _stop_gradient(x: Array) -> Array:
     return x.view()
+
+
+def stop_gradient(x: TensorLike) -> Tensor:
+    """x as it is, through which no gradient flows.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> x = fastnn.Variable(3.0)
+    >>> with fastnn.GradientTape() as tape:
+    ...     y = x * fastnn.stop_gradient(x)
+    >>> tape.gradient(y, x)
+    Tensor(3.0, shape=(), dtype=float32)
+    """
+    return _stop_gradient(convert(x))
 
 
 FIRST_ROW = np.zeros(1, np.int64)
@@ -321,141 +453,18 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 
 @operator
-def add(a: TensorLike, b: TensorLike) -> Tensor:
-    """a + b, elementwise, with broadcasting.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not broadcast.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> fastnn.add([[1.0, 2.0], [3.0, 4.0]], [10.0, 20.0]).numpy()
-    array([[11., 22.],
-           [13., 24.]], dtype=float32)
-    """
-    return _add(*broadcast("add", a, b))
-
-
-@operator
-def subtract(a: TensorLike, b: TensorLike) -> Tensor:
-    """a - b, elementwise, with broadcasting."""
-    return _subtract(*broadcast("subtract", a, b))
-
-
-@operator
-def multiply(a: TensorLike, b: TensorLike) -> Tensor:
-    """a * b, elementwise, with broadcasting."""
-    return _multiply(*broadcast("multiply", a, b))
-
-
-@operator
-def divide(a: TensorLike, b: TensorLike) -> Tensor:
-    """a / b, elementwise, with broadcasting; integers give float32."""
-    x, y = broadcast("divide", a, b)
-    return _divide(floating(x), floating(y))
-
-
-@operator
-def mod(a: TensorLike, b: TensorLike) -> Tensor:
-    """a - b * floor(a / b), which has the sign of b, with broadcasting."""
-    return _mod(*broadcast("mod", a, b))
-
-
-@operator
-def pow(a: TensorLike, b: TensorLike) -> Tensor:  # the field's word, and no built-in is used here
-    """a to the power b, elementwise, with broadcasting."""
-    x, y = broadcast("pow", a, b)
-    # As NumPy's operator does; the square has a kernel.
-    return square(x) if isinstance(b, int | float) and b == 2 else _pow(x, y)
-
-
-def maximum(a: TensorLike, b: TensorLike) -> Tensor:
-    """The larger of a and b, NaN if either is; where they are equal the gradient goes to a."""
-    return _maximum(*broadcast("maximum", a, b))
-
-
-def minimum(a: TensorLike, b: TensorLike) -> Tensor:
-    """The smaller of a and b, NaN if either is; where they are equal the gradient goes to a."""
-    return _minimum(*broadcast("minimum", a, b))
+def cast(x: TensorLike, dtype: DType) -> Tensor:
+    """x converted to `dtype`; the gradient is converted back."""
+    tensor = convert(x)
+    if tensor.dtype is dtype:  # the usual case, found quickly
+        return tensor
+    target = to_dtype(dtype)
+    return tensor if tensor.dtype == target else _cast(tensor, dtype=target)
 
 
 def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
     """x, but at least `x_min` and at most `x_max`."""
     return minimum(maximum(x, x_min), x_max)
-
-
-def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
-    """Elements of a where `condition` holds, else of b, with broadcasting."""
-    x, y = broadcast("where", a, b)
-    test = convert(condition, np.bool_)
-    for shape in (x.shape, y.shape):
-        check_broadcast("where", test.shape, shape)
-    return _where(test, x, y)
-
-
-@operator
-def negative(x: TensorLike) -> Tensor:
-    """-x."""
-    return _negative(computable(x))
-
-
-@operator
-def abs(x: TensorLike) -> Tensor:
-    """The absolute value; its gradient at 0 is 0."""
-    return _abs(computable(x))
-
-
-def square(x: TensorLike) -> Tensor:
-    """x * x.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> fastnn.square(3.0)
-    Tensor(9.0, shape=(), dtype=float32)
-    """
-    return _square(computable(x))
-
-
-def sqrt(x: TensorLike) -> Tensor:
-    """The square root, NaN below 0."""
-    return _sqrt(floating(x))
-
-
-def exp(x: TensorLike) -> Tensor:
-    """e to the power x."""
-    return _exp(floating(x))
-
-
-def log(x: TensorLike) -> Tensor:
-    """The natural logarithm: -inf at 0, NaN below."""
-    return _log(floating(x))
-
-
-def sin(x: TensorLike) -> Tensor:
-    """The sine of x, in radians."""
-    return _sin(floating(x))
-
-
-def cos(x: TensorLike) -> Tensor:
-    """The cosine of x, in radians."""
-    return _cos(floating(x))
-
-
-def tanh(x: TensorLike) -> Tensor:
-    """The hyperbolic tangent."""
-    return _tanh(floating(x))
-
-
-def sigmoid(x: TensorLike) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    tensor = floating(x)
-    y = _sigmoid(tensor)
-    y.origin = SigmoidOf(tensor)
-    return y
 
 
 def rsqrt(x: TensorLike) -> Tensor:
@@ -466,31 +475,6 @@ def rsqrt(x: TensorLike) -> Tensor:
 def reciprocal(x: TensorLike) -> Tensor:
     """1 / x."""
     return 1 / floating(x)
-
-
-@operator
-def cast(x: TensorLike, dtype: DType) -> Tensor:
-    """x converted to `dtype`; the gradient is converted back."""
-    tensor = convert(x)
-    if tensor.dtype is dtype:  # the usual case, found quickly
-        return tensor
-    target = to_dtype(dtype)
-    return tensor if tensor.dtype == target else _cast(tensor, dtype=target)
-
-
-def stop_gradient(x: TensorLike) -> Tensor:
-    """x as it is, through which no gradient flows.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> x = fastnn.Variable(3.0)
-    >>> with fastnn.GradientTape() as tape:
-    ...     y = x * fastnn.stop_gradient(x)
-    >>> tape.gradient(y, x)
-    Tensor(3.0, shape=(), dtype=float32)
-    """
-    return _stop_gradient(convert(x))
 
 
 def zeros_like(x: TensorLike) -> Tensor:
