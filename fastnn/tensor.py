@@ -33,6 +33,8 @@ Index: TypeAlias = Any
 # The ops behind the operators, by name. They stand on top of this module and enter themselves here.
 operators: dict[str, Callable[..., Tensor]] = {}
 
+_Binary: TypeAlias = Callable[["Tensor", TensorLike], "Tensor"]
+
 
 class ReadFrom(NamedTuple):
     """The origin of a tensor that was read from a variable: whole (index None) or in part."""
@@ -85,6 +87,18 @@ def _error_of_gone() -> RuntimeError:
 
 
 GONE: Any = _Gone()
+
+
+def _binary(name: str) -> tuple[_Binary, _Binary]:
+    """An operator's methods, for a tensor on the left and for one on the right alone."""
+
+    def method(self: Tensor, other: TensorLike) -> Tensor:
+        return operators[name](self, other)
+
+    def reflected(self: Tensor, other: TensorLike) -> Tensor:
+        return operators[name](other, self)
+
+    return method, reflected
 
 
 class Tensor:
@@ -176,29 +190,29 @@ class Tensor:
         return self._array.__dlpack_device__()
 
     def assign(self, value: TensorLike) -> Variable:
-        """Write into the variable that this tensor was indexed from, as in ``v[0, 0].assign(3.0)``.
+        """Replace the values of a variable, or of the part of one that this tensor was indexed
+        from, as in ``v[0, 0].assign(3.0)``; returns the variable.
 
         Raises
         ------
+        ValueError
+            If `value` has not exactly the shape of what it replaces. Nothing is changed then.
         TypeError
-            If the tensor is not ``variable[index]``: tensors do not change.
+            If the tensor is neither a variable nor ``variable[index]``: tensors do not change.
         """
-        variable, index = self._target()
-        return variable._write(index, value, "assign")
+        return self._assign_by("assign", value)
 
     def assign_add(self, value: TensorLike) -> Variable:
-        """Add to the part of a variable that this tensor was indexed from."""
-        variable, index = self._target()
-        return variable._write(index, value, "assign_add")
+        """Add `value`, of exactly the same shape; otherwise as `assign`."""
+        return self._assign_by("assign_add", value)
 
     def assign_sub(self, value: TensorLike) -> Variable:
-        """Subtract from the part of a variable that this tensor was indexed from."""
-        variable, index = self._target()
-        return variable._write(index, value, "assign_sub")
+        """Subtract `value`, of exactly the same shape; otherwise as `assign`."""
+        return self._assign_by("assign_sub", value)
 
-    def _target(self) -> ReadFrom:
+    def _assign_by(self, op: str, value: TensorLike) -> Variable:
         if isinstance(self.origin, ReadFrom) and self.origin.index is not None:
-            return self.origin
+            return self.origin.variable._write(op, self.origin.index, value)
         raise TypeError(
             "a Tensor does not change; only a Variable or its parts can be assigned to: make "
             "v = Variable(x), then v.assign(...) or v[0].assign(...)"
@@ -253,41 +267,14 @@ class Tensor:
     def __abs__(self) -> Tensor:
         return operators["abs"](self)
 
-    def __add__(self, other: TensorLike) -> Tensor:
-        return operators["add"](self, other)
-
-    def __radd__(self, other: TensorLike) -> Tensor:
-        return operators["add"](other, self)
-
-    def __sub__(self, other: TensorLike) -> Tensor:
-        return operators["subtract"](self, other)
-
-    def __rsub__(self, other: TensorLike) -> Tensor:
-        return operators["subtract"](other, self)
-
-    def __mul__(self, other: TensorLike) -> Tensor:
-        return operators["multiply"](self, other)
-
-    def __rmul__(self, other: TensorLike) -> Tensor:
-        return operators["multiply"](other, self)
-
-    def __truediv__(self, other: TensorLike) -> Tensor:
-        return operators["divide"](self, other)
-
-    def __rtruediv__(self, other: TensorLike) -> Tensor:
-        return operators["divide"](other, self)
-
-    def __floordiv__(self, other: TensorLike) -> Tensor:
-        return operators["floor_divide"](self, other)
-
-    def __rfloordiv__(self, other: TensorLike) -> Tensor:
-        return operators["floor_divide"](other, self)
-
-    def __mod__(self, other: TensorLike) -> Tensor:
-        return operators["mod"](self, other)
-
-    def __rmod__(self, other: TensorLike) -> Tensor:
-        return operators["mod"](other, self)
+    __add__, __radd__ = _binary("add")
+    __sub__, __rsub__ = _binary("subtract")
+    __mul__, __rmul__ = _binary("multiply")
+    __truediv__, __rtruediv__ = _binary("divide")
+    __floordiv__, __rfloordiv__ = _binary("floor_divide")
+    __mod__, __rmod__ = _binary("mod")
+    __pow__, __rpow__ = _binary("pow")
+    __matmul__, __rmatmul__ = _binary("matmul")
 
     def __and__(self, other: TensorLike) -> Tensor:
         return operators["logical_and"](*_bools("&", self, other))
@@ -303,18 +290,6 @@ class Tensor:
 
     def __invert__(self) -> Tensor:
         return operators["logical_not"](*_bools("~", self))
-
-    def __pow__(self, other: TensorLike) -> Tensor:
-        return operators["pow"](self, other)
-
-    def __rpow__(self, other: TensorLike) -> Tensor:
-        return operators["pow"](other, self)
-
-    def __matmul__(self, other: TensorLike) -> Tensor:
-        return operators["matmul"](self, other)
-
-    def __rmatmul__(self, other: TensorLike) -> Tensor:
-        return operators["matmul"](other, self)
 
     def __eq__(self, other: TensorLike) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
         return NotImplemented if _is_no_number(other) else operators["equal"](self, other)

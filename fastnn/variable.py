@@ -20,8 +20,8 @@ from fastnn.changes import note_change
 from fastnn.recorders import made_before, recorders
 from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert, operators, to_array, wrap
 
-# The updates behind Variable's methods, by name, which enter themselves here.
-assignments: dict[str, Callable[[Variable, Tensor, Index], None]] = {}
+# The updates behind `assign`, `assign_add` and `assign_sub`, by name, which enter themselves here.
+assignments: dict[str, Callable[..., None]] = {}
 
 
 def _noted(slot: str, meaning: str) -> Any:
@@ -183,25 +183,10 @@ class Variable(Tensor):
         if self._finite is writing:
             self._finite = finite
 
-    def assign(self, value: TensorLike) -> Variable:
-        """Replace the values; returns the variable.
+    def _assign_by(self, op: str, value: TensorLike) -> Variable:
+        return self._write(op, ..., value)
 
-        Raises
-        ------
-        ValueError
-            If the shape of `value` is not exactly that of the variable. Nothing is changed then.
-        """
-        return self._write(..., value, "assign")
-
-    def assign_add(self, value: TensorLike) -> Variable:
-        """Add `value`, of exactly the variable's shape; returns the variable."""
-        return self._write(..., value, "assign_add")
-
-    def assign_sub(self, value: TensorLike) -> Variable:
-        """Subtract `value`, of exactly the variable's shape; returns the variable."""
-        return self._write(..., value, "assign_sub")
-
-    def _write(self, index: Index, value: TensorLike, into: str) -> Variable:
+    def _write(self, op: str, index: Index, value: TensorLike) -> Variable:
         shape = self._array[index].shape
         new = convert(value)
         if new.shape != shape:
@@ -210,7 +195,7 @@ class Variable(Tensor):
                 f"cannot assign a value of shape {new.shape} to the variable {self.path!r}{part} "
                 f"of shape {shape}; the shapes must be equal: reshape or broadcast the value first"
             )
-        assignments[into](self, self._without_loss(new), index)
+        assignments[op]((self,), self._without_loss(new), index=index)
         return self
 
     def _without_loss(self, new: Tensor) -> Tensor:

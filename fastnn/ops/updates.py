@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from fastnn import _kernels
 from fastnn.arrays import Array
-from fastnn.ops.core import Update, update
-from fastnn.tensor import Index, Tensor
-from fastnn.variable import Variable, assignments
+from fastnn.ops.core import update
+from fastnn.tensor import Index
+from fastnn.variable import assignments
 
 
 @update(chain="copy")
@@ -28,17 +28,7 @@ def _assign_sub(w: Array, value: Array, index: Index) -> None:
     w[index] -= value
 
 
-def _enter(assignment: Update) -> None:
-    """Make an update the meaning of Variable's method of that name."""
-
-    def assign(w: Variable, value: Tensor, index: Index) -> None:
-        assignment((w,), value, index=index)
-
-    assignments[assignment.name] = assign
-
-
-for _assignment in (_assign, _assign_add, _assign_sub):
-    _enter(_assignment)
+assignments.update({op.name: op for op in (_assign, _assign_add, _assign_sub)})
 
 
 @update(kernel=True)
