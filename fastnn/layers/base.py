@@ -30,22 +30,7 @@ from fastnn.variable import Variable, all_or_nothing
 
 Checked = TypeVar("Checked")
 
-# Attributes are looked through at every call of `predict`: these of layers and models hold no layer
-# and no variable, nor do others of these types; containers may. The loops of a model change while
-# other threads look.
-_BARE = frozenset(
-    [
-        "_added",
-        "_build_shape",
-        "_callers",
-        "_loops",
-        "_loops_after",
-        "_trainable",
-        "built",
-        "name",
-        "output_shapes",
-    ]
-)
+# What attributes of these types hold is no layer and no variable.
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
 
 
@@ -114,16 +99,18 @@ class Layer(Configurable):
     Tensor([2. 4.], shape=(2,), dtype=float32)
     """
 
-    _aside = _BARE
+    # Attributes are looked through at every call of `predict`: these hold no layer, no variable.
+    _bare = frozenset(["_added", "_build_shape", "_trainable", "built", "name", "output_shapes"])
+    _aside = _bare
     _takes_training = False
-    _is_ours = False  # one of fastnn's layers, which hold none but as activation;
+    _is_leaf = False  # one of fastnn's layers, which hold none but as activation;
     _takes_several = False  # of these few take several arrays
     _is_custom = False  # defined outside fastnn
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._takes_training = "training" in signature(cls.call).parameters
-        cls._is_ours = cls.__module__.startswith("fastnn.layers.")
+        cls._is_leaf = cls.__module__.startswith("fastnn.layers.")
         cls._is_custom = not is_ours(cls)
         if "build" in vars(cls):
             built = _marking_as_built(cls.build)
@@ -246,7 +233,7 @@ class Layer(Configurable):
         return convert(x, kind) if self.dtype is not None or is_default else x
 
     def _called(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._is_ours and not self._takes_several and isinstance(x, NODES):
+        if self._is_leaf and not self._takes_several and isinstance(x, NODES):
             raise TypeError(
                 f"layer {self.name!r} takes one array and got {len(x)} in a {type(x).__name__}: "
                 "join them with np.column_stack, or write a Model whose call(self, inputs) takes "
@@ -431,7 +418,7 @@ class Layer(Configurable):
 
     def _inner(self) -> list[Layer]:
         """The layers right inside this one."""
-        if not self._is_ours:
+        if not self._is_leaf:
             return parts_of(self, Layer)
         activation = vars(self).get("activation")
         return [activation] if isinstance(activation, Layer) else []
@@ -497,7 +484,7 @@ def parts_of(layer: Layer, kind: type) -> list[Any]:
     """The objects of a kind among a layer's attributes, also in lists and dicts of them."""
     found = []
     for name, value in list(vars(layer).items()):  # another thread may be building
-        if name in _BARE or type(value) in _PLAIN:
+        if name in layer._bare or type(value) in _PLAIN:
             continue
         if isinstance(value, kind):
             found.append(value)

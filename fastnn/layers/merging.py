@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -22,9 +22,7 @@ class _Merge(Layer):
 
     _takes_several = True
     _count: ClassVar[int | None] = None  # how many inputs it needs, if not any number
-
-    def _of_two(self, a: Tensor, b: Tensor) -> Tensor:
-        raise NotImplementedError
+    _of_two: Callable[[Tensor, Tensor], Tensor]
 
     def build(self, input_shape: Sequence[Shape]) -> None:
         """Check the shapes."""
@@ -68,8 +66,7 @@ class Add(_Merge):
     Tensor([[6. 6.]], shape=(1, 2), dtype=float32)
     """
 
-    def _of_two(self, a: Tensor, b: Tensor) -> Tensor:
-        return ops.add(a, b)
+    _of_two = staticmethod(ops.add)
 
 
 class Subtract(_Merge):
@@ -77,29 +74,25 @@ class Subtract(_Merge):
 
     _count = 2
 
-    def _of_two(self, a: Tensor, b: Tensor) -> Tensor:
-        return ops.subtract(a, b)
+    _of_two = staticmethod(ops.subtract)
 
 
 class Multiply(_Merge):
     """a * b * ..."""
 
-    def _of_two(self, a: Tensor, b: Tensor) -> Tensor:
-        return ops.multiply(a, b)
+    _of_two = staticmethod(ops.multiply)
 
 
 class Maximum(_Merge):
     """The largest of the inputs at each place."""
 
-    def _of_two(self, a: Tensor, b: Tensor) -> Tensor:
-        return ops.maximum(a, b)
+    _of_two = staticmethod(ops.maximum)
 
 
 class Minimum(_Merge):
     """The smallest of the inputs at each place."""
 
-    def _of_two(self, a: Tensor, b: Tensor) -> Tensor:
-        return ops.minimum(a, b)
+    _of_two = staticmethod(ops.minimum)
 
 
 class Average(Add):

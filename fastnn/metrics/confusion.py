@@ -22,7 +22,7 @@ Thresholds: TypeAlias = float | Sequence[float] | None
 BELOW_ALL = -1e10  # what the classes outside of the first k are taken to have been predicted as
 
 
-class Counter(Metric):
+class ConfusionMetric(Metric):
     """Base of what counts decisions: of the four kinds, those for which it has variables.
 
     A prediction is positive if it is above the threshold; a target if it is not 0.
@@ -46,8 +46,8 @@ class Counter(Metric):
         self.thresholds = list(thresholds)
         self.top_k, self.class_id = top_k, class_id
 
-    def count(self, shape: Shape) -> None:
-        """Make the variables."""
+    def _make_counts(self, shape: Shape) -> None:
+        """Make the variables of its kinds."""
         for kind in self.kinds:
             setattr(self, kind, self.add_variable(shape, "zeros", np.float64, kind))
 
@@ -132,7 +132,7 @@ def as_thresholds(given: Thresholds, default: float = 0.5) -> list[float]:
     return thresholds
 
 
-class _Count(Counter):
+class _Count(ConfusionMetric):
     """How many decisions of one kind there were.
 
     Parameters
@@ -149,7 +149,7 @@ class _Count(Counter):
     ) -> None:
         super().__init__(as_thresholds(thresholds), name, dtype)
         self.init_thresholds = thresholds
-        self.count((len(self.thresholds),))
+        self._make_counts((len(self.thresholds),))
 
     @property
     def accumulator(self) -> Variable:
@@ -205,7 +205,7 @@ class FalseNegatives(_Count):
     kinds = ("false_negatives",)
 
 
-class _Share(Counter):
+class _Share(ConfusionMetric):
     """The share of true positives among all decisions of the two kinds."""
 
     def __init__(
@@ -219,7 +219,7 @@ class _Share(Counter):
         levels = as_thresholds(thresholds, 0.5 if top_k is None else BELOW_ALL)
         super().__init__(levels, name, dtype, top_k, class_id)
         self.init_thresholds = thresholds
-        self.count((len(self.thresholds),))
+        self._make_counts((len(self.thresholds),))
 
     def result(self) -> Tensor:
         """The share, or one for each threshold; 0 where there is nothing to count."""

@@ -11,7 +11,7 @@ from fastnn import ops
 from fastnn.arrays import DType
 from fastnn.hyperparameters import count, fraction
 from fastnn.losses.base import quotient
-from fastnn.metrics.confusion import Counter, as_thresholds, decisions
+from fastnn.metrics.confusion import ConfusionMetric, as_thresholds, decisions
 from fastnn.ops.targets import EPSILON
 from fastnn.tensor import Tensor
 
@@ -25,7 +25,7 @@ def _even(count: int) -> list[float]:
     return [0.5] if count == 1 else [i / (count - 1) for i in range(count)]
 
 
-class AUC(Counter):
+class AUC(ConfusionMetric):
     """The area under a curve that decisions draw as the threshold moves from 0 to 1.
 
     Parameters
@@ -99,9 +99,9 @@ class AUC(Counter):
         self.multi_label, self.num_labels = multi_label, num_labels
         self.label_weights, self.from_logits = label_weights, from_logits
         if not multi_label:
-            self.count((self.num_thresholds,))
+            self._make_counts((self.num_thresholds,))
         elif num_labels:
-            self.count((self.num_thresholds, num_labels))
+            self._make_counts((self.num_thresholds, num_labels))
 
     def add(self, predicted: Tensor, positive: Tensor, negative: Tensor) -> None:
         """Add predictions, each with its weight."""
@@ -119,7 +119,7 @@ class AUC(Counter):
     def _add_by_label(self, predicted: Tensor, positive: Tensor, negative: Tensor) -> None:
         samples, labels = _rows(predicted)
         if not self.variables:
-            self.count((self.num_thresholds, labels))
+            self._make_counts((self.num_thresholds, labels))
         rows = [
             ops.reshape(ops.transpose(x), (labels, 1, samples))
             for x in (predicted, positive, negative)
@@ -195,7 +195,7 @@ def _areas_between(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
     return quotient(slope * (gained + start * ops.log(growth)), ops.maximum(tp[1:] + fn[1:], 0))
 
 
-class _Best(Counter):
+class _Best(ConfusionMetric):
     """The largest of one rate (`rate`) where another (`floor`) is at least so much."""
 
     kinds = ALL_KINDS
@@ -213,7 +213,7 @@ class _Best(Counter):
         self.num_thresholds = count("num_thresholds", num_thresholds)
         super().__init__(_even(self.num_thresholds), name, dtype, class_id=class_id)
         setattr(self, self.floor, fraction(self.floor, floor))
-        self.count((num_thresholds,))
+        self._make_counts((num_thresholds,))
 
     def result(self) -> Tensor:
         """The rate at the best of the thresholds; 0 if none is good enough."""

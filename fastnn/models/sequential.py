@@ -126,7 +126,7 @@ class Sequential(Model):
         if not self._layers:
             raise ValueError(f"model {self.name!r} has no layers: add some, or give it a list")
         x, first = inputs, self._layers[0]
-        takes_one = first._is_ours and not first._takes_several
+        takes_one = first._is_leaf and not first._takes_several
         if takes_one and isinstance(inputs, list | tuple) and len(inputs) == 1:
             (x,) = inputs
         announced = vars(first).get("input_shape")

@@ -30,6 +30,9 @@ from fastnn.trace import TraceError
 class Steps(Layer):
     """A layer that knows how it is trained, tested and asked, batch by batch."""
 
+    _bare = Layer._bare | {"_loops", "_loops_after"}  # which change while other threads look
+    _aside = _bare
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.optimizer: Optimizer | None = None
@@ -137,7 +140,7 @@ class Steps(Layer):
         """
         found = [] if self._loss_tracker is None else [self._loss_tracker]
         for part in layers_in(self):
-            if part._is_ours:  # which has none
+            if part._is_leaf:  # which has none
                 continue
             # What an inner model was given by its own `compile` is for its own training.
             own = part._compiled_metrics if isinstance(part, Steps) and part is not self else []

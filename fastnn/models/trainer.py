@@ -53,7 +53,8 @@ class Pass(NamedTuple):
 class Trainer(Steps):
     """A layer whose steps run over whole data sets."""
 
-    _aside = Steps._aside | {
+    _bare = Steps._bare | {"_callers"}
+    _aside = _bare | {
         "_checking",
         "_initial_epoch",
         "history",
