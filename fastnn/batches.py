@@ -300,6 +300,50 @@ class Batches:
 Source: TypeAlias = ArraysInBatches | Batches
 
 
+def data_set(
+    to_arrays: Callable[..., Arrays],
+    x: Any,
+    y: Any = None,
+    sample_weight: TensorLike = None,
+) -> Arrays | Iterable[Any]:
+    """Arrays, as `to_arrays` makes them, or what gives batches as it is."""
+    if x is None:
+        raise ValueError("there are no data: pass x")
+    if not are_batches(x, y):
+        return to_arrays(x, y, sample_weight)
+    if y is not None or sample_weight is not None:
+        raise ValueError(
+            "y and sample_weight go with arrays: let each batch be (x, y) or (x, y, sample_weight)"
+        )
+    batches: Iterable[Any] = x
+    return batches
+
+
+def validation_set(to_arrays: Callable[..., Arrays], data: Any) -> Arrays | Iterable[Any]:
+    """`data_set` of the argument validation_data."""
+    given = data
+    if are_batches(data, None):
+        given = (data,)
+    elif not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
+        raise ValueError(
+            "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches"
+        )
+    return data_set(to_arrays, *unpack_x_y_sample_weight(given))
+
+
+def in_batches(
+    to_arrays: Callable[..., Arrays],
+    data: Arrays | Iterable[Any],
+    size: int | None,
+    steps: int | None,
+    shuffle: bool = False,
+) -> Source:
+    """Passes over a data set."""
+    if isinstance(data, Arrays):
+        return ArraysInBatches(data, size, steps, bool(shuffle))
+    return Batches(data, steps, to_arrays)
+
+
 def are_batches(x: Any, y: Any) -> bool:
     """Whether x gives batches, and is not itself an array or a structure of arrays."""
     if isinstance(x, np.ndarray):  # the usual one, found quickly

@@ -139,7 +139,7 @@ def test_logs_of_batches_are_the_averages_so_far():
 def test_who_listens_to_batches():
     def wants(*given):
         many = CallbackList(list(given))
-        return many.wants_train_batches, many.wants_test_batches, many.wants_predict_batches
+        return tuple(map(many.wants_batches, ("train", "test", "predict")))
 
     def listener(*hooks):
         return type("Listener", (callbacks.Callback,), {hook: _noting(hook) for hook in hooks})()

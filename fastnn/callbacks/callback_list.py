@@ -92,31 +92,18 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             callback.set_params(params)
 
-    @property
-    def wants_train_batches(self) -> bool:
-        """Whether anybody listens to the batches of a training."""
-        return self._anybody(
-            "on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"
-        )
-
-    @property
-    def wants_test_batches(self) -> bool:
-        """Whether anybody listens to the batches of an evaluation."""
-        return self._anybody("on_test_batch_begin", "on_test_batch_end")
-
-    @property
-    def wants_predict_batches(self) -> bool:
-        """Whether anybody listens to the batches of a prediction."""
-        return self._anybody("on_predict_batch_begin", "on_predict_batch_end")
+    def wants_batches(self, kind: str) -> bool:
+        """Whether anybody listens to the batches of a kind: "train", "test" or "predict"."""
+        hooks = [f"on_{kind}_batch_begin", f"on_{kind}_batch_end"]
+        if kind == "train":
+            hooks += ["on_batch_begin", "on_batch_end"]
+        return any(callback.listens(hook) for callback in self.callbacks for hook in hooks)
 
     @property
     def check_numerics(self) -> str | None:
         """What `fit` is to do about numbers that are not finite, if a callback says so."""
         found = next((c for c in self.callbacks if isinstance(c, TerminateOnNaN)), None)
         return None if found is None else found.check_numerics
-
-    def _anybody(self, *hooks: str) -> bool:
-        return any(callback.listens(hook) for callback in self.callbacks for hook in hooks)
 
     def advance(self, done: int) -> None:
         """Tell the progress bar, if there is one, how many batches more are done."""

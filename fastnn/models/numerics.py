@@ -13,7 +13,9 @@ import numpy as np
 
 from fastnn.arrays import Array
 from fastnn.batches import Arrays
+from fastnn.caller import warn
 from fastnn.layers.base import phase
+from fastnn.loop import Logs
 from fastnn.models.steps import Steps
 from fastnn.ops.core import Call
 from fastnn.recorders import Listener, recorders
@@ -55,6 +57,33 @@ class _Checker(Listener):
             inputs = ", ".join(str(x.shape) for x in call.inputs)
             where = _first(call.output._array)
             raise NotFiniteError(f"{layer}op {call.primitive.name} of {inputs}: its result {where}")
+
+
+def is_sound(model: Steps, logs: Logs) -> bool:
+    """Whether the loss, and all weights, are finite."""
+    tracker = [] if model._loss_tracker is None else [model._loss_tracker.total]
+    loss = logs.get("loss", 0.0)
+    return bool(np.isfinite(loss)) and all(v.is_finite() for v in [*model.weights, *tracker])
+
+
+def complain(model: Steps, cause: str, how: str | None) -> None:
+    """Raise NotFiniteError or, unless `how` is "raise", warn."""
+    largest = max((float(np.abs(w.numpy()).max(initial=0)) for w in model.weights), default=0.0)
+    message = (
+        f"the training of model {model.name!r} is not finite at {cause}. Its weights are those "
+        f"before that step: begin anew if the largest, {largest:.2g}, is too large"
+    )
+    if how == "raise":
+        raise NotFiniteError(message)
+    warn(f"{message}. The training ends here")
+
+
+def point_to_check(model: Steps) -> None:
+    """Say of a loss that is NaN what would find out why."""
+    warn(
+        f"the loss of model {model.name!r} is nan: compile it with check_numerics='raise', and "
+        "fit names the first number that is not finite and says what to do"
+    )
 
 
 def find(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from itertools import compress
@@ -17,9 +17,11 @@ from fastnn.batches import (
     ArraysInBatches,
     Batches,
     Source,
-    are_batches,
+    data_set,
+    in_batches,
     split,
     unpack_x_y_sample_weight,
+    validation_set,
 )
 from fastnn.callbacks import CallbackList, History
 from fastnn.caller import warn
@@ -27,7 +29,7 @@ from fastnn.changes import computing
 from fastnn.hyperparameters import count, count_if_given
 from fastnn.layers.base import float_type, layers_in, unbuilt_again_on_failure
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch, joined
-from fastnn.models.numerics import NotFiniteError, Snapshot, find
+from fastnn.models.numerics import Snapshot, complain, find, is_sound, point_to_check
 from fastnn.models.steps import Steps
 from fastnn.models.turns import Caller, in_turn, is_nested
 from fastnn.progress import Verbose
@@ -48,6 +50,17 @@ class Pass(NamedTuple):
     is_listened_to: bool = False
     is_stopped: Callable[[], bool] = lambda: False
     advance: Callable[[int], object] = lambda batches: None  # the progress bar
+
+
+def told_to(
+    listeners: CallbackList,
+    kind: str,
+    step: Callable[[Structure], Outcome],
+    is_stopped: Callable[[], bool],
+) -> Pass:
+    """A pass of the kind "train", "test" or "predict" of which callbacks are told."""
+    begin, end = (getattr(listeners, f"on_{kind}_batch_{what}") for what in ("begin", "end"))
+    return Pass(step, begin, end, listeners.wants_batches(kind), is_stopped, listeners.advance)
 
 
 class Trainer(Steps):
@@ -165,18 +178,17 @@ class Trainer(Steps):
         steps = count_if_given("steps_per_epoch", steps_per_epoch)
         validation_steps = count_if_given("validation_steps", validation_steps)
         validation_size = count_if_given("validation_batch_size", validation_batch_size) or size
-        data, held_back = self._data(x, y, sample_weight), None
+        to_validate = partial(self._arrays, part_of="validation_data")
+        data, held_back = data_set(self._arrays, x, y, sample_weight), None
         if validation_data is not None:
-            held_back = self._validation_data(validation_data)
+            held_back = validation_set(to_validate, validation_data)
         elif validation_split:
             data, held_back = split(data, validation_split)
-        train = self._source(data, size, steps, shuffle)
+        train = in_batches(self._arrays, data, size, steps, shuffle)
         train.weigh(class_weight)
         validation: Source | None = None
         if held_back is not None:
-            validation = self._source(
-                held_back, validation_size, validation_steps, part_of="validation_data"
-            )
+            validation = in_batches(to_validate, held_back, validation_size, validation_steps)
         self._begin(train, self.train_step, passes=2 * epochs)
         if validation is not None:
             with _errors_of("validation data"):
@@ -233,7 +245,8 @@ class Trainer(Steps):
         """
         size = count_if_given("batch_size", batch_size)
         steps = count_if_given("steps", steps)
-        source = self._source(self._data(x, y, sample_weight), size, steps)
+        data = data_set(self._arrays, x, y, sample_weight)
+        source = in_batches(self._arrays, data, size, steps)
         self._begin(source, self.test_step, passes=1)
         params = {"steps": source.steps, "verbose": verbose}
         with (
@@ -277,24 +290,18 @@ class Trainer(Steps):
         made before, ``copy.deepcopy(model)``, gives those of one step.
         """
         size = count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
-        source = self._source(self._data(x), size, count_if_given("steps", steps))
+        steps = count_if_given("steps", steps)
+        source = in_batches(self._arrays, data_set(self._arrays, x), size, steps)
         self._leave_zeros_out(source, passes=1)
         self.stop_predicting = False
+        step, is_stopped = self._predicting, lambda: self.stop_predicting
         if not callbacks and not verbose:  # who asks for one row waits for nobody
-            predicting = Pass(self._predicting, is_stopped=lambda: self.stop_predicting)
-            outputs = self._outputs(predicting, source)
+            outputs = self._outputs(Pass(step, is_stopped=is_stopped), source)
         else:
             params = {"steps": source.steps, "verbose": verbose}
             with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
                 listeners.on_predict_begin()
-                predicting = Pass(
-                    self._predicting,
-                    listeners.on_predict_batch_begin,
-                    listeners.on_predict_batch_end,
-                    listeners.wants_predict_batches,
-                    lambda: self.stop_predicting,
-                    listeners.advance,
-                )
+                predicting = told_to(listeners, "predict", step, is_stopped)
                 outputs = self._outputs(predicting, source)
                 listeners.on_predict_end()
         return joined(outputs)
@@ -383,45 +390,6 @@ class Trainer(Steps):
 
         return program.describe(program.profiled(run))
 
-    def _data(
-        self, x: Any, y: Any = None, sample_weight: TensorLike = None, part_of: str = ""
-    ) -> Arrays | Iterable[Any]:
-        """Arrays, or what gives batches as it is."""
-        if x is None:
-            raise ValueError("there are no data: pass x")
-        if not are_batches(x, y):
-            return self._arrays(x, y, sample_weight, part_of)
-        if y is not None or sample_weight is not None:
-            raise ValueError(
-                "y and sample_weight go with arrays: let each batch be (x, y) or "
-                "(x, y, sample_weight)"
-            )
-        batches: Iterable[Any] = x
-        return batches
-
-    def _validation_data(self, data: Any) -> Arrays | Iterable[Any]:
-        given = data
-        if are_batches(data, None):
-            given = (data,)
-        elif not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
-            raise ValueError(
-                "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches"
-            )
-        return self._data(*unpack_x_y_sample_weight(given), part_of="validation_data")
-
-    def _source(
-        self,
-        data: Arrays | Iterable[Any],
-        size: int | None,
-        steps: int | None,
-        shuffle: bool = False,
-        part_of: str = "",
-    ) -> Source:
-        """Data in batches."""
-        if isinstance(data, Arrays):
-            return ArraysInBatches(data, size, steps, bool(shuffle))
-        return Batches(data, steps, partial(self._arrays, part_of=part_of))
-
     def _arrays(
         self, x: Any, y: Any = None, sample_weight: TensorLike = None, part_of: str = ""
     ) -> Arrays:
@@ -484,14 +452,7 @@ class Trainer(Steps):
     ) -> Logs:
         """The epochs of `fit`: the averages of the last one."""
         logs: Logs = {}
-        training = Pass(
-            self._training,
-            listeners.on_train_batch_begin,
-            listeners.on_train_batch_end,
-            listeners.wants_train_batches,
-            lambda: self.stop_training,
-            listeners.advance,
-        )
+        training = told_to(listeners, "train", self._training, lambda: self.stop_training)
         for epoch in range(self._initial_epoch, epochs):
             listeners.on_epoch_begin(epoch)
             measured = self._averages(training, train)
@@ -500,7 +461,7 @@ class Trainer(Steps):
             logs = measured
             told = self._checking or self.stop_training
             if np.any(np.isnan(logs.get("loss", 0.0))) and not told:
-                self._point_to_check()
+                point_to_check(self)
             if validation is not None and due(epoch + 1):
                 measured = self._evaluated(validation, listeners)
                 logs |= {f"val_{name}": value for name, value in measured.items()}
@@ -512,14 +473,7 @@ class Trainer(Steps):
     def _evaluated(self, source: Source, listeners: CallbackList) -> Logs:
         self.stop_evaluating = False
         source.restart()
-        testing = Pass(
-            self._testing,
-            listeners.on_test_batch_begin,
-            listeners.on_test_batch_end,
-            listeners.wants_test_batches,
-            lambda: self.stop_evaluating,
-            listeners.advance,
-        )
+        testing = told_to(listeners, "test", self._testing, lambda: self.stop_evaluating)
         listeners.on_test_begin()
         logs = self._averages(testing, source)
         listeners.on_test_end(logs)
@@ -544,36 +498,14 @@ class Trainer(Steps):
             checked = self._checking is not None and passing.step == self._training
             before = Snapshot(self) if checked else None
             results = loop.run(arrays.columns, order, watch)
-            if before is not None and not self._is_sound(results.logs):
+            if before is not None and not is_sound(self, results.logs):
                 results = Results(results.logs or self._measured(), ())
                 before.restore()
-                self._complain(find(passing.step, arrays, order, size, self))
+                complain(self, find(passing.step, arrays, order, size, self), self._checking)
+                self.stop_training = True
             yield results
             if passing.is_stopped():
                 break
-
-    def _is_sound(self, logs: Logs) -> bool:
-        """Whether the loss and all weights are finite."""
-        tracker = [] if self._loss_tracker is None else [self._loss_tracker.total]
-        loss = logs.get("loss", 0.0)
-        return bool(np.isfinite(loss)) and all(v.is_finite() for v in [*self.weights, *tracker])
-
-    def _complain(self, cause: str) -> None:
-        largest = max((float(np.abs(w.numpy()).max(initial=0)) for w in self.weights), default=0.0)
-        message = (
-            f"the training of model {self.name!r} is not finite at {cause}. Its weights are those "
-            f"before that step: begin anew if the largest, {largest:.2g}, is too large"
-        )
-        if self._checking == "raise":
-            raise NotFiniteError(message)
-        warn(f"{message}. The training ends here")
-        self.stop_training = True
-
-    def _point_to_check(self) -> None:
-        warn(
-            f"the loss of model {self.name!r} is nan: compile it with check_numerics='raise', and "
-            "fit names the first number that is not finite and says what to do"
-        )
 
     def _watch(self, passing: Pass) -> Watch:
         """How the loop tells the progress bar, and the callbacks if one wants every batch."""
