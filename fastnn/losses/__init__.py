@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, overload
 
-from fastnn import configuration
-from fastnn.lookup import resolve
+from fastnn.configuration import serialize
+from fastnn.lookup import deserializer, resolve
 from fastnn.losses.base import Loss, LossFunction, LossFunctionWrapper
 from fastnn.losses.crossentropies import (
     BinaryCrossentropy,
@@ -114,30 +114,7 @@ def to_loss(identifier: Any) -> Loss:
     return found if isinstance(found, Loss) else LossFunctionWrapper(found)
 
 
-def serialize(loss: LossFunction) -> Any:
-    """A loss as plain data: a configuration, or the name of one of fastnn's own functions.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> fastnn.losses.serialize(fastnn.losses.Huber(2.0))["config"]["delta"]
-    2.0
-    """
-    return configuration.serialize(loss)
-
-
-def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> LossFunction:
-    """The loss that `serialize` described; ``{"class_name": ..., "config": ...}`` is enough.
-
-    Parameters
-    ----------
-    name : dict or str
-    custom_objects : dict, optional
-        Losses of your own by name.
-    """
-    with configuration.custom_object_scope(custom_objects or {}):
-        found: LossFunction = get(name)
-        return found
+deserialize = deserializer(get)
 
 
 __all__ = [

@@ -6,11 +6,10 @@ for each sample.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from fastnn import configuration
-from fastnn.lookup import resolve
+from fastnn.configuration import serialize
+from fastnn.lookup import deserializer, resolve
 from fastnn.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -164,22 +163,7 @@ def to_metric(identifier: Any) -> Metric:
     return metric
 
 
-def serialize(metric: Any) -> Any:
-    """A metric as plain data: a configuration, or the name of one of fastnn's own functions."""
-    return configuration.serialize(metric)
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The metric that `serialize` described; ``{"class_name": ..., "config": ...}`` is enough.
-
-    Parameters
-    ----------
-    config : dict or str
-    custom_objects : dict, optional
-        Metrics of your own by name.
-    """
-    with configuration.custom_object_scope(custom_objects or {}):
-        return get(config)
+deserialize = deserializer(get)
 
 
 __all__ = [
