@@ -40,6 +40,9 @@ _registered: dict[str, Any] = {}
 _custom: dict[object, Mapping[str, Any]] = {}  # of the open scopes, the innermost last
 
 
+CHANGEABLE = (list, dict, set, np.ndarray)
+
+
 class Configurable:
     """Base of all that is made again from a configuration.
 
@@ -51,15 +54,20 @@ class Configurable:
     _version: object = None  # another object after each change of an attribute
 
     def __setattr__(self, name: str, value: Any) -> None:
-        before = vars(self).get(name, getattr(type(self), name, value))
+        is_there = name in vars(self)
+        before = vars(self)[name] if is_there else getattr(type(self), name, value)
         super().__setattr__(name, value)
-        is_new = before is not value and not isinstance(before, property)
-        if is_new and name not in self._aside and not self._is_computing():
+        if name in self._aside or isinstance(before, property) or is_computing():
+            return
+        # As after `self.x += 1` of a list or an array, which is then the same one.
+        is_changed = is_there and isinstance(value, CHANGEABLE)
+        if (is_changed or not _is_same(before, value)) and self._is_kept(value):
             vars(self)["_version"] = object()
             note_change()
 
-    def _is_computing(self) -> bool:
-        return is_computing()
+    def _is_kept(self, value: Any) -> bool:
+        """Whether an attribute's new value may be one that others go by."""
+        return True
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data."""
@@ -82,6 +90,13 @@ class Configurable:
 def is_ours(thing: Any) -> bool:
     """Whether a class or function is defined in fastnn."""
     return str(getattr(thing, "__module__", "")).startswith("fastnn.")
+
+
+def _is_same(before: Any, value: Any) -> bool:
+    if before is value:
+        return True
+    is_plain = type(value) in (bool, int, float, str)
+    return is_plain and type(before) is type(value) and repr(before) == repr(value)
 
 
 class FunctionWrapper(Configurable):

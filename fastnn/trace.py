@@ -85,6 +85,7 @@ class Trace(Listener):
         self._variables: dict[int, tuple[Variable, Value]] = {}
         self._present: dict[int, Tensor] = {}  # by the id of a variable's value
         self._constants: dict[int, tuple[Tensor, Value]] = {}
+        self.refusal: TraceError | None = None  # the last one
 
     def opened(self) -> Scope:
         """Record, inside a ``with`` block, what this thread computes."""
@@ -174,10 +175,11 @@ class Trace(Listener):
 
     def refuse(self, what: str) -> None:
         """TraceError: the user's line, what it does, and the other way."""
-        raise TraceError(
+        self.refusal = TraceError(
             f"{line_outside()} {what} the step uncompiled: run_eagerly=True in compile, no "
             "@fastnn.function"
         )
+        raise self.refusal
 
     def _variable(self, variable: Variable) -> Value:
         if id(variable) not in self._variables:

@@ -98,3 +98,89 @@ def test_what_training_notes_is_no_change():
     before = changes.changes()
     use()
     assert changes.changes() == before
+
+
+class Cooling(fastnn.Model):
+    """Each call that trains halves a number, and multiplies by it."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = 1.0
+
+    def call(self, inputs, training=False):
+        if training:
+            self.factor *= 0.5
+        return inputs * self.factor
+
+
+def test_what_a_call_of_the_users_changes_counts():
+    model = Cooling()
+    model.compile("sgd", "mse")
+    np.testing.assert_array_equal(model.predict(X), X)
+    model(X, training=True)
+    np.testing.assert_array_equal(model.predict(X), X / 2)
+
+
+def test_what_a_call_leaves_behind_does_not():
+    model = Sequential([Scaled()])
+    model.predict(X)
+    before = changes.changes()
+    model(X)
+    assert changes.changes() == before
+
+
+def test_a_layer_built_anew_in_a_call():
+    model = Sequential([layers.Dense(2)])
+    first = model.predict(X)
+    model.layers[0].built = False
+    expected = model(X).numpy()
+    assert (expected != first).any()
+    np.testing.assert_array_equal(model.predict(X), expected)
+
+
+class Listed(layers.Layer):
+    """Times weights in a list, and an array of float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights_, self.scale = [fastnn.Variable([2.0, 2.0, 2.0])], np.ones(3)
+
+    def call(self, inputs):
+        for weight in self.weights_:
+            inputs = inputs * weight
+        return inputs * self.scale
+
+
+def test_variables_in_lists_may_come_and_go():
+    model = Sequential([Listed()])
+    np.testing.assert_array_equal(model.predict(X), 2 * X)
+    model.layers[0].weights_.append(fastnn.Variable([1.5, 1.5, 1.5]))
+    np.testing.assert_array_equal(model.predict(X), 3 * X)
+    model.layers[0].weights_.pop(0)
+    np.testing.assert_allclose(model.predict(X), 1.5 * X)
+
+
+def test_an_array_that_is_multiplied_in_place():
+    model = Sequential([Listed()])
+    model.predict(X)
+    model.layers[0].scale *= 2
+    np.testing.assert_array_equal(model.predict(X), 4 * X)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_averages_of_layers_that_are_frozen_again_go_on(eagerly):
+    """Each step moves an average by a tenth of the way to what is constant then."""
+    model = Sequential([layers.Dense(2), layers.Dense(1)])
+    sgd = optimizers.SGD(0.05, use_ema=True, ema_momentum=0.9)
+    model.compile(sgd, "mse", run_eagerly=eagerly)
+    for trainable in (False, True, False):
+        model.layers[0].trainable = trainable
+        model.fit(X, Y, epochs=2, verbose=0)
+    frozen = model.layers[0].kernel
+    frozen.assign_add(np.ones((3, 2)))
+    at = model.optimizer._get_variable_index(frozen)
+    before = model.optimizer._model_variables_moving_average[at].numpy()
+    model.fit(X, Y, epochs=3, verbose=0)
+    now = model.optimizer._model_variables_moving_average[at].numpy()
+    assert (now != before).all()
+    np.testing.assert_allclose(now - frozen, 0.9**3 * (before - frozen), rtol=1e-4, atol=1e-7)

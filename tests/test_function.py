@@ -844,3 +844,15 @@ def test_what_is_made_late_by_something_made_before_stays():
 
     late, x = Late(), np.ones((2, 5), np.float32)
     np.testing.assert_array_equal(function(late)(x), late(x))
+
+
+def test_a_refusal_that_is_caught_is_one_all_the_same():
+    @function
+    def half(x):
+        try:
+            return x / float(x[0])
+        except Exception:  # what a user may write
+            return x / 2
+
+    with pytest.raises(TraceError, match="needs a number that is known only when the step runs"):
+        half(np.ones(2, np.float32))

@@ -113,6 +113,31 @@ def test_validation_data_takes_precedence(rng):
     assert history.params["steps"] == 4
 
 
+class Stacked(layers.Layer):
+    """It keeps its weights in a list and a dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.scales, self.by_name = [], {}
+
+    def build(self, input_shape):
+        self.scales.append(self.add_weight(input_shape[-1:], "ones", name="scale"))
+        self.by_name["shift"] = self.add_weight(input_shape[-1:], "zeros", name="shift")
+
+    def call(self, inputs):
+        return inputs * self.scales[0] + self.by_name["shift"]
+
+
+def test_a_refused_first_fit_leaves_no_weights_in_containers():
+    model = Sequential([Stacked(), layers.Dense(2, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="class"):
+        model.fit(np.ones((4, 9)), np.full(4, 7), verbose=0)
+    assert (model.layers[0].scales, model.layers[0].by_name) == ([], {})
+    model.fit(np.ones((4, 5)), np.zeros(4), verbose=0)
+    assert [w.shape for w in model.weights] == [(5,), (5,), (5, 2), (2,)]
+
+
 def test_a_refused_first_fit_leaves_the_model_unbuilt(rng):
     """Images that were not flattened can be flattened and tried again, with the same model."""
     images, labels = rng.standard_normal((20, 4, 4)), np.arange(20) % 2

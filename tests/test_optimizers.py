@@ -279,6 +279,17 @@ def test_averages():
         np.testing.assert_allclose(w, 1.71, rtol=1e-6)
 
 
+def test_averages_of_variables_that_come_later_move_with_every_step():
+    a, b = Variable(1.0), Variable(1.0)
+    sgd = optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+    for w in (a, a, b, a, a, a):
+        sgd.apply_gradients([(1.0, w)])
+    average = 1.0
+    for _ in range(4):
+        average = (average + 0.9) / 2
+    np.testing.assert_allclose(sgd._model_variables_moving_average[1], average, rtol=1e-6)
+
+
 def test_values_are_final_without_averages():
     w, sgd = Variable(3.0), optimizers.SGD(1.0)
     sgd.apply([1.0], [w])

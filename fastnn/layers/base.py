@@ -140,8 +140,11 @@ class Layer(Configurable):
         self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []
 
-    def _is_computing(self) -> bool:
-        return phase.call is not None or super()._is_computing()
+    def _is_kept(self, value: Any) -> bool:
+        # What calls leave behind, such as a hidden output, is nobody's setting.
+        parts = [] if phase.call is None else leaves(value)
+        left = [isinstance(part, Tensor) and not isinstance(part, Variable) for part in parts]
+        return not left or not all(left)
 
     def __getattr__(self, name: str) -> Any:
         hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"
@@ -425,7 +428,12 @@ class Layer(Configurable):
 
     def settings(self) -> tuple[object, ...]:
         """What a compiled step depends on, apart from weights."""
-        return tuple(x for part in layers_in(self) for x in (part, part._trainable, part.dtype))
+        found: list[object] = []
+        for part in layers_in(self):
+            found += part, part._trainable, part.dtype
+            if part._is_custom:  # which may hold them in a list
+                found += map(id, parts_of(part, Variable))
+        return tuple(found)
 
     def count_params(self) -> int:
         """The number of elements of all weights; ValueError before they are made."""
@@ -455,6 +463,8 @@ def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
     next try draws the same weights.
     """
     before = [(part, dict(vars(part))) for part in layers_in(layer) if not part.built]
+    values = [value for _, attributes in before for value in attributes.values()]
+    inside = [(value, value.copy()) for value in values if isinstance(value, list | dict)]
     drawn = random.state_of(random.generator()) if before else None
     try:
         yield
@@ -462,6 +472,9 @@ def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
         for part, attributes in before:
             vars(part).clear()
             vars(part).update(attributes)
+        for value, contents in inside:  # such as a list of weights
+            value.clear()
+            (value.extend if isinstance(value, list) else value.update)(contents)
         if drawn is not None:
             random.set_state(random.generator(), drawn)
         raise

@@ -196,9 +196,12 @@ class Optimizer(Configurable):
         return [self._iterations, *rate, *self._variables]
 
     def settings(self) -> tuple[object, ...]:
-        """What a compiled step depends on and can be changed: the schedule."""
-        rate = self._learning_rate
-        return () if isinstance(rate, Variable) else (rate,)
+        """What a compiled step depends on and can be changed: the schedule, and which variables are
+        known where a step looks beyond those that have a gradient.
+        """
+        rate = () if isinstance(self._learning_rate, Variable) else (self._learning_rate,)
+        looks_beyond = self.use_ema or not is_ours(type(self))
+        return (*rate, len(self._trainable_variables)) if looks_beyond else rate
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Make the state of variables; of those that have one already it stays.
@@ -321,7 +324,7 @@ class Optimizer(Configurable):
         constraints with the variables that they are for.
         """
         constraints = [(w, w._constraint) for w in variables if w._constraint is not None]
-        return [(0, self, self._version)] + [
+        return [(0, self, (self._version, self.settings()))] + [
             (id(w), c, getattr(c, "_version", None)) for w, c in constraints
         ]
 
