@@ -147,10 +147,15 @@ class GradientTape:
         self._check(leaves(target), asked)
         gradients = self._seeds(target, output_gradients)
         keys = list(map(_key, asked))
-        self._walk_back(self._take(), gradients, set(keys))
+        followed = {key for key, x in zip(keys, asked, strict=True) if self._has_gradient(x)}
+        self._walk_back(self._take(), gradients, followed)
         if unconnected_gradients == "zero":
             gradients = {key: zeros_like(x) for key, x in zip(keys, asked, strict=True)} | gradients
         return filled(sources, map(gradients.get, keys))
+
+    def _has_gradient(self, x: Tensor) -> bool:
+        """Whether a source is of floats, and one that this tape was to follow."""
+        return x.dtype.kind == "f" and self.follows(x._now())
 
     def _check(self, targets: list[Any], sources: list[Any]) -> None:
         if self._used and not self._persistent:

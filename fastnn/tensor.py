@@ -107,8 +107,8 @@ class Tensor:
     Parameters
     ----------
     value : array, number, nested sequence, or anything with ``__array__``
-        An array is wrapped without a copy (do not change it afterwards) and keeps its dtype. Python
-        floats become float32, integers int32 (int64 where one does not fit), booleans bool.
+        Copied. An array keeps its dtype; Python floats become float32, integers int32 (int64 where
+        one does not fit), booleans bool.
     dtype : dtype, optional
         Convert to this type.
 
@@ -135,7 +135,7 @@ class Tensor:
     origin: ReadFrom | SoftmaxOf | SigmoidOf | None
 
     def __init__(self, value: TensorLike, dtype: DType = None) -> None:
-        self._array = to_array(value, dtype)
+        self._array = _own(to_array(value, dtype), value)
         self.origin = None
 
     @property
@@ -356,6 +356,11 @@ def to_array(value: TensorLike, dtype: DType = None) -> Array:
     return array if dtype is None else array.astype(to_dtype(dtype), copy=False)
 
 
+def _own(array: Array, value: TensorLike) -> Array:
+    """An array that was made of `value`, in memory that nobody else writes to."""
+    return array.copy() if array is value or array.base is not None else array
+
+
 def convert(value: TensorLike, dtype: DType = None) -> Tensor:
     """`value` as a Tensor: itself if it is one, a variable's present value, or a new one."""
     if type(value) is Tensor:  # the usual one, found quickly
@@ -367,14 +372,13 @@ def convert(value: TensorLike, dtype: DType = None) -> Tensor:
     else:
         array = to_array(value, dtype)
         # A tape needs what it holds now, and not what somebody fills it with later.
-        is_lent = array is value or array.base is not None
         is_kept = recorders.stack and recorders.trace is None
-        return wrap(array.copy() if is_kept and is_lent else array)
+        return wrap(_own(array, value) if is_kept else array)
     return tensor if dtype is None or tensor.dtype == dtype else operators["cast"](tensor, dtype)
 
 
 def constant(value: TensorLike, dtype: DType = None, shape: Shape | None = None) -> Tensor:
-    """A tensor of the given values; an array is wrapped without a copy.
+    """A tensor of the given values, which are copied.
 
     Parameters
     ----------
@@ -390,7 +394,7 @@ def constant(value: TensorLike, dtype: DType = None, shape: Shape | None = None)
     >>> fastnn.constant(3.0)
     Tensor(3.0, shape=(), dtype=float32)
     """
-    array = to_array(value, dtype)
+    array = _own(to_array(value, dtype), value)
     if shape is not None:
         shape = to_shape(shape)
         if array.ndim and array.size != math.prod(shape):

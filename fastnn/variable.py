@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -183,6 +183,18 @@ class Variable(Tensor):
         if self._finite is writing:
             self._finite = finite
 
+    def __iadd__(self, other: TensorLike) -> NoReturn:
+        _refuse("v += x", "assign_add(x)")
+
+    def __isub__(self, other: TensorLike) -> NoReturn:
+        _refuse("v -= x", "assign_sub(x)")
+
+    def __imul__(self, other: TensorLike) -> NoReturn:
+        _refuse("v *= x", "assign(v * x)")
+
+    def __itruediv__(self, other: TensorLike) -> NoReturn:
+        _refuse("v /= x", "assign(v / x)")
+
     def _assign_by(self, op: str, value: TensorLike) -> Variable:
         return self._write(op, ..., value)
 
@@ -210,6 +222,13 @@ class Variable(Tensor):
                 f"{new.dtype}; round them, or make the variable with dtype='float32'"
             )
         return converted
+
+
+def _refuse(written: str, method: str) -> NoReturn:
+    raise TypeError(
+        f"{written} would give the name to a tensor and leave the variable as it is: write "
+        f"v.{method} to change it, or x = v.value before to go on from what it holds"
+    )
 
 
 def all_about_to_change(variables: list[Variable], writing: Writing) -> None:

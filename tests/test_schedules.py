@@ -198,3 +198,20 @@ def test_what_makes_no_schedule(make, message):
 def test_the_base_class_says_what_is_missing():
     with pytest.raises(NotImplementedError, match="must define __call__"):
         schedules.LearningRateSchedule()(0)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_function_is_asked_for_the_rate_of_each_step(eagerly):
+    rates = []
+
+    def rate():
+        rates.append(0.5 ** (len(rates) + 1))
+        return rates[-1]
+
+    model = fastnn.Sequential([fastnn.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    model.compile(
+        optimizers.SGD(rate), lambda y, y_pred: -fastnn.reduce_sum(y_pred), run_eagerly=eagerly
+    )
+    model.fit(np.ones((8, 1)), np.ones((8, 1)), batch_size=2, epochs=2, verbose=0)
+    assert rates == [0.5**n for n in range(1, 9)]
+    np.testing.assert_allclose(model.get_weights()[0], [[2 * sum(rates)]], rtol=1e-6)

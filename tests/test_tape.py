@@ -370,3 +370,21 @@ def test_zeros_are_clipped_to_themselves(clip):
         tape.watch(x)
         y = clip(x)
     np.testing.assert_array_equal(tape.gradient(y, x), [1, 1])
+
+
+def test_sources_that_nobody_watched():
+    x, y, fixed, whole = Variable(2.0), Variable(3.0), Variable(5.0, trainable=False), Variable(7)
+    with GradientTape() as tape:
+        z = x * y * fixed
+    assert [None if g is None else float(g) for g in tape.gradient(z, [x, y, fixed])] == [
+        15,
+        10,
+        None,
+    ]
+    with GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        z = x * y
+    assert [None if g is None else float(g) for g in tape.gradient(z, [x, y])] == [3, None]
+    with GradientTape() as tape:
+        z = whole * whole
+    assert tape.gradient(z, whole) is None

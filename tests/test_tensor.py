@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import operator
 import pickle
 import weakref
 
@@ -49,9 +50,35 @@ def test_ragged():
         constant([[1.0], [1.0, 2.0]])
 
 
-def test_wrapping_copies_nothing():
-    array = np.arange(6.0)
-    tensor = constant(array)
+@pytest.mark.parametrize("make", [constant, Tensor, fastnn.convert_to_tensor])
+def test_tensors_keep_what_arrays_and_variables_held(make):
+    array, variable = np.arange(6.0), Variable([1.0, 2.0])
+    tensors = [make(array), make(array[::2]), make(variable)]
+    array += 1
+    variable.assign([5.0, 6.0])
+    for tensor, held in zip(tensors, [np.arange(6.0), [0, 2, 4], [1, 2]], strict=True):
+        np.testing.assert_array_equal(tensor, held)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: operator.iadd(v, 1.0), r"v.assign_add\(x\)"),
+        (lambda v: operator.isub(v, 1.0), r"v.assign_sub\(x\)"),
+        (lambda v: operator.imul(v, 2.0), r"v.assign\(v \* x\)"),
+        (lambda v: operator.itruediv(v, 2.0), r"v.assign\(v / x\)"),
+    ],
+)
+def test_operators_that_would_leave_the_variable_as_it_is(change, message):
+    variable = Variable([1.0, 2.0])
+    with pytest.raises(TypeError, match=message):
+        change(variable)
+    np.testing.assert_array_equal(variable, [1, 2])
+
+
+def test_looking_copies_nothing():
+    tensor = constant(np.arange(6.0))
+    array = tensor._array
     assert np.shares_memory(tensor.numpy(), array)
     assert np.shares_memory(np.asarray(tensor), array)
     assert np.shares_memory(np.from_dlpack(tensor), array)

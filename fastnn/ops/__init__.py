@@ -33,6 +33,7 @@ from fastnn.ops.clipping import clip_by_global_norm, clip_by_norm, global_norm
 from fastnn.ops.creation import (
     arange,
     convert_to_numpy,
+    convert_to_tensor,
     eye,
     full,
     is_tensor,
@@ -132,7 +133,6 @@ from fastnn.ops.shaping import (
 )
 from fastnn.ops.special import erf, expm1, log1p, softplus
 from fastnn.ops.statistics import logsumexp, norm, reduce_prod, reduce_std, reduce_variance
-from fastnn.tensor import convert as convert_to_tensor
 from fastnn.tensor import ones, zeros
 
 absolute, power, true_divide = abs, pow, divide

@@ -40,6 +40,11 @@ def full(shape: Shape, fill_value: TensorLike, dtype: DType = None) -> Tensor:
     return wrap(np.full(to_shape(shape), to_array(fill_value, dtype)))
 
 
+def convert_to_tensor(x: TensorLike, dtype: DType = None) -> Tensor:
+    """x as a tensor: itself, what a variable holds now, or a copy of an array."""
+    return convert(x, dtype) if isinstance(x, Tensor | list | tuple) else constant(x, dtype)
+
+
 def convert_to_numpy(x: TensorLike) -> Array:
     """The values in an array of their own."""
     return np.array(convert(x))

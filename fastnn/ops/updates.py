@@ -6,10 +6,12 @@ is checked against its variable before the first is applied.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastnn import _kernels
 from fastnn.arrays import Array
 from fastnn.ops.core import update
-from fastnn.tensor import Index
+from fastnn.tensor import Index, TensorLike, convert
 from fastnn.variable import assignments
 
 
@@ -29,6 +31,12 @@ def _assign_sub(w: Array, value: Array, index: Index) -> None:
 
 
 assignments.update({op.name: op for op in (_assign, _assign_add, _assign_sub)})
+
+
+@update()
+def ask(answer: Array, question: Callable[[], TensorLike]) -> None:
+    """answer = question(), one number: of a program in each run."""
+    answer[...] = convert(question(), answer.dtype)._array
 
 
 @update(kernel=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from reprlib import repr as brief
 from typing import Any, TypeAlias, TypedDict
 
@@ -143,6 +144,7 @@ class Optimizer(Configurable):
         self.built = False
         self._iterations = Variable(np.int64(0), trainable=False, name="iterations")
         self._learning_rate = _rate(learning_rate if lr is None else lr)
+        self._answer = Variable(np.float64(0), trainable=False)  # of a function that gives the rate
         self._variables: list[Variable] = []  # but for the two above
         self._trainable_variables: list[Variable] = []
         self._places: dict[int, int] = {}  # of those, by id
@@ -436,13 +438,10 @@ class Optimizer(Configurable):
         rate = self._learning_rate
         if isinstance(rate, Variable):
             return rate.value
-        follows = isinstance(rate, LearningRateSchedule)
-        now = convert(rate(self._iterations.value) if follows else rate(), np.float64)
-        if now.shape != ():
-            raise ValueError(
-                f"a learning rate is one number, and {rate!r} gave the shape {now.shape}"
-            )
-        return now
+        if not isinstance(rate, LearningRateSchedule):
+            updates.ask((self._answer,), question=partial(_one_number, rate))
+            return self._answer.value
+        return _one_number(rate, self._iterations.value)
 
     def _steps_with_this(self) -> Tensor:
         """t = 1, 2, ... in float64."""
@@ -535,6 +534,13 @@ def _rate(value: Rate) -> Any:
         return value
     number = np.float64(not_negative("learning_rate", value))
     return Variable(number, trainable=False, name="learning_rate")
+
+
+def _one_number(rate: Callable[..., TensorLike], *arguments: Tensor) -> Tensor:
+    now = convert(rate(*arguments), np.float64)
+    if now.shape != ():
+        raise ValueError(f"a learning rate is one number, and {rate!r} gave the shape {now.shape}")
+    return now
 
 
 def _optional(check: Callable[[str, Any], Any], name: str, value: Any) -> Any:
