@@ -47,6 +47,9 @@ class Tracer(Recorder, Protocol):
     def expand(self, x: SparseTensor) -> None:
         """A matrix without its zeros is needed with all elements from here on."""
 
+    def note_built(self, layer: object) -> None:
+        """A layer makes its weights: it must be one that is there for the next run as well."""
+
     def refuse(self, what: str) -> None:
         """Someone does what a program cannot: an error, of which `what` is the middle."""
 
@@ -79,7 +82,12 @@ recorders = _Recorders()
 def made_before(what: str) -> None:
     """TraceError if such a thing is made inside a step that is being compiled."""
     if recorders.trace is not None:
-        recorders.trace.refuse(
-            f"makes a {what}, which would be one for all runs of the program: make it before, "
-            "outside, or leave"
-        )
+        recorders.trace.refuse(makes(what))
+
+
+def makes(what: str) -> str:
+    """What is refused of a step that makes such a thing."""
+    return (
+        f"makes a {what}, which would be one for all runs of the program: make it before, "
+        "outside, or leave"
+    )

@@ -8,6 +8,7 @@ and not done.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,7 +18,7 @@ from fastnn.arrays import Array, Shape
 from fastnn.caller import line_outside
 from fastnn.ops.core import Call, Primitive, Update
 from fastnn.ops.products import expand
-from fastnn.recorders import Listener, recorders
+from fastnn.recorders import Listener, makes, recorders
 from fastnn.sparse import SparseTensor
 from fastnn.tensor import GONE, ReadFrom, Tensor, wrap
 from fastnn.variable import Variable
@@ -86,6 +87,7 @@ class Trace(Listener):
         self._present: dict[int, Tensor] = {}  # by the id of a variable's value
         self._constants: dict[int, tuple[Tensor, Value]] = {}
         self.refusal: TraceError | None = None  # the last one
+        self._built: list[tuple[weakref.ref[Any], str]] = []  # layers, and where they were called
 
     def opened(self) -> Scope:
         """Record, inside a ``with`` block, what this thread computes."""
@@ -173,13 +175,22 @@ class Trace(Listener):
         """Make the matrix when the program runs: its rows differ from run to run."""
         self.record(Call(expand, (), {"rows": x.rows}, x))
 
+    def note_built(self, layer: object) -> None:
+        """A layer makes its weights: `end` refuses it if nobody has it any more by then."""
+        self._built.append((weakref.ref(layer), line_outside()))
+
     def refuse(self, what: str) -> None:
         """TraceError: the user's line, what it does, and the other way."""
-        self.refusal = TraceError(
-            f"{line_outside()} {what} the step uncompiled: run_eagerly=True in compile, no "
-            "@fastnn.function"
-        )
+        self.refusal = _refusal(line_outside(), what)
         raise self.refusal
+
+    def end(self) -> None:
+        """TraceError if the function went on after a refusal, or made a layer for itself alone."""
+        for layer, line in self._built:
+            if layer() is None:
+                self.refusal = _refusal(line, makes("layer"))
+        if self.refusal is not None:
+            raise self.refusal
 
     def _variable(self, variable: Variable) -> Value:
         if id(variable) not in self._variables:
@@ -189,6 +200,12 @@ class Trace(Listener):
                 Value(storage.shape, storage.dtype, storage, variable),
             )
         return self._variables[id(variable)][1]
+
+
+def _refusal(line: str, what: str) -> TraceError:
+    return TraceError(
+        f"{line} {what} the step uncompiled: run_eagerly=True in compile, no @fastnn.function"
+    )
 
 
 def paused() -> Scope:

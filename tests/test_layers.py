@@ -341,3 +341,21 @@ def test_an_error_in_a_layer_of_fastnn_names_it_in_the_message():
     with pytest.raises(ValueError, match="'three'") as error:
         layer(np.ones((2, 5), np.float32))
     assert not hasattr(error.value, "__notes__")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Activation("relu", dtype="float64"),
+        layers.ReLU(dtype="float64"),
+        layers.ELU(dtype="float64"),
+        layers.Dropout(0.5, dtype="float64"),
+        layers.Identity(dtype="float64"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_integers_that_float32_would_round(layer):
+    x = np.arange(2**24, 2**24 + 6).reshape(2, 3)
+    y = layer(x)
+    np.testing.assert_array_equal(y, x)
+    assert y.dtype == (x.dtype if isinstance(layer, layers.Identity) else np.float64)

@@ -440,8 +440,40 @@ def test_mistakes_in_call_are_named(eagerly):
         model.fit(X, X[:, :2], verbose=0)
     model = WithLayersInside()
     model.compile("sgd", "mse", run_eagerly=eagerly)
-    with pytest.warns(UserWarning, match="no weights to train; make its layers in __init__"):
+    with pytest.warns(UserWarning, match="layer") as warned:
         model.fit(X, X[:, :2], verbose=0)
+    messages = "\n".join(str(w.message) for w in warned)
+    assert "no weights to train; make its layers in __init__" in messages
+    assert ("makes a layer, which would be one for all runs" in messages) != eagerly
+
+
+def test_a_layer_beside_others_that_is_made_in_call():
+    class Inside(Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = layers.Dense(3)
+
+        def call(self, inputs):
+            return layers.Dense(2)(self.inner(inputs))
+
+    model = Inside()
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="makes a layer, which would be one for"):
+        model.fit(X, X[:, :2], epochs=2, verbose=0)
+    apart = layers.Dense(2)
+    step = fastnn.function(apart)
+    np.testing.assert_array_equal(step(X[:3]), apart(X[:3]))
+
+
+def test_an_optimizer_is_of_one_model():
+    adam = fastnn.optimizers.Adam()
+    first, second = Sequential([layers.Dense(1)]), Sequential([layers.Dense(1)])
+    for model in (first, second):
+        model.compile(adam, "mse")
+    first.fit(X, Y, verbose=0)
+    first.compile(adam, "mae")
+    with pytest.raises(ValueError, match=r"'adam.* other weights .* an optimizer of its own"):
+        second.compile(adam, "mse")
 
 
 def test_one_unit_for_several_classes():

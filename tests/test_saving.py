@@ -874,3 +874,33 @@ def test_a_handler_may_save_while_a_step_is_recorded(tmp_path):
     model.load_weights(tmp_path / "weights")
     for own, value in zip(model.get_weights(), start, strict=True):
         np.testing.assert_array_equal(own, value)
+
+
+def test_a_layer_at_two_places_is_not_saved_as_two(tmp_path):
+    shared = layers.Dense(5, name="shared")
+    model = fastnn.Sequential(
+        [fastnn.Sequential([shared]), fastnn.Sequential([shared, layers.Dense(1)])], name="whole"
+    )
+    model.build((None, 5))
+    for make in (lambda: model.save(tmp_path / "m.keras"), lambda: models.clone_model(model)):
+        with pytest.raises(ValueError, match="'shared' stands at 2 places of model 'whole'"):
+            make()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_is_not_decayed_is_saved_before_the_first_step(tmp_path):
+    adam = optimizers.AdamW(0.01, weight_decay=0.5)
+    adam.exclude_from_weight_decay(var_names=["bias"])
+    model = fastnn.Sequential([layers.Dense(1)])
+    model.build((None, 3))
+    model.compile(adam, "mse")
+    model.save(tmp_path / "m.keras")
+    again = models.load_model(tmp_path / "m.keras")
+    assert [again.optimizer._is_decayed(w) for w in again.weights] == [True, False]
+
+
+def test_lambdas_have_no_names(tmp_path):
+    model = fastnn.Sequential([layers.Dense(2, lambda x: 2 * x)], name="nameless")
+    model.build((None, 3))
+    with pytest.warns(UserWarning, match="'nameless' contains a lambda, .* define a function"):
+        model.save(tmp_path / "m.keras")

@@ -21,6 +21,7 @@ from fastnn.forks import Lock
 from fastnn.initializers import Start
 from fastnn.lookup import refuse_options
 from fastnn.naming import unique_name
+from fastnn.recorders import recorders
 from fastnn.regularizers import Penalty
 from fastnn.sparse import is_scipy, to_tensor
 from fastnn.structure import NODES, filled, leaves
@@ -106,6 +107,7 @@ class Layer(Configurable):
     _is_leaf = False  # one of fastnn's layers, which hold none but as activation;
     _takes_several = False  # of these few take several arrays
     _is_custom = False  # defined outside fastnn
+    _makes_floats = False  # of integers too, without a look at the layer's dtype
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -229,7 +231,7 @@ class Layer(Configurable):
             )
         kind = self.dtype or float_type(layers_in(self))
         x = to_tensor(inputs, kind)
-        if x.dtype.kind != "f":
+        if x.dtype.kind != "f" and not (self._makes_floats and self.dtype is not None):
             return x
         # NumPy's float64 is its default, and not a wish to compute so.
         is_default = x.dtype == np.float64 and not isinstance(inputs, Tensor)
@@ -267,6 +269,8 @@ class Layer(Configurable):
 
     def _build_for_shapes_of(self, x: Any) -> None:
         shapes = filled(x, iter([part.shape for part in leaves(x)]))
+        if recorders.trace is not None:
+            recorders.trace.note_built(self)
         with paused():
             self._build_for_call(shapes)
         self.built, self._build_shape = True, shapes

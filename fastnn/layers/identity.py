@@ -14,6 +14,8 @@ class Identity(ShapePreserving):
 
     _takes_several = True
 
+    _makes_floats = False
+
     def call(self, inputs: Tensor) -> Tensor:
         """The input."""
         return inputs

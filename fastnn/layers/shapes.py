@@ -12,6 +12,8 @@ from fastnn.layers.base import Layer
 class ShapePreserving(Layer):
     """Base of layers whose output has the shape of their input."""
 
+    _makes_floats = True
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.built = type(self).build is Layer.build  # without weights there is nothing to make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -147,6 +148,14 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         """The layers and the options, as plain data, and the input that the model was built for."""
+        uses = Counter(_leaves(self))
+        for layer, times in uses.items():
+            if times > 1:
+                raise ValueError(
+                    f"layer {layer.name!r} stands at {times} places of model {self.name!r}, and "
+                    "its description would be one of so many layers: make the model in code, and "
+                    "save its weights alone, model.save_weights(...)"
+                )
         config = super().get_config()
         if "layers" in config:
             config["layers"] = serialize(self._layers)
@@ -175,6 +184,13 @@ class Sequential(Model):
         if any(self._is_own(step) for step in (self.train_step, self.test_step, self.predict_step)):
             return x  # which may want to see the array
         return without_zeros(x, first.units, passes)
+
+
+def _leaves(layer: Layer) -> list[Layer]:
+    """The layers of a model, and of those inside it, in the order in which they are called."""
+    if not isinstance(layer, Sequential):
+        return [layer]
+    return [leaf for part in layer._layers for leaf in _leaves(part)]
 
 
 def _built_for(layer: Layer) -> tuple[int | None, ...] | None:

@@ -102,6 +102,12 @@ class Steps(Layer):
                 f'check_numerics must be "raise", "warn" or None, not {check_numerics!r}'
             )
         chosen = optimizers.get(optimizer)
+        has_trained = chosen is not None and int(chosen.iterations) > 0
+        if has_trained and not any(map(chosen.knows, self.weights)):
+            raise ValueError(
+                f"the optimizer {chosen.name!r} has trained other weights than those of model "
+                f"{self.name!r}: give each model an optimizer of its own"
+            )
         objective = None if loss is None else losses.to_loss(loss)
         measures, weighted = _measures(metrics), _measures(weighted_metrics)
         names = ["loss", *(m.name for m in measures)]

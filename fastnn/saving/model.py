@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import random
 from fastnn.arrays import Array, Shape
+from fastnn.caller import warn
 from fastnn.configuration import custom_object_scope, deserialize, serialize
 from fastnn.layers.base import Layer, layers_in, phase
 from fastnn.saving import files
@@ -142,7 +143,13 @@ def _description(model: Model) -> tuple[dict[str, Any], Tensors]:
         {"built": layer.built, "build": layer.get_build_config(), "outputs": layer.output_shapes}
         for layer in layers_in(model)
     ]
-    return {"architecture": serialize(model), "layers": layers, **description}, tensors
+    description |= {"architecture": serialize(model), "layers": layers}
+    if "'<lambda>'" in repr(description):
+        warn(
+            f"model {model.name!r} contains a lambda, which has no name of its own to be found by "
+            "when it is loaded: define a function, def f(x): ..., for each"
+        )
+    return description, tensors
 
 
 def state_of(model: Model) -> tuple[dict[str, Any], Tensors]:

@@ -95,7 +95,8 @@ def optimizer_state(model: Model) -> tuple[dict[str, Any], Tensors]:
     optimizer: Any = model.optimizer
     if optimizer is None:
         return {}, {}
-    keys = {id(w): key for key, w in weights_by_key(model).items()}
+    weights = weights_by_key(model)
+    keys = {id(w): key for key, w in weights.items()}
     trained = [keys.get(id(w)) for w in optimizer._trainable_variables]
     if None in trained:
         warn(
@@ -106,11 +107,10 @@ def optimizer_state(model: Model) -> tuple[dict[str, Any], Tensors]:
     variables = _by_unique_key(
         (f"optimizer/{at}/{w.path}", w) for at, w in enumerate(optimizer.variables)
     )
-    decayed = [keys[id(w)] for w in optimizer._trainable_variables if optimizer._is_decayed(w)]
     description = {
         "optimizer": list(variables),
         "trained": trained,
-        "not_decayed": [key for key in trained if key not in decayed],
+        "not_decayed": [key for key, w in weights.items() if not optimizer._is_decayed(w)],
     }
     return description, tensors_of(variables)
 
