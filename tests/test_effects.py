@@ -2,6 +2,7 @@
 
 import copy
 import random
+import types
 from collections import OrderedDict, defaultdict, deque
 from contextlib import nullcontext
 from functools import partial
@@ -566,6 +567,23 @@ def _count_in_an_object_array(layer):
     return len(layer.kept[0])
 
 
+class Helper:
+    """An object of the user's."""
+
+    def __init__(self):
+        self.counts = [0]
+
+
+def _count_in_a_helper(layer):
+    layer.kept.counts[0] += 1
+    return layer.kept.counts[0]
+
+
+def _count_in_a_namespace(layer):
+    layer.kept.n += 1
+    return layer.kept.n
+
+
 class Frozen(dict):
     """What is in it can be changed by nobody."""
 
@@ -593,6 +611,8 @@ def _count_beside_a_huge_array(layer):
 
 
 WAYS = {
+    "helper": (_count_in_a_helper, Helper),
+    "namespace": (_count_in_a_namespace, lambda: types.SimpleNamespace(n=0)),
     "beside a huge array": (
         _count_beside_a_huge_array,
         lambda: {"n": [0], "table": np.zeros(2_000_000)},

@@ -82,7 +82,7 @@ class AUC(ConfusionMetric):
     ) -> None:
         if thresholds is None and num_thresholds < 2:
             raise ValueError(f"num_thresholds must be 2 or more, got {num_thresholds}")
-        if curve.upper() not in CURVES or summation_method.lower() not in SUMMATIONS:
+        if str(curve).upper() not in CURVES or str(summation_method).lower() not in SUMMATIONS:
             raise ValueError(
                 f"curve must be one of {CURVES} and summation_method one of {SUMMATIONS}, got "
                 f"{curve!r} and {summation_method!r}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pickle
 import random
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from types import BuiltinMethodType, CodeType, FunctionType, MethodType
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType, SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 FLAT = frozenset([bool, int, float, complex, str, bytes, type(None)])
 CONTAINERS = (list, dict, set, deque)  # which are changed in place, as arrays are
+LOOKED_AT = (*PLAIN, *CONTAINERS, tuple, np.ndarray, Tensor)
 LARGEST = 1_000_000  # elements of all containers and arrays that are looked into
 MISSING = object()
 
@@ -35,17 +37,19 @@ class Effects:
     ----------
     parts : list
         What the step is made of: layers, metrics, functions and so on. Looked at are the attributes
-        of those that are the user's, and containers and arrays in them, to any depth; of fastnn's
-        own the arguments of their constructors; and the generators of random numbers that stand
-        there or in a global or enclosing variable of the user's code.
+        of those that are the user's, and containers, arrays and other objects of the user's in
+        them, to any depth; of fastnn's own the arguments of their constructors; and the generators
+        of random numbers that stand there or in a global or enclosing variable of the user's code.
     """
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self._parts = _with_inner(parts)
         # By id, what can be changed in place, and what was in it.
         self._kept: dict[int, tuple[Any, Any]] = {}
+        self._attributes: set[int] = set()  # those of it that are an object's attributes
         for part in self._parts:
             self._kept[id(vars(part))] = vars(part), vars(part).copy()
+            self._attributes.add(id(vars(part)))
         self._keep()
         generators = _generators([*parts, *self._parts])
         self._generators = [(g, _state(g), pickle.dumps(_state(g))) for g in generators]
@@ -61,9 +65,12 @@ class Effects:
         ]
         room = LARGEST
         while left:
-            value = left.pop()
+            found = left.pop()
+            value = _opened(found)
             if not isinstance(value, (*CONTAINERS, tuple, np.ndarray)) or id(value) in self._kept:
                 continue
+            if value is not found:
+                self._attributes.add(id(value))
             size = value.size if isinstance(value, np.ndarray) else len(value)
             if size > room:  # smaller ones beside it are still looked into
                 continue
@@ -97,9 +104,8 @@ class Effects:
 
     def put_back(self) -> None:
         """Make everything as it was: the same step made again draws the same numbers."""
-        attributes = {id(vars(part)) for part in self._parts}
         for value, before in self._kept.values():
-            if id(value) in attributes:
+            if id(value) in self._attributes:
                 _fill_attributes(value, before)
             else:
                 _fill(value, before)
@@ -111,7 +117,7 @@ class Effects:
         """Whether a value does for the same as what another was."""
         left, seen = [(now, before)], set()
         while left:
-            now, before = left.pop()
+            now, before = map(_opened, left.pop())
             if (id(now), id(before)) in seen:
                 continue
             seen.add((id(now), id(before)))
@@ -148,6 +154,18 @@ def _with_inner(parts: Sequence[Any]) -> list[Configurable]:
             found[id(part)] = part
             left += vars(part).values()
     return list(found.values())
+
+
+def _opened(value: Any) -> Any:
+    """The attributes of an object of a class of the user's; anything else as it is."""
+    if isinstance(value, (*LOOKED_AT, Configurable)):
+        return value
+    family = type(value).__module__.partition(".")[0]
+    is_of_others = family == "fastnn" or family in sys.stdlib_module_names
+    if isinstance(value, type) or (is_of_others and type(value) is not SimpleNamespace):
+        return value
+    attributes = getattr(value, "__dict__", None)
+    return attributes if type(attributes) is dict else value
 
 
 def _holds_others(value: Any) -> bool:
@@ -238,7 +256,7 @@ def _holds_gone(value: Any) -> bool:
     """Whether it is a tensor that a recording has left, or has one in it."""
     left, seen = [value], set()
     while left:
-        thing = left.pop()
+        thing = _opened(left.pop())
         if isinstance(thing, (*CONTAINERS, tuple)) and id(thing) not in seen:
             seen.add(id(thing))
             left += _elements(thing)
