@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -16,6 +15,7 @@ from fastnn.arrays import Array, DType
 from fastnn.caller import warn
 from fastnn.loop import Column, Loop
 from fastnn.ops.labels import ANY, to_classes
+from fastnn.recent import Recent
 from fastnn.sparse import Samples, is_scipy, to_samples
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, TensorLike, to_array
@@ -81,7 +81,7 @@ class Arrays:
                 self._check_length(of, name, at, column.data)
         self.columns = self._columns()
         # The programs that read rows without zeros, which are for these data alone.
-        self.loops: OrderedDict[object, Loop] = OrderedDict()
+        self.loops: Recent[object, Loop] = Recent()
 
     def _columns(self) -> list[Column]:
         """All arrays, those of x first."""

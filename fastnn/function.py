@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from enum import Enum
 from functools import partial, update_wrapper
 from threading import get_ident
@@ -20,6 +18,7 @@ from fastnn.ops.core import COMPUTED_IN
 from fastnn.ops.elementwise import copy
 from fastnn.passes import products_with, with_rows
 from fastnn.program import Program
+from fastnn.recent import Recent
 from fastnn.recorders import recorders
 from fastnn.sparse import may_save_time, saves_time
 from fastnn.structure import Structure, filled, leaves
@@ -27,7 +26,6 @@ from fastnn.tensor import Tensor, to_array, wrap
 from fastnn.trace import Instruction, Trace, Value
 from fastnn.variable import Variable
 
-KEPT = 16  # programs of one function
 BY_VALUE = (int, str, bytes, complex, type, type(None), np.generic, np.dtype, Enum)
 
 
@@ -123,11 +121,11 @@ class Function:
 
     def __init__(self, python_function: Callable[..., Structure]) -> None:
         self.python_function = python_function
-        self._entries: OrderedDict[Any, _Entry] = OrderedDict()
+        self._entries: Recent[Any, _Entry] = Recent()
         update_wrapper(self, python_function, updated=())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_entries": OrderedDict()}  # programs are of the original's variables
+        return {**vars(self), "_entries": Recent()}  # programs are of the original's variables
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         return self if owner is None else partial(self, owner)
@@ -214,16 +212,8 @@ class Function:
         # The key of a tensor, which is the usual argument, without the time of a call.
         keys = [(x._array.shape, x._array.dtype) if type(x) is Tensor else _key(x) for x in args]
         key = (*keys, *named, _kernels.settings())
-        entry = self._entries.get(key)
-        if entry is None:
-            # One for all threads, should several have made one at once.
-            entry = self._entries.setdefault(key, self._made(args, kwargs))
-            if len(self._entries) > KEPT:
-                self._entries.popitem(last=False)
-        elif len(self._entries) == KEPT:  # the last one used stands last
-            with suppress(KeyError):  # another thread may have made room
-                self._entries.move_to_end(key)
-        return entry
+        entry = self._entries.found(key)
+        return self._entries.keep(key, self._made(args, kwargs)) if entry is None else entry
 
     def _made(self, args: Any, kwargs: Any) -> _Entry:
         given = leaves((args, kwargs))

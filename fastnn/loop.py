@@ -18,8 +18,9 @@ from fastnn._kernels import CompressedRows, Cursor
 from fastnn.arrays import Array
 from fastnn.changes import computing
 from fastnn.forks import Lock
-from fastnn.function import KEPT, trace
+from fastnn.function import trace
 from fastnn.program import Program
+from fastnn.recent import Recent
 from fastnn.sparse import Samples, SparseTensor
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, wrap
@@ -281,7 +282,7 @@ class CompiledLoop:
     def __init__(self, step: Step, columns: Sequence[Column], size: int) -> None:
         self._step, self._size = step, size
         self._streams = _Streams(len(columns))
-        self._batches: dict[int, _Batch] = {}
+        self._batches: Recent[int, _Batch] = Recent()
         self._lock = Lock()  # programs serve one thread at a time
         self._thread = 0  # which that is
         for samples in (size, len(columns[0].data) % size):
@@ -339,11 +340,10 @@ class CompiledLoop:
         return rooms
 
     def _batch(self, columns: Sequence[Column], size: int) -> _Batch:
-        batch = self._batches.pop(size, None) or _Batch(self._step, self._streams, columns, size)
-        self._batches[size] = batch  # the last one used stands last
-        if len(self._batches) > KEPT:
-            del self._batches[next(iter(self._batches))]
-        return batch
+        known = self._batches.found(size)
+        if known is not None:
+            return known
+        return self._batches.keep(size, _Batch(self._step, self._streams, columns, size))
 
 
 def is_in_order(x: Array) -> bool:

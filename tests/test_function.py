@@ -12,7 +12,8 @@ import pytest
 
 import fastnn
 from fastnn import GradientTape, Sequential, Variable, layers, optimizers
-from fastnn.function import KEPT, Function, function
+from fastnn.function import Function, function
+from fastnn.recent import KEPT
 from fastnn.trace import TraceError
 
 

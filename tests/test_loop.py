@@ -16,7 +16,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, layers, losses, optimizers
-from fastnn.function import KEPT
+from fastnn.recent import KEPT
 
 
 def compiled(units=3, **options):

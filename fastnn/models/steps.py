@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from inspect import signature
 from typing import Any, Literal
 
@@ -13,13 +11,13 @@ from fastnn.batches import Arrays, unpack_x_y_sample_weight
 from fastnn.caller import warn
 from fastnn.changes import changes, computing
 from fastnn.configuration import deserialize, serialize
-from fastnn.function import KEPT
 from fastnn.layers.base import Layer, layers_in, parts_of
 from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Step, plain
 from fastnn.losses import Loss
 from fastnn.metrics import Mean, Metric
 from fastnn.models.effects import Effects
 from fastnn.optimizers import Optimizer
+from fastnn.recent import Recent
 from fastnn.recorders import recorders
 from fastnn.structure import NODES, Structure, filled, leaves
 from fastnn.tape import GradientTape
@@ -47,11 +45,11 @@ class Steps(Layer):
         self._compile_arguments: dict[str, Any] = {}
         # Whether a step keeps something in Python's hands, which other steps may read.
         self._keeps_state = False
-        self._loops: OrderedDict[object, Loop] = OrderedDict()
+        self._loops: Recent[object, Loop] = Recent()
         self._loops_after = changes()  # what they rest on
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_loops": OrderedDict()}  # programs are made anew where it is used
+        return {**vars(self), "_loops": Recent()}  # programs are made anew where it is used
 
     def compile(
         self,
@@ -321,12 +319,7 @@ class Steps(Layer):
             return EagerLoop(self._step(kind, arrays), size)
         key = self._key(kind, arrays, size)  # before: another thread may change something meanwhile
         loop = self._new_loop(kind, arrays, min(size, len(arrays)))
-        loops = self._loops_for(arrays)
-        loops[key] = loop
-        if len(loops) > KEPT:
-            with suppress(KeyError):  # another thread may have forgotten them
-                loops.popitem(last=False)
-        return loop
+        return self._loops_for(arrays).keep(key, loop)
 
     def _known_loop(
         self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int
@@ -343,13 +336,9 @@ class Steps(Layer):
         if self._loops_after != now:
             self._loops.clear()
             self._loops_after = now
-        key, loops = self._key(kind, arrays, size), self._loops_for(arrays)
-        loop = loops.get(key)
-        with suppress(KeyError):
-            loops.move_to_end(key)
-        return loop
+        return self._loops_for(arrays).found(self._key(kind, arrays, size))
 
-    def _loops_for(self, arrays: Arrays) -> OrderedDict[object, Loop]:
+    def _loops_for(self, arrays: Arrays) -> Recent[object, Loop]:
         """Where the programs for such data are kept."""
         return arrays.loops if arrays.are_compressed else self._loops
 
