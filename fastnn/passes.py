@@ -1,4 +1,4 @@
-"""Passes: functions from a list of instructions to a shorter one that computes the same bits.
+"""Passes: functions from a list of instructions to another one that computes the same bits.
 
 Each is a small rewrite of its own. `optimized` applies all, in the order that lets one prepare the
 next. Order matters for variables alone: an instruction may be moved behind others only if none of
@@ -12,55 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _kernels
+from fastnn import _kernels, fused
 from fastnn.arrays import Array
 from fastnn.chains import chain_update, chained
 from fastnn.graph import VIEWS, Graph, Pass, each
 from fastnn.ops import products
-from fastnn.ops.core import COMPUTED_IN, Primitive, Update, primitive, update
+from fastnn.ops.core import COMPUTED_IN, Primitive, Update
 from fastnn.ops.elementwise import copy
 from fastnn.trace import Instruction, Value
-
-
-@primitive(kernel=True)
-def _masked_matmul(
-    a: Array,
-    b: Array,
-    mask: Array,
-    transpose_a: bool,
-    transpose_b: bool,
-    out: Array | None = None,
-) -> Array:
-    return _kernels.matmul(a, b, transpose_a, transpose_b, mask=mask, out=out)
-
-
-@primitive(kernel=True)
-def _loss_and_gradient(
-    dloss: Array, logits: Array, labels: Array, out: tuple[Array, Array]
-) -> tuple[Array, Array]:
-    loss, dlogits = out
-    _kernels.softmax_cross_entropy(logits, labels, dlogits, dloss, loss)
-    return out
-
-
-@update(kernel=True)
-def _descend(
-    w: Array, a: Array, b: Array, learning_rate: Array, transpose_a: bool, transpose_b: bool
-) -> None:
-    _kernels.matmul(a, b, transpose_a, transpose_b, out=w, accumulate=True, rate=learning_rate)
-
-
-@update(kernel=True)
-def _rows_descend(
-    w: Array,
-    b: Array,
-    learning_rate: Array,
-    rows: _kernels.CompressedRows,
-    transpose_a: bool,
-    infinite: Array | None = None,
-) -> None:
-    rate = learning_rate
-    _kernels.matmul(rows, b, transpose_a, out=w, accumulate=True, rate=rate, infinite=infinite)
 
 
 def products_with(x: Value, instructions: list[Instruction]) -> list[int]:
@@ -230,14 +189,14 @@ def _loss_with_gradient(graph: Graph, i: int, gradient: Instruction) -> None:
         # The weights of the losses may depend on the losses, which are made once more beside it.
         again = Value(dloss.shape, dloss.dtype)
         outputs = (again, *gradient.outputs)
-        graph.join(i, i, Instruction(_loss_and_gradient, gradient.inputs, {}, outputs))
+        graph.join(i, i, Instruction(fused.loss_and_gradient, gradient.inputs, {}, outputs))
         return
     for at, loss in enumerate(graph.instructions[:i]):
         if loss is None or loss.op.name != "softmax_cross_entropy":
             continue
         if loss.inputs == (logits, labels):
             outputs = (*loss.outputs, *gradient.outputs)
-            joined = Instruction(_loss_and_gradient, gradient.inputs, {}, outputs)
+            joined = Instruction(fused.loss_and_gradient, gradient.inputs, {}, outputs)
             # At the earlier place: the loss is used in between.
             graph.join(i, at, joined)
             return
@@ -252,7 +211,9 @@ def _mask_into_product(graph: Graph, i: int, mask: Instruction) -> None:
     if found and len(dy.shape) == 2 and graph.can_move(found[0], i):
         at, product = found
         inputs = (*product.inputs, y)
-        graph.join(at, i, product._replace(op=_masked_matmul, inputs=inputs, outputs=mask.outputs))
+        graph.join(
+            at, i, product._replace(op=fused.masked_matmul, inputs=inputs, outputs=mask.outputs)
+        )
 
 
 def _update_into_product(graph: Graph, i: int, sgd: Instruction) -> None:
@@ -267,7 +228,7 @@ def _update_into_product(graph: Graph, i: int, sgd: Instruction) -> None:
     left = product.attributes.get("rows", product.inputs[0])
     inner = left.shape[0 if product.attributes["transpose_a"] else 1]
     if inner <= _kernels.LONGEST_ACCUMULATED and w not in product.inputs:
-        op = _rows_descend if "rows" in product.attributes else _descend
+        op = fused.rows_descend if "rows" in product.attributes else fused.descend
         graph.join(
             at, i, product._replace(op=op, inputs=(w, *product.inputs, rate), outputs=sgd.outputs)
         )
