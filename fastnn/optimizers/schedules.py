@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -71,6 +72,7 @@ def _cosine(share: Tensor, alpha: float) -> Tensor:
     return (1 - alpha) * 0.5 * (1 + ops.cos(math.pi * share)) + alpha
 
 
+@dataclass(eq=False, repr=False)
 class ExponentialDecay(LearningRateSchedule):
     """initial_learning_rate * decay_rate^(step / decay_steps).
 
@@ -93,21 +95,15 @@ class ExponentialDecay(LearningRateSchedule):
     [0.1, 0.05, 0.025]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str = "ExponentialDecay",
-    ) -> None:
-        positive("decay_steps", decay_steps)
-        positive("decay_rate", decay_rate)
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+    initial_learning_rate: float
+    decay_steps: int
+    decay_rate: float
+    staircase: bool = False
+    name: str = "ExponentialDecay"
+
+    def __post_init__(self) -> None:
+        positive("decay_steps", self.decay_steps)
+        positive("decay_rate", self.decay_rate)
 
     def __call__(self, step: TensorLike) -> Tensor:
         """The rate after so many steps."""
@@ -115,6 +111,7 @@ class ExponentialDecay(LearningRateSchedule):
         return _double(self.initial_learning_rate) * power(self.decay_rate, passed)
 
 
+@dataclass(eq=False, repr=False)
 class InverseTimeDecay(LearningRateSchedule):
     """initial_learning_rate / (1 + decay_rate * step / decay_steps).
 
@@ -129,20 +126,14 @@ class InverseTimeDecay(LearningRateSchedule):
     name : str, default "InverseTimeDecay"
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str = "InverseTimeDecay",
-    ) -> None:
-        positive("decay_steps", decay_steps)
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+    initial_learning_rate: float
+    decay_steps: int
+    decay_rate: float
+    staircase: bool = False
+    name: str = "InverseTimeDecay"
+
+    def __post_init__(self) -> None:
+        positive("decay_steps", self.decay_steps)
 
     def __call__(self, step: TensorLike) -> Tensor:
         """The rate after so many steps."""
@@ -150,6 +141,7 @@ class InverseTimeDecay(LearningRateSchedule):
         return _double(self.initial_learning_rate) / (1 + _double(self.decay_rate) * passed)
 
 
+@dataclass(eq=False, repr=False)
 class PiecewiseConstantDecay(LearningRateSchedule):
     """One rate after another: the n-th up to and including the step that is the n-th boundary.
 
@@ -169,22 +161,18 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     [1.0, 0.5, 0.1]
     """
 
-    def __init__(
-        self,
-        boundaries: Sequence[float],
-        values: Sequence[float],
-        name: str = "PiecewiseConstant",
-    ) -> None:
-        if len(values) != len(boundaries) + 1:
+    boundaries: Sequence[float]
+    values: Sequence[float]
+    name: str = "PiecewiseConstant"
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
-                f"values has {len(values)} entries and boundaries {len(boundaries)}; between n "
-                "boundaries there are n + 1 values"
+                f"values has {len(self.values)} entries and boundaries {len(self.boundaries)}; "
+                "between n boundaries there are n + 1 values"
             )
-        if any(not a < b for a, b in pairwise(boundaries)):
-            raise ValueError(f"boundaries must increase, got {boundaries}")
-        self.boundaries = boundaries
-        self.values = values
-        self.name = name
+        if any(not a < b for a, b in pairwise(self.boundaries)):
+            raise ValueError(f"boundaries must increase, got {self.boundaries}")
 
     def __call__(self, step: TensorLike) -> Tensor:
         """The rate after so many steps."""
@@ -194,6 +182,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         return rate
 
 
+@dataclass(eq=False, repr=False)
 class PolynomialDecay(LearningRateSchedule):
     """(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps)^power +
     end_learning_rate; after `decay_steps` it stays at the end.
@@ -210,22 +199,15 @@ class PolynomialDecay(LearningRateSchedule):
     name : str, default "PolynomialDecay"
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        end_learning_rate: float = 0.0001,
-        power: float = 1.0,
-        cycle: bool = False,
-        name: str = "PolynomialDecay",
-    ) -> None:
-        positive("decay_steps", decay_steps)
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.end_learning_rate = end_learning_rate
-        self.power = power
-        self.cycle = cycle
-        self.name = name
+    initial_learning_rate: float
+    decay_steps: int
+    end_learning_rate: float = 0.0001
+    power: float = 1.0
+    cycle: bool = False
+    name: str = "PolynomialDecay"
+
+    def __post_init__(self) -> None:
+        positive("decay_steps", self.decay_steps)
 
     def __call__(self, step: TensorLike) -> Tensor:
         """The rate after so many steps."""
@@ -241,6 +223,7 @@ class PolynomialDecay(LearningRateSchedule):
         return (_double(self.initial_learning_rate) - end) * left + end
 
 
+@dataclass(eq=False, repr=False)
 class CosineDecay(LearningRateSchedule):
     """From the initial rate down to alpha times as much, along half a wave of the cosine; before
     that, if asked for, in a straight line up to `warmup_target`, from where it then goes down.
@@ -269,22 +252,15 @@ class CosineDecay(LearningRateSchedule):
     [0.0, 0.02, 0.1, 0.05, 0.0, 0.0]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        alpha: float = 0.0,
-        name: str = "CosineDecay",
-        warmup_target: float | None = None,
-        warmup_steps: int = 0,
-    ) -> None:
-        positive("decay_steps", decay_steps)
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.alpha = alpha
-        self.name = name
-        self.warmup_target = warmup_target
-        self.warmup_steps = warmup_steps
+    initial_learning_rate: float
+    decay_steps: int
+    alpha: float = 0.0
+    name: str = "CosineDecay"
+    warmup_target: float | None = None
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        positive("decay_steps", self.decay_steps)
 
     def __call__(self, step: TensorLike) -> Tensor:
         """The rate after so many steps."""
@@ -302,6 +278,7 @@ class CosineDecay(LearningRateSchedule):
         return _cosine(ops.minimum(_periods(now, self.decay_steps), 1.0), self.alpha)
 
 
+@dataclass(eq=False, repr=False)
 class CosineDecayRestarts(LearningRateSchedule):
     """The cosine from the initial rate down to alpha times as much, again and again: each time it
     takes `t_mul` times as many steps, and begins `m_mul` times as high.
@@ -320,24 +297,17 @@ class CosineDecayRestarts(LearningRateSchedule):
     name : str, default "SGDRDecay"
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        first_decay_steps: int,
-        t_mul: float = 2.0,
-        m_mul: float = 1.0,
-        alpha: float = 0.0,
-        name: str = "SGDRDecay",
-    ) -> None:
-        positive("first_decay_steps", first_decay_steps)
-        if not 1 <= number(t_mul) < math.inf:
-            raise ValueError(f"t_mul must be a number, 1 or more, got {t_mul!r}")
-        self.initial_learning_rate = initial_learning_rate
-        self.first_decay_steps = first_decay_steps
-        self.t_mul = t_mul
-        self.m_mul = m_mul
-        self.alpha = alpha
-        self.name = name
+    initial_learning_rate: float
+    first_decay_steps: int
+    t_mul: float = 2.0
+    m_mul: float = 1.0
+    alpha: float = 0.0
+    name: str = "SGDRDecay"
+
+    def __post_init__(self) -> None:
+        positive("first_decay_steps", self.first_decay_steps)
+        if not 1 <= number(self.t_mul) < math.inf:
+            raise ValueError(f"t_mul must be a number, 1 or more, got {self.t_mul!r}")
 
     def __call__(self, step: TensorLike) -> Tensor:
         """The rate after so many steps."""
