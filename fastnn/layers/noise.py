@@ -9,12 +9,10 @@ from fastnn import ops, random
 from fastnn.hyperparameters import fraction
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.shapes import ShapePreserving
+from fastnn.ops.activations import SELU_ALPHA, SELU_SCALE
 from fastnn.ops.core import floating
 from fastnn.ops.noise import normal
 from fastnn.tensor import Tensor
-
-# The slope and the saturation of SELU: Klambauer et al., "Self-normalizing neural networks", 2017.
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 class GaussianNoise(ShapePreserving):

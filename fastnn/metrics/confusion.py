@@ -29,6 +29,7 @@ class ConfusionMetric(Metric):
     """
 
     kinds: tuple[str, ...]
+    init_thresholds: Thresholds  # as they were given, by those that take some
     true_positives: Variable
     false_positives: Variable
     true_negatives: Variable
@@ -45,6 +46,12 @@ class ConfusionMetric(Metric):
         super().__init__(name=name, dtype=dtype)
         self.thresholds = list(thresholds)
         self.top_k, self.class_id = top_k, class_id
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        config = super().get_config()
+        given = {"thresholds": self.init_thresholds} if "thresholds" in config else {}
+        return config | given
 
     def _make_counts(self, shape: Shape) -> None:
         """Make the variables of its kinds."""
@@ -162,10 +169,6 @@ class _Count(ConfusionMetric):
         """The count, or one for each threshold."""
         return self.one_or_all(self.accumulator.value)
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        return {**super().get_config(), "thresholds": self.init_thresholds}
-
 
 class TruePositives(_Count):
     """How many predictions above a threshold have a positive target.
@@ -225,10 +228,6 @@ class _Share(ConfusionMetric):
         """The share, or one for each threshold; 0 where there is nothing to count."""
         right, other = (getattr(self, kind) for kind in self.kinds)
         return self.one_or_all(quotient(right, right + other))
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        return {**super().get_config(), "thresholds": self.init_thresholds}
 
 
 class Precision(_Share):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -152,10 +151,6 @@ class AUC(ConfusionMetric):
             return ops.reduce_mean(by_label)
         weights = np.asarray(self.label_weights, np.float64)
         return ops.divide(ops.reduce_sum(by_label * weights), weights.sum())
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        return {**super().get_config(), "thresholds": self.init_thresholds}
 
 
 def _rows(predicted: Tensor) -> tuple[int, int]:

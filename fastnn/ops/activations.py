@@ -28,6 +28,9 @@ from fastnn.ops.special import erf, expm1, softplus
 from fastnn.ops.statistics import logsumexp
 from fastnn.tensor import Tensor, TensorLike
 
+# Klambauer et al., "Self-normalizing neural networks", 2017.
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
 
 def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
     """x above 0, negative_slope * x up to it. Maas, Hannun and Ng, 2013."""
@@ -51,7 +54,7 @@ def selu(x: TensorLike) -> Tensor:
 
     Klambauer et al., "Self-normalizing neural networks", 2017.
     """
-    return 1.0507009873554805 * elu(x, 1.6732632423543772)
+    return SELU_SCALE * elu(x, SELU_ALPHA)
 
 
 def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:

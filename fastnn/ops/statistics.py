@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fastnn.ops.core import computable, floating
@@ -51,9 +53,7 @@ def reduce_prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Ten
     axes = checked_axes("reduce_prod", tensor, axis)
     others = tuple(a for a in range(tensor.ndim) if a not in axes)
     lengths = tuple(tensor.shape[a] for a in others)
-    count = 1
-    for a in axes:
-        count *= tensor.shape[a]
+    count = math.prod(tensor.shape[a] for a in axes)
     factors = reshape(transpose(tensor, (*axes, *others)), (count, *lengths))
     if not count:
         factors = reduce_sum(factors, axis=0, keepdims=True) + np.ones((), tensor.dtype)
