@@ -93,7 +93,7 @@ class Steps(Layer):
         Raises
         ------
         ValueError
-            If a name is unknown, or two metrics have one.
+            If a name is unknown, two metrics have one, or the optimizer has trained another model.
         """
         if check_numerics not in (None, "raise", "warn"):
             raise ValueError(
