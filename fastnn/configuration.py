@@ -55,18 +55,20 @@ class Configurable:
 
     def __setattr__(self, name: str, value: Any) -> None:
         is_there = name in vars(self)
-        before = vars(self)[name] if is_there else getattr(type(self), name, value)
+        # The default of a field of a dataclass is no value from before.
+        is_new = not is_there and name in getattr(type(self), "__dataclass_fields__", ())
+        before = vars(self).get(name, value if is_new else getattr(type(self), name, value))
         super().__setattr__(name, value)
         if name in self._aside or isinstance(before, property) or is_computing():
             return
         # As after `self.x += 1` of a list or an array, which is then the same one.
         is_changed = is_there and isinstance(value, CHANGEABLE)
-        if (is_changed or not _is_same(before, value)) and self._is_kept(value):
+        if (is_changed or not _is_same(before, value)) and self._goes_by(before, value):
             vars(self)["_version"] = object()
             note_change()
 
-    def _is_kept(self, value: Any) -> bool:
-        """Whether an attribute's new value may be one that others go by."""
+    def _goes_by(self, before: Any, value: Any) -> bool:
+        """Whether a computation may go by an attribute of which this is the new value."""
         return True
 
     def get_config(self) -> dict[str, Any]:
@@ -93,10 +95,16 @@ def is_ours(thing: Any) -> bool:
 
 
 def _is_same(before: Any, value: Any) -> bool:
-    if before is value:
-        return True
-    is_plain = type(value) in (bool, int, float, str)
-    return is_plain and type(before) is type(value) and repr(before) == repr(value)
+    return before is value or (
+        is_plain(value) and type(before) is type(value) and repr(before) == repr(value)
+    )
+
+
+def is_plain(value: Any) -> bool:
+    """Whether it is a number, a text, or a tuple of such."""
+    if isinstance(value, tuple):
+        return all(map(is_plain, value))
+    return isinstance(value, bool | int | float | str)
 
 
 class FunctionWrapper(Configurable):

@@ -128,13 +128,13 @@ class Program:
         until = time.perf_counter() + seconds
         for done in range(times):
             with all_or_nothing():
-                all_about_to_change(self.variables, writing)
-                self._run_segments()
+                self._run_segments(writing)
             if time.perf_counter() >= until:
                 return done + 1
         return times
 
-    def _run_segments(self) -> None:
+    def _run_segments(self, writing: Writing) -> None:
+        all_about_to_change(self.variables, writing)
         for i, segment in enumerate(self._segments):
             if isinstance(segment, _kernels.Program):
                 segment.run()
@@ -144,6 +144,7 @@ class Program:
                 start = time.perf_counter()
                 segment()
                 spent = time.perf_counter() - start
+                all_about_to_change(self.variables, writing)  # it may have read some
                 self._python_seconds[i] = self._python_seconds.get(i, 0.0) + spent
 
     def _explain(self) -> None:

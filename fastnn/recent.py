@@ -18,9 +18,11 @@ class Recent(OrderedDict[Key, Thing]):
     def found(self, key: Key) -> Thing | None:
         """What is kept under a key, if there is something."""
         thing = self.get(key)
-        if thing is not None and len(self) == KEPT:
-            with suppress(KeyError):  # another thread may have made room
+        if thing is not None:
+            try:  # noqa: SIM105  # suppress takes as long as a small step
                 self.move_to_end(key)
+            except KeyError:  # another thread has made room
+                pass
         return thing
 
     def keep(self, key: Key, thing: Thing) -> Thing:

@@ -16,6 +16,7 @@ import numpy as np
 from fastnn._kernels import Scope
 from fastnn.arrays import Array, Shape
 from fastnn.caller import line_outside
+from fastnn.changes import note_constant
 from fastnn.ops.core import Call, Primitive, Update
 from fastnn.ops.products import expand
 from fastnn.recorders import Listener, makes, recorders
@@ -112,6 +113,7 @@ class Trace(Listener):
             own = x._array.copy() if type(x.origin) is ReadFrom else x._array
             array = np.require(own, requirements=["C", "A"]).reshape(x.shape)
             self._constants[id(x)] = (x, Value(x.shape, x.dtype, array))
+            note_constant(x)
         return self._constants[id(x)][1]
 
     def is_constant(self, x: Tensor) -> bool:

@@ -47,6 +47,16 @@ class Writing:
         self.is_over = is_over
 
 
+def _refused(written: str, remedy: str) -> Callable[[Variable, TensorLike], NoReturn]:
+    def method(self: Variable, other: TensorLike) -> NoReturn:
+        raise TypeError(
+            f"{written} would give the name to a tensor and leave the variable {self.path!r} as it "
+            f"is: write {remedy} to change it, or begin with v.value instead of v to go on from it"
+        )
+
+    return method
+
+
 class Variable(Tensor):
     """A tensor whose values can be assigned; an open `GradientTape` watches it if it is trainable.
 
@@ -183,17 +193,14 @@ class Variable(Tensor):
         if self._finite is writing:
             self._finite = finite
 
-    def __iadd__(self, other: TensorLike) -> NoReturn:
-        _refuse("v += x", "assign_add(x)")
-
-    def __isub__(self, other: TensorLike) -> NoReturn:
-        _refuse("v -= x", "assign_sub(x)")
-
-    def __imul__(self, other: TensorLike) -> NoReturn:
-        _refuse("v *= x", "assign(v * x)")
-
-    def __itruediv__(self, other: TensorLike) -> NoReturn:
-        _refuse("v /= x", "assign(v / x)")
+    __iadd__ = _refused("v += x", "v.assign_add(x)")
+    __isub__ = _refused("v -= x", "v.assign_sub(x)")
+    __imul__ = _refused("v *= x", "v.assign(v * x)")
+    __itruediv__ = _refused("v /= x", "v.assign(v / x)")
+    __ifloordiv__ = _refused("v //= x", "v.assign(v // x)")
+    __imod__ = _refused("v %= x", "v.assign(v % x)")
+    __ipow__ = _refused("v **= x", "v.assign(v**x)")
+    __imatmul__ = _refused("v @= x", "v.assign(v @ x)")
 
     def _assign_by(self, op: str, value: TensorLike) -> Variable:
         return self._write(op, ..., value)
@@ -222,13 +229,6 @@ class Variable(Tensor):
                 f"{new.dtype}; round them, or make the variable with dtype='float32'"
             )
         return converted
-
-
-def _refuse(written: str, method: str) -> NoReturn:
-    raise TypeError(
-        f"{written} would give the name to a tensor and leave the variable as it is: write "
-        f"v.{method} to change it, or x = v.value before to go on from what it holds"
-    )
 
 
 def all_about_to_change(variables: list[Variable], writing: Writing) -> None:

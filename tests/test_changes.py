@@ -184,3 +184,97 @@ def test_averages_of_layers_that_are_frozen_again_go_on(eagerly):
     now = model.optimizer._model_variables_moving_average[at].numpy()
     assert (now != before).all()
     np.testing.assert_allclose(now - frozen, 0.9**3 * (before - frozen), rtol=1e-4, atol=1e-7)
+
+
+class Noting(fastnn.Model):
+    """A model whose call leaves things of every kind in its attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.parts, self.seen = layers.Dense(1), [], {}
+
+    def call(self, inputs):
+        self.parts = []
+        self.parts.append(inputs)
+        self.shape_seen, self.seen = inputs.shape, {"x": inputs, "n": 3}
+        self.hidden = self.dense(inputs)
+        return self.hidden
+
+
+class Own(optimizers.Optimizer):
+    def update_step(self, gradient, variable, learning_rate):
+        variable.assign_sub(fastnn.cast(learning_rate, "float32") * gradient)
+
+
+def fitted(optimizer="sgd", how=(), model=None, **options):
+    model = model or Sequential([layers.Dense(2, "relu"), layers.Dropout(0.5), layers.Dense(1)])
+    model.compile(optimizer, "mse", ["mae"], **options)
+    model.fit(X, Y, 10, epochs=3, verbose=0, validation_split=0.5, callbacks=list(how))
+    return model
+
+
+def direct_calls(model):
+    for _ in range(3):
+        model(X[:1])
+        model.train_on_batch(X[:10], Y[:10])
+
+
+def others_are_made(model):
+    optimizers.schedules.ExponentialDecay(0.1, 10, 0.9, staircase=True)
+    layers.Dense(3)(X)
+    layers.BatchNormalization()(X)
+    layers.Dense(2).compute_output_shape((None, 3))
+    model.predict(X[:10])
+    model.optimizer.build(model.trainable_weights)
+
+
+@pytest.mark.parametrize(
+    ("make", "use", "programs"),
+    [
+        (lambda: fitted(check_numerics="raise"), lambda model: None, 2),
+        (lambda: fitted(how=[callbacks.TerminateOnNaN()]), lambda model: None, 2),
+        (lambda: fitted(optimizers.Adam(use_ema=True)), lambda model: None, 2),
+        (lambda: fitted(Own(0.1)), lambda model: None, 3),
+        (lambda: fitted(optimizers.SGD(lambda: 0.1)), lambda model: None, 2),
+        (lambda: fitted(how=[callbacks.ReduceLROnPlateau(patience=0)]), direct_calls, 2),
+        (lambda: fitted(model=Noting()), direct_calls, 3),
+        (fitted, others_are_made, 3),
+    ],
+    ids=["numerics", "nan", "averages", "own", "rate", "calls", "left behind", "others"],
+)
+def test_what_is_usual_records_nothing_anew(make, use, programs, monkeypatch):
+    """A program to train, one to test, one to predict; code of one's own is recorded twice, to see
+    whether it does the same again.
+    """
+    made, init = [], fastnn.loop.CompiledLoop.__init__
+    monkeypatch.setattr(
+        fastnn.loop.CompiledLoop, "__init__", lambda *args: made.append(1) or init(*args)
+    )
+    model = make()
+    model.fit(X, Y, 10, verbose=0, validation_split=0.5)
+    for _ in range(2):
+        use(model)
+    model.fit(X, Y, 10, verbose=0, validation_split=0.5)
+    assert len(made) == programs
+
+
+class Centred(layers.Layer):
+    """Each call that trains keeps the mean of its inputs, and all subtract it."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.mean = start
+
+    def call(self, inputs, training=False):
+        if training:
+            self.mean = fastnn.reduce_mean(inputs)
+        return inputs if self.mean is None else inputs - self.mean
+
+
+@pytest.mark.parametrize("start", [None, fastnn.constant(0.0)], ids=["none", "zero"])
+def test_a_tensor_that_a_program_has_taken_in(start):
+    model = Sequential([Centred(start)])
+    model.predict(X)
+    for shift in (5, 7):
+        model(X + shift, training=True)
+        np.testing.assert_allclose(model.predict(X), X - (X + shift).mean(), rtol=1e-4, atol=1e-5)

@@ -857,3 +857,38 @@ def test_a_refusal_that_is_caught_is_one_all_the_same():
 
     with pytest.raises(TraceError, match="needs a number that is known only when the step runs"):
         half(np.ones(2, np.float32))
+
+
+def test_layers_without_weights_may_be_made_inside():
+    @function
+    def both(x):
+        return layers.Flatten()(layers.Concatenate()([x, x]))
+
+    x = np.ones((2, 3, 4), np.float32)
+    assert both(x).shape == (2, 24)
+
+
+def test_the_shape_that_a_layer_of_ones_own_would_give():
+    class Twice(layers.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight((input_shape[-1],), "ones")
+
+        def call(self, inputs):
+            return 2 * inputs * self.w
+
+    twice = Twice()
+
+    @function
+    def shaped(x):
+        return fastnn.zeros(twice.compute_output_shape(x.shape)) + x
+
+    np.testing.assert_array_equal(shaped(np.ones((2, 3), np.float32)), np.ones((2, 3)))
+
+
+def test_the_line_that_is_named_is_the_users():
+    @function
+    def copied(x):
+        return copy.copy(x)  # of the standard library, which looks at the values
+
+    with pytest.raises(TraceError, match=r"test_function.py, `return copy.copy\(x\)"):
+        copied(np.ones(2, np.float32))

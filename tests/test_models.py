@@ -472,8 +472,13 @@ def test_an_optimizer_is_of_one_model():
         model.compile(adam, "mse")
     first.fit(X, Y, verbose=0)
     first.compile(adam, "mae")
+    first.fit(X, Y, verbose=0)
+    before = [v.numpy() for v in adam.variables]
+    second.evaluate(X, Y, verbose=0)
     with pytest.raises(ValueError, match=r"'adam.* other weights .* an optimizer of its own"):
-        second.compile(adam, "mse")
+        second.fit(X, Y, verbose=0)
+    for variable, value in zip(adam.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
 
 
 def test_one_unit_for_several_classes():

@@ -215,3 +215,18 @@ def test_a_function_is_asked_for_the_rate_of_each_step(eagerly):
     model.fit(np.ones((8, 1)), np.ones((8, 1)), batch_size=2, epochs=2, verbose=0)
     assert rates == [0.5**n for n in range(1, 9)]
     np.testing.assert_allclose(model.get_weights()[0], [[2 * sum(rates)]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_what_such_a_function_reads_stays_as_it_was(eagerly):
+    steps = []
+
+    def rate():
+        steps.append(sgd.iterations.value)
+        return 0.1
+
+    sgd = optimizers.SGD(rate)
+    model = fastnn.Sequential([fastnn.layers.Dense(1)])
+    model.compile(sgd, "mse", run_eagerly=eagerly)
+    model.fit(np.ones((8, 1)), np.ones((8, 1)), batch_size=2, verbose=0)
+    assert [int(step) for step in steps] == [0, 1, 2, 3]

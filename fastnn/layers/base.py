@@ -15,7 +15,8 @@ import numpy as np
 
 from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_open_shape, to_shape
-from fastnn.configuration import Configurable, is_ours
+from fastnn.changes import is_in_a_program
+from fastnn.configuration import Configurable, is_ours, is_plain
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
 from fastnn.initializers import Start
@@ -142,11 +143,12 @@ class Layer(Configurable):
         self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []
 
-    def _is_kept(self, value: Any) -> bool:
-        # What calls leave behind, such as a hidden output, is nobody's setting.
-        parts = [] if phase.call is None else leaves(value)
-        left = [isinstance(part, Tensor) and not isinstance(part, Variable) for part in parts]
-        return not left or not all(left)
+    def _goes_by(self, before: Any, value: Any) -> bool:
+        # What a call leaves behind, such as a hidden output, is no setting.
+        if phase.call is None or is_plain(value) or isinstance(before, Variable):
+            return True
+        is_first = before is None and type(value) is Tensor
+        return is_first or (type(before) is Tensor and is_in_a_program(before))
 
     def __getattr__(self, name: str) -> Any:
         hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"
@@ -269,11 +271,11 @@ class Layer(Configurable):
 
     def _build_for_shapes_of(self, x: Any) -> None:
         shapes = filled(x, iter([part.shape for part in leaves(x)]))
-        if recorders.trace is not None:
-            recorders.trace.note_built(self)
         with paused():
             self._build_for_call(shapes)
         self.built, self._build_shape = True, shapes
+        if recorders.trace is not None and self.weights:
+            recorders.trace.note_built(self)
 
     def add_weight(
         self,
@@ -412,7 +414,7 @@ class Layer(Configurable):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the output for an input of this shape; None, for any length, stays so."""
         lengths = [1 if length is None else length for length in input_shape]
-        with random.kept():
+        with random.kept(), paused():
             shape = copy.deepcopy(self)(zeros(tuple(lengths), self.compute_dtype)).shape
         return (input_shape[0], *shape[1:])
 
@@ -433,10 +435,18 @@ class Layer(Configurable):
     def settings(self) -> tuple[object, ...]:
         """What a compiled step depends on, apart from weights."""
         found: list[object] = []
-        for part in layers_in(self):
+        left: list[Layer] = [self]
+        while left:
+            part = left.pop()
             found += part, part._trainable, part.dtype
-            if part._is_custom:  # which may hold them in a list
-                found += map(id, parts_of(part, Variable))
+            if part._is_custom:  # which may hold weights in a list
+                for held in parts_of(part, (Layer, Variable)):
+                    if isinstance(held, Layer):
+                        left.append(held)
+                    else:
+                        found.append(id(held))
+            else:
+                left += part._inner()
         return tuple(found)
 
     def count_params(self) -> int:
@@ -497,7 +507,7 @@ def float_type(layers: Iterable[Layer]) -> np.dtype[Any]:
     return np.dtype(np.float64 if wide else np.float32)
 
 
-def parts_of(layer: Layer, kind: type) -> list[Any]:
+def parts_of(layer: Layer, kind: type | tuple[type, ...]) -> list[Any]:
     """The objects of a kind among a layer's attributes, also in lists and dicts of them."""
     found = []
     for name, value in list(vars(layer).items()):  # another thread may be building

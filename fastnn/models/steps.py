@@ -93,19 +93,13 @@ class Steps(Layer):
         Raises
         ------
         ValueError
-            If a name is unknown, two metrics have one, or the optimizer has trained another model.
+            If a name is unknown, or two metrics have one.
         """
         if check_numerics not in (None, "raise", "warn"):
             raise ValueError(
                 f'check_numerics must be "raise", "warn" or None, not {check_numerics!r}'
             )
         chosen = optimizers.get(optimizer)
-        has_trained = chosen is not None and int(chosen.iterations) > 0
-        if has_trained and not any(map(chosen.knows, self.weights)):
-            raise ValueError(
-                f"the optimizer {chosen.name!r} has trained other weights than those of model "
-                f"{self.name!r}: give each model an optimizer of its own"
-            )
         objective = None if loss is None else losses.to_loss(loss)
         measures, weighted = _measures(metrics), _measures(weighted_metrics)
         names = ["loss", *(m.name for m in measures)]
@@ -234,10 +228,15 @@ class Steps(Layer):
         with GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self._loss(x, y, y_pred, sample_weight, training=True)
-        weights = self.trainable_weights
+        weights, optimizer = self.trainable_weights, self.optimizer
+        if optimizer._trainable_variables and not any(map(optimizer.knows, self.weights)):
+            raise ValueError(
+                f"the optimizer {optimizer.name!r} has trained other weights than those of model "
+                f"{self.name!r}: give each model an optimizer of its own"
+            )
         if weights:
             gradients = tape.gradient(loss, weights)
-            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            optimizer.apply_gradients(zip(gradients, weights, strict=True))
         else:
             remedy = (
                 "all are frozen: set trainable = True for those that shall learn"
@@ -344,9 +343,13 @@ class Steps(Layer):
 
     def _key(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> object:
         """All that a program rests on."""
-        rate = () if self.optimizer is None else self.optimizer.settings()
+        optimizer, own = self.optimizer, self.settings()
+        if optimizer is not None:
+            own += optimizer.settings()
+            if optimizer.looks_beyond:
+                own += (optimizer.count_beyond(self.trainable_weights),)
         data = kind.__name__, arrays.kind, min(size, len(arrays))
-        return *data, _kernels.settings(), changes(), *rate, *self.settings()
+        return *data, _kernels.settings(), changes(), *own
 
     def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)

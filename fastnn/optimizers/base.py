@@ -109,7 +109,7 @@ class Optimizer(Configurable):
     Variable([0.5 2.5], shape=(2,), dtype=float32)
     """
 
-    _aside = frozenset(["_recorded", "_rested_on", "built"])
+    _aside = frozenset(["_kept", "_recorded", "_rested_on", "built"])
 
     def __init__(
         self,
@@ -198,12 +198,21 @@ class Optimizer(Configurable):
         return [self._iterations, *rate, *self._variables]
 
     def settings(self) -> tuple[object, ...]:
-        """What a compiled step depends on and can be changed: the schedule, and which variables are
-        known where a step looks beyond those that have a gradient.
+        """What a compiled step depends on and can be changed: the schedule."""
+        rate = self._learning_rate
+        return () if isinstance(rate, Variable) else (rate,)
+
+    @property
+    def looks_beyond(self) -> bool:
+        """Whether a step may have to do with variables that get no gradient: averages of all move,
+        and what one of the user's does nobody knows.
         """
-        rate = () if isinstance(self._learning_rate, Variable) else (self._learning_rate,)
-        looks_beyond = self.use_ema or not is_ours(type(self))
-        return (*rate, len(self._trainable_variables)) if looks_beyond else rate
+        return self.use_ema or not is_ours(type(self))
+
+    def count_beyond(self, variables: Iterable[Variable]) -> int:
+        """How many variables are known beside these."""
+        given = set(map(id, variables))
+        return sum(id(w) not in given for w in self._trainable_variables)
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Make the state of variables; of those that have one already it stays.
@@ -326,7 +335,8 @@ class Optimizer(Configurable):
         constraints with the variables that they are for.
         """
         constraints = [(w, w._constraint) for w in variables if w._constraint is not None]
-        return [(0, self, (self._version, self.settings()))] + [
+        beyond = self.count_beyond(variables) if self.looks_beyond else 0
+        return [(0, self, (self._version, beyond))] + [
             (id(w), c, getattr(c, "_version", None)) for w, c in constraints
         ]
 
