@@ -284,9 +284,10 @@ class Batches:
         if not self._had_batches:
             raise ValueError("the data gave no batch: a generator that was read before is empty")
         if self.ran_out:
+            end = f"the data ended after {done} batches of an epoch" if done else "no data are left"
             warn(
-                f"the data ended after {done} batches of an epoch; give more batches, fewer steps, "
-                "or instead of a generator what can be read again"
+                f"{end}: a generator is read once; pass arrays, a list of batches, or a generator "
+                "that goes on and steps_per_epoch"
             )
         getattr(self._batches, "on_epoch_end", lambda: None)()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from fastnn.configuration import (
-    arguments_of,
     custom_object,
     custom_object_scope,
     deserialize,
@@ -72,12 +72,17 @@ def by_name(family: str, name: str, table: Mapping[str, Any]) -> Any:
     raise ValueError(f"unknown {family} {name[:LONGEST]!r}{hint}")
 
 
-def refuse_options(owner: str, kind: type, options: Iterable[str]) -> None:
-    """TypeError if there are any: those that a class knows have gone where they belong."""
+def refuse_options(owner: str, known: Callable[[], Sequence[str]], options: Iterable[str]) -> None:
+    """TypeError if there are any: those that are known have gone where they belong."""
     for option in options:
-        known = arguments_of(kind)
-        hint = near(option, known) or f"; choose from {', '.join(known)}"
+        hint = near(option, known()) or f"; choose from {', '.join(known())}"
         raise TypeError(f"{owner}: there is no option {option!r}{hint}")
+
+
+def refuse_arguments(method: Callable[..., Any], unknown: Iterable[str]) -> None:
+    """The same for the arguments of a method."""
+    *names, _ = signature(method).parameters
+    refuse_options(method.__name__, lambda: names[1:], unknown)
 
 
 def near(name: str, names: Iterable[str]) -> str:

@@ -45,6 +45,11 @@ def plot_program(
     >>> square = fastnn.function(lambda x: x * x)
     >>> plot_program("square.png", square.program(fastnn.ones((3,))))  # doctest: +SKIP
     """
+    if not isinstance(program, Program):
+        raise TypeError(
+            f"plot_program takes a program, got {type(program).__name__}: of a compiled function "
+            "pass f.program(arguments)"
+        )
     file = writable(path)
     instructions = program.instructions
     figure = new_figure(9, 1 + INCHES * len(instructions))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Literal
 
+from fastnn.caller import warn
 from fastnn.ops.core import Call
 from fastnn.ops.elementwise import add, ones_like, zeros_like
 from fastnn.recorders import recorders
@@ -155,7 +156,10 @@ class GradientTape:
 
     def _has_gradient(self, x: Tensor) -> bool:
         """Whether a source is of floats, and one that this tape was to follow."""
-        return x.dtype.kind == "f" and self.follows(x._now())
+        if x.dtype.kind != "f":
+            warn(f"a source of {x.dtype} has no gradient: make it of floats, as in Variable(3.0)")
+            return False
+        return self.follows(x._now())
 
     def _check(self, targets: list[Any], sources: list[Any]) -> None:
         if self._used and not self._persistent:

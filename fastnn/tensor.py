@@ -261,6 +261,12 @@ class Tensor:
     def __getitem__(self, index: Index) -> Tensor:
         return operators["getitem"](self, index)
 
+    def __setitem__(self, index: Index, value: TensorLike) -> None:
+        raise TypeError(
+            "elements are not assigned to with =: of a Variable write v[0, 0].assign(3.0); a "
+            "Tensor does not change"
+        )
+
     def __neg__(self) -> Tensor:
         return operators["negative"](self)
 

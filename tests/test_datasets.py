@@ -272,6 +272,14 @@ def test_own_folder_with_a_bad_file(own_folder: Path, bad: bytes, message: str) 
     assert path.read_bytes() == bad
 
 
+def test_a_folder_that_does_not_exist(monkeypatch):
+    monkeypatch.setenv("FASTNN_DATA", "/no/such/folder")
+    with pytest.raises(
+        FileNotFoundError, match="'/no/such/folder', which is no folder"
+    ):
+        mnist.load_data()
+
+
 def test_own_folder_without_mnist_is_passed_over(own_folder: Path, cache: Path) -> None:
     own_folder.rename(own_folder.with_name("other"))
     check_stand_ins()

@@ -57,3 +57,8 @@ def test_a_bad_name_is_refused_before_anything_is_drawn(program, tmp_path):
     with pytest.raises(ValueError, match="format of pictures"):
         plot_program(tmp_path / "step.txt", program)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_function_is_no_program(tmp_path):
+    with pytest.raises(TypeError, match=r"got Function: .* pass f.program\(arguments\)"):
+        plot_program(tmp_path / "p.png", fastnn.function(lambda x: x))

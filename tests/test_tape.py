@@ -204,7 +204,8 @@ def test_integers_have_no_gradient():
     v = Variable([1, 2])
     with GradientTape() as tape:
         y = fastnn.cast(v, "float32") * 2
-    assert tape.gradient(y, v) is None
+    with pytest.warns(UserWarning, match="a source of int32 has no gradient: make it of floats"):
+        assert tape.gradient(y, v) is None
 
 
 def test_output_gradients_of_the_wrong_shape():
@@ -373,7 +374,7 @@ def test_zeros_are_clipped_to_themselves(clip):
 
 
 def test_sources_that_nobody_watched():
-    x, y, fixed, whole = Variable(2.0), Variable(3.0), Variable(5.0, trainable=False), Variable(7)
+    x, y, fixed = Variable(2.0), Variable(3.0), Variable(5.0, trainable=False)
     with GradientTape() as tape:
         z = x * y * fixed
     assert [None if g is None else float(g) for g in tape.gradient(z, [x, y, fixed])] == [
@@ -385,6 +386,3 @@ def test_sources_that_nobody_watched():
         tape.watch(x)
         z = x * y
     assert [None if g is None else float(g) for g in tape.gradient(z, [x, y])] == [3, None]
-    with GradientTape() as tape:
-        z = whole * whole
-    assert tape.gradient(z, whole) is None

@@ -442,3 +442,9 @@ def test_objects_that_are_numbers():
     np.testing.assert_array_equal(found, [[1, 2.5], [1, 3]])
     with pytest.raises(TypeError, match=r"the element at index \(1, 0\) is 'a'; fill or drop"):
         fastnn.constant(np.array([[1, 2], ["a", 4]], dtype=object))
+
+
+def test_elements_are_assigned_to_by_method():
+    for x in (Variable([[1.0]]), constant([[1.0]])):
+        with pytest.raises(TypeError, match=r"write v\[0, 0\].assign\(3.0\)"):
+            x[0, 0] = 3.0

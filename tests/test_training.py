@@ -211,13 +211,13 @@ def test_too_few_batches_end_the_training():
 
 
 def test_a_generator_that_was_read_is_no_epoch():
-    with pytest.warns(UserWarning, match="the data ended after 0 batches of an epoch"):
+    with pytest.warns(UserWarning, match="no data are left: a generator is read once"):
         history = linear().fit(iter([(X, Y)] * 4), epochs=5, verbose=0)
     assert (history.epoch, len(history.history["loss"])) == ([0], 1)
 
 
 def test_a_generator_that_was_read_validates_nothing():
-    with pytest.warns(UserWarning, match="the data ended after 0 batches of an epoch"):
+    with pytest.warns(UserWarning, match="no data are left: a generator is read once"):
         history = linear().fit(X, Y, epochs=2, validation_data=iter([(X, Y)]), verbose=0)
     assert [len(history.history[name]) for name in ("loss", "val_loss", "val_mae")] == [2, 1, 1]
 
@@ -622,3 +622,46 @@ def test_a_dataset_of_batches_by_number():
     assert (thirds.epochs, len(list(thirds)), model.predict(thirds).shape) == (2, 3, (9, 1))
     with pytest.raises(ValueError, match="x has 3 samples"):
         model.fit(thirds, np.ones((9, 1)), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.fit(X, Y, epoch=3), "fit: there is no option 'epoch'; did you mean 'epochs'"),
+        (lambda m: m.evaluate(X, Y, step=3), "evaluate: .* 'step'; did you mean 'steps'"),
+        (lambda m: m.predict(X, batchsize=3), "predict: .* did you mean 'batch_size'"),
+        (lambda m: m.compile(optimiser="sgd"), "compile: .* did you mean 'optimizer'"),
+        (lambda m: m.compile(loss_weights=[1]), "compile: .* 'loss_weights'"),
+    ],
+)
+def test_options_that_there_are_not(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(linear())
+
+
+def test_a_step_of_ones_own_that_is_a_function():
+    class Own(fastnn.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1, kernel_initializer="zeros", use_bias=False)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+        @fastnn.function
+        def train_step(self, data):
+            x, y = data
+            with fastnn.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x))
+            weights = self.trainable_variables
+            self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+            return {"loss": loss}
+
+    model, expected = Own(), linear()
+    model.compile("sgd", "mse")
+    model.build((None, 3))
+    expected = Sequential([layers.Dense(1, kernel_initializer="zeros", use_bias=False)])
+    expected.compile("sgd", "mse")
+    for m in (model, expected):
+        m.fit(X, Y[:, None], 8, epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], expected.get_weights()[0])

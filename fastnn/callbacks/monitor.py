@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -71,9 +71,15 @@ class MonitorCallback(Callback):
         else:
             warn(
                 f"{type(self).__name__} monitors {self.monitor!r}, which is not there; "
-                f"available are {', '.join(logs) or 'none'}"
+                f"available are {', '.join(logs) or 'none'}{self._remedy(logs)}"
             )
         return logs.get(self.monitor)
+
+    def _remedy(self, logs: Mapping[str, Any]) -> str:
+        name = self.monitor.removeprefix("val_")
+        if name == self.monitor or name not in logs:
+            return ""
+        return f": pass validation_data to fit, or monitor={name!r}"
 
     def _is_improvement(self, value: float, reference: float | None) -> bool:
         """Whether a value is better than another; every number is better than None and NaN."""

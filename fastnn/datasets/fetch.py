@@ -121,7 +121,8 @@ def fetch(source: Source) -> dict[str, Content]:
     Raises
     ------
     FileNotFoundError, ValueError
-        If the data set's folder in ``FASTNN_DATA`` lacks a file or has a wrong one.
+        If ``FASTNN_DATA`` names no folder, or the data set's folder in it lacks a file or has a
+        wrong one.
     ImportError
         If pooch is needed and not installed.
     OSError
@@ -129,9 +130,14 @@ def fetch(source: Source) -> dict[str, Content]:
     """
     own_data = os.environ.get("FASTNN_DATA")
     if own_data:
-        folder = Path(own_data).expanduser() / source.name
-        if folder.is_dir():
-            return _read_all(folder, source.files)
+        folder = Path(own_data).expanduser()
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"FASTNN_DATA names {own_data!r}, which is no folder: correct it, or unset it to "
+                "have the data downloaded"
+            )
+        if (folder / source.name).is_dir():
+            return _read_all(folder / source.name, source.files)
     if source.installed:
         with suppress(OSError, ValueError):
             return _read_all(Path(source.installed), source.files)

@@ -16,7 +16,7 @@ import numpy as np
 from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_open_shape, to_shape
 from fastnn.changes import is_in_a_program
-from fastnn.configuration import Configurable, is_ours, is_plain
+from fastnn.configuration import Configurable, arguments_of, is_ours, is_plain
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
 from fastnn.initializers import Start
@@ -138,7 +138,7 @@ class Layer(Configurable):
         if input_shape is not None:
             input_shape = to_open_shape(f"layer {self.name!r}: input_shape", input_shape)
         self.input_shape = input_shape
-        refuse_options(f"layer {self.name!r}", type(self), old)
+        refuse_options(f"layer {self.name!r}", lambda: arguments_of(type(self)), old)
         self.trainable = trainable
         self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []

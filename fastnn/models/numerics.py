@@ -24,6 +24,8 @@ from fastnn.structure import Structure, leaves
 from fastnn.tensor import Tensor
 from fastnn.variable import Variable
 
+HUGE = 1e6  # no weight of a network that learns is
+
 
 class NotFiniteError(RuntimeError):
     """A number became NaN or infinite; the message says which, where and when."""
@@ -71,7 +73,8 @@ def complain(model: Steps, cause: str, how: str | None) -> None:
     largest = max((float(np.abs(w.numpy()).max(initial=0)) for w in model.weights), default=0.0)
     message = (
         f"the training of model {model.name!r} is not finite at {cause}. Its weights are those "
-        f"before that step: begin anew if the largest, {largest:.2g}, is too large"
+        f"before that step, the largest of them {largest:.2g}"
+        f"{'; begin anew with a smaller learning rate' if largest > HUGE else ''}"
     )
     if how == "raise":
         raise NotFiniteError(message)

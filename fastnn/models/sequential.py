@@ -181,7 +181,7 @@ class Sequential(Model):
             return x
         if first.compute_dtype != "float32":
             return x
-        if any(self._is_own(step) for step in (self.train_step, self.test_step, self.predict_step)):
+        if any(map(self._is_own, ("train_step", "test_step", "predict_step"))):
             return x  # which may want to see the array
         return without_zeros(x, first.units, passes)
 

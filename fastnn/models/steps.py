@@ -12,6 +12,7 @@ from fastnn.caller import warn
 from fastnn.changes import changes, computing
 from fastnn.configuration import deserialize, serialize
 from fastnn.layers.base import Layer, layers_in, parts_of
+from fastnn.lookup import refuse_arguments
 from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Step, plain
 from fastnn.losses import Loss
 from fastnn.metrics import Mean, Metric
@@ -61,6 +62,7 @@ class Steps(Layer):
         check_numerics: Literal["raise", "warn"] | None = None,
         jit_compile: object = None,
         steps_per_execution: object = None,
+        **unknown: Any,
     ) -> None:
         """Choose how to train; weights stay as they are.
 
@@ -95,6 +97,7 @@ class Steps(Layer):
         ValueError
             If a name is unknown, or two metrics have one.
         """
+        refuse_arguments(Steps.compile, unknown)
         if check_numerics not in (None, "raise", "warn"):
             raise ValueError(
                 f'check_numerics must be "raise", "warn" or None, not {check_numerics!r}'
@@ -258,14 +261,14 @@ class Steps(Layer):
         self, x: Any, y: Any, y_pred: Any, sample_weight: TensorLike, training: bool
     ) -> Tensor:
         """What `compute_loss` gives; one of the user's need not know of `training`."""
-        own = self._is_own(self.compute_loss)
+        own = self._is_own("compute_loss")
         known = not own or "training" in signature(self.compute_loss).parameters
         options = {"training": training} if known else {}
         return self.compute_loss(x, y, y_pred, sample_weight, **options)
 
     def _metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: TensorLike) -> dict[str, Any]:
         """Update the metrics; what a `compute_metrics` of the user's says of them."""
-        if self._is_own(self.compute_metrics):
+        if self._is_own("compute_metrics"):
             return self.compute_metrics(x, y, y_pred, sample_weight)
         self._measure(y, y_pred, sample_weight)
         return {}  # the metrics tell, in the end
@@ -284,11 +287,11 @@ class Steps(Layer):
         return {name: plain(value) for name, value in self.get_metrics_result().items()}
 
     def _training(self, data: Structure) -> Outcome:
-        own = self._is_own(self.train_step)
+        own = self._is_own("train_step")
         return Outcome(_named(self.train_step(data) if own else self._train(data)))
 
     def _testing(self, data: Structure) -> Outcome:
-        own = self._is_own(self.test_step)
+        own = self._is_own("test_step")
         return Outcome(_named(self.test_step(data) if own else self._test(data)))
 
     def _predicting(self, data: Structure) -> Outcome:
@@ -301,9 +304,9 @@ class Steps(Layer):
             )
         return Outcome({}, filled(output, map(convert, parts)))
 
-    def _is_own(self, method: Callable[..., Any]) -> bool:
-        """Whether a subclass defines this method."""
-        return getattr(type(self), method.__name__) is not getattr(Steps, method.__name__)
+    def _is_own(self, method: str) -> bool:
+        """Whether a subclass defines the method of this name."""
+        return getattr(type(self), method) is not getattr(Steps, method)
 
     def _step(self, kind: Callable[[Structure], Outcome], arrays: Arrays) -> Step:
         form = arrays.structured(range(len(arrays.columns)))
@@ -361,10 +364,11 @@ class Steps(Layer):
                 again = Effects(parts)
                 loop = CompiledLoop(step, arrays.columns, size)
                 if again.found():
+                    draw = "let a layer such as GaussianNoise draw"
                     raise TraceError(
-                        f"{again.found()} and not in every step: make a Variable of it, let a "
-                        "layer such as GaussianNoise draw, or leave the step uncompiled: "
-                        "run_eagerly=True in compile"
+                        f"{again.found()} and not in every step: "
+                        f"{'make a Variable of it' if again.state() else draw}, or leave the step "
+                        "uncompiled: run_eagerly=True in compile"
                     )
             return loop
         except BaseException as error:

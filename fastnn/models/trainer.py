@@ -28,6 +28,7 @@ from fastnn.caller import warn
 from fastnn.changes import computing
 from fastnn.hyperparameters import count, count_if_given
 from fastnn.layers.base import float_type, layers_in, unbuilt_again_on_failure
+from fastnn.lookup import refuse_arguments
 from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch, joined
 from fastnn.models.numerics import Snapshot, complain, find, is_sound, point_to_check
 from fastnn.models.steps import Steps
@@ -90,6 +91,7 @@ class Trainer(Steps):
     @in_turn
     def fit(
         self,
+        /,
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
@@ -106,6 +108,7 @@ class Trainer(Steps):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
+        **unknown: Any,
     ) -> History:
         """Train.
 
@@ -173,6 +176,7 @@ class Trainer(Steps):
         Where the model begins with a `Dense` and most elements of x are zero, they are left out of
         the products, which gives the same bits in less time.
         """
+        refuse_arguments(Trainer.fit, unknown)
         size, epochs = count_if_given("batch_size", batch_size), count("epochs", epochs, least=0)
         first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
         steps = count_if_given("steps_per_epoch", steps_per_epoch)
@@ -189,10 +193,10 @@ class Trainer(Steps):
         validation: Source | None = None
         if held_back is not None:
             validation = in_batches(to_validate, held_back, validation_size, validation_steps)
-        self._begin(train, self.train_step, passes=2 * epochs)
+        self._begin(train, "train_step", passes=2 * epochs)
         if validation is not None:
             with _errors_of("validation data"):
-                self._begin(validation, self.test_step, passes=epochs)
+                self._begin(validation, "test_step", passes=epochs)
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
         self.stop_training, self._initial_epoch = False, first
         with CallbackList(callbacks, True, True, self, **params) as listeners:
@@ -210,6 +214,7 @@ class Trainer(Steps):
     @in_turn
     def evaluate(
         self,
+        /,
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
@@ -218,6 +223,7 @@ class Trainer(Steps):
         steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
+        **unknown: Any,
     ) -> float | list[float] | Logs:
         """The loss and the metrics on given data.
 
@@ -243,11 +249,12 @@ class Trainer(Steps):
             If another thread trains or evaluates the model: the metrics are the model's, and serve
             one at a time. A callback of `fit` may call it.
         """
+        refuse_arguments(Trainer.evaluate, unknown)
         size = count_if_given("batch_size", batch_size)
         steps = count_if_given("steps", steps)
         data = data_set(self._arrays, x, y, sample_weight)
         source = in_batches(self._arrays, data, size, steps)
-        self._begin(source, self.test_step, passes=1)
+        self._begin(source, "test_step", passes=1)
         params = {"steps": source.steps, "verbose": verbose}
         with (
             self._own_metrics(),
@@ -263,6 +270,7 @@ class Trainer(Steps):
         verbose: Verbose = 0,
         steps: int | None = None,
         callbacks: Any = None,
+        **unknown: Any,
     ) -> Any:
         """The model's output for each row of x, as an array, or arrays in a tuple, list or dict.
 
@@ -289,6 +297,7 @@ class Trainer(Steps):
         are those of weights on the way from one step to the next; a callback of `fit`, or a copy
         made before, ``copy.deepcopy(model)``, gives those of one step.
         """
+        refuse_arguments(Trainer.predict, unknown)
         size = count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
         steps = count_if_given("steps", steps)
         source = in_batches(self._arrays, data_set(self._arrays, x), size, steps)
@@ -320,7 +329,7 @@ class Trainer(Steps):
         RuntimeError if another thread trains or evaluates the model.
         """
         arrays = self._arrays(x, y, sample_weight).weighted(class_weight)
-        return self._on_batch(self._training, self.train_step, arrays, return_dict)
+        return self._on_batch(self._training, "train_step", arrays, return_dict)
 
     @in_turn
     def test_on_batch(
@@ -335,7 +344,7 @@ class Trainer(Steps):
         RuntimeError if another thread trains or evaluates the model.
         """
         arrays = self._arrays(x, y, sample_weight)
-        return self._on_batch(self._testing, self.test_step, arrays, return_dict)
+        return self._on_batch(self._testing, "test_step", arrays, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's output for one batch, as of `predict`."""
@@ -375,7 +384,7 @@ class Trainer(Steps):
         """
         size = count_if_given("batch_size", batch_size)
         source = ArraysInBatches(self._arrays(x, y), size)
-        self._begin(source, self.train_step, passes=2)
+        self._begin(source, "train_step", passes=2)
         arrays, samples = source.arrays, len(source.arrays)
         size = min(source.size, samples)
         loop = CompiledLoop(self._step(self._training, arrays), arrays.columns, size)
@@ -398,7 +407,7 @@ class Trainer(Steps):
         is_custom = any(part._is_custom for part in parts)
         return Arrays(x, y, sample_weight, float_type(parts), part_of, is_custom)
 
-    def _begin(self, source: Source, step: Callable[..., Any], passes: int) -> None:
+    def _begin(self, source: Source, step: str, passes: int) -> None:
         """Refuse data that the model, its loss or a metric cannot take, before anything changes;
         then give them the form in which they go through the model fastest, so many times.
         """
@@ -414,7 +423,7 @@ class Trainer(Steps):
             self._try(source.arrays, step, source.size)
             self._leave_zeros_out(source, passes)
 
-    def _try(self, arrays: Arrays, step: Callable[..., Any], size: int) -> None:
+    def _try(self, arrays: Arrays, step: str, size: int) -> None:
         if self._is_own(step):
             return
         with suppress(Exception):  # one sample takes no time, but perhaps it has to be a batch
@@ -424,7 +433,7 @@ class Trainer(Steps):
 
     def _try_first(self, size: int, arrays: Arrays) -> None:
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first(size))
-        if not self._is_own(self.compute_loss):
+        if not self._is_own("compute_loss"):
             self._require_targets(y)
         kept = _kept([*self.non_trainable_weights, *self._metric_variables()])
         with computing(), unbuilt_again_on_failure(self), kept:
@@ -535,7 +544,7 @@ class Trainer(Steps):
     def _on_batch(
         self,
         kind: Callable[[Structure], Outcome],
-        step: Callable[..., Any],
+        step: str,
         arrays: Arrays,
         return_dict: bool,
     ) -> float | list[float] | Logs:

@@ -14,7 +14,7 @@ import numpy as np
 from fastnn import initializers, ops
 from fastnn.arrays import DType, Shape, to_shape
 from fastnn.caller import warn
-from fastnn.configuration import Configurable, is_ours, serialize
+from fastnn.configuration import Configurable, arguments_of, is_ours, serialize
 from fastnn.forks import Lock
 from fastnn.function import Function
 from fastnn.hyperparameters import count, fraction, not_negative, positive
@@ -125,7 +125,7 @@ class Optimizer(Configurable):
         lr: Rate | None = None,
         **unknown: Any,
     ) -> None:
-        refuse_options(type(self).__name__, type(self), unknown)
+        refuse_options(type(self).__name__, lambda: arguments_of(type(self)), unknown)
         limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = [f"{limit}={value}" for limit, value in limits.items() if value is not None]
         if len(given) > 1:

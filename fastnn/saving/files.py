@@ -74,9 +74,11 @@ def write(
         raise OSError(f"{name} is no file but a device or a pipe; give another path")
     if os.path.exists(name) and not os.access(name, os.W_OK):
         raise PermissionError(f"{name} is read-only; give another path, or make it writable")
-    header = _header(name, description, tensors)
     target = os.path.realpath(name)  # a link keeps pointing to what it names
     folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"the folder {folder} of {name} does not exist; make it first")
+    header = _header(name, description, tensors)
     temporary = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None
