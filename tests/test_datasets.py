@@ -274,9 +274,7 @@ def test_own_folder_with_a_bad_file(own_folder: Path, bad: bytes, message: str) 
 
 def test_a_folder_that_does_not_exist(monkeypatch):
     monkeypatch.setenv("FASTNN_DATA", "/no/such/folder")
-    with pytest.raises(
-        FileNotFoundError, match="'/no/such/folder', which is no folder"
-    ):
+    with pytest.raises(FileNotFoundError, match="'/no/such/folder', which is no folder"):
         mnist.load_data()
 
 
