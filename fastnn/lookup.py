@@ -81,8 +81,7 @@ def refuse_options(owner: str, known: Callable[[], Sequence[str]], options: Iter
 
 def refuse_arguments(method: Callable[..., Any], unknown: Iterable[str]) -> None:
     """The same for the arguments of a method."""
-    *names, _ = signature(method).parameters
-    refuse_options(method.__name__, lambda: names[1:], unknown)
+    refuse_options(method.__name__, lambda: [*signature(method).parameters][1:-1], unknown)
 
 
 def near(name: str, names: Iterable[str]) -> str:

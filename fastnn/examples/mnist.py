@@ -110,7 +110,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--epochs", type=_shown(_positive), help="default 5, or 10 with --from-scratch")
     add("--batch-size", type=_shown(_positive), default=128, help="default 128")
-    names = f"adagrad, adam, rmsprop or sgd (with learning rate {SGD_RATE})"
+    names = f"the name of one, as adam, rmsprop or sgd (with learning rate {SGD_RATE})"
     default = "default rmsprop, or sgd with --from-scratch"
     add("--optimizer", type=_shown(_optimizer), help=f"{names}; {default}")
     add("--seed", type=_shown(_not_negative), default=0, help="default 0")
