@@ -198,18 +198,20 @@ cdef inline int only_in_place(str reason) except -1:
 def copy_arrays(list sources, list targets):
     """Copy each array of `sources` into the one in its place in `targets`, as ``target[...] = source``."""
     cdef cnp.ndarray source, target
+    cdef Py_ssize_t i, count = len(sources)
     only_in_place("a copy of many arrays")
-    if len(sources) != len(targets):
-        raise ValueError(f"{len(sources)} arrays do not fill {len(targets)}")
-    for source in [*sources, *targets]:
-        if source is None:
+    if count != len(targets):
+        raise ValueError(f"{count} arrays do not fill {len(targets)}")
+    for i in range(count):
+        source, target = sources[i], targets[i]
+        if source is None or target is None:
             raise TypeError("only NumPy arrays can be copied, got None")
-    for source, target in zip(sources, targets):
         if not cnp.PyArray_SAMESHAPE(source, target):
             raise shape_error("an array", source, "it must be that of its target,", target)
         if not cnp.PyArray_ISWRITEABLE(target):
             raise ValueError(f"a target of shape {(<object>target).shape} is read-only; use a copy")
-    for source, target in zip(sources, targets):
+    for i in range(count):
+        source, target = sources[i], targets[i]
         if are_alike(source, target):
             move(cnp.PyArray_DATA(target), cnp.PyArray_DATA(source), cnp.PyArray_NBYTES(source))
         else:

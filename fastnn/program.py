@@ -82,6 +82,8 @@ class Program:
             self._add(instruction)
         if after is not None:
             after(self)
+        only = self._segments[0] if len(self._segments) == 1 else None
+        self._in_c = only if isinstance(only, _kernels.Program) else None  # all of it
 
     def array_of(self, x: Value) -> Array:
         """The array in which a value lies."""
@@ -113,18 +115,18 @@ class Program:
         writing = Writing()
         all_about_to_change(self.variables, writing)
         try:
-            return self._run(times, seconds, writing)
+            if self._in_c is None:
+                return self._run(times, seconds, writing)
+            done = self._in_c.run(times, seconds)
+            if self._in_c.failed:
+                self._explain()
+            return done
         finally:
             for variable, infinite in self._watched:
                 variable.changed(writing, finite=not infinite)
             writing.is_over = True
 
     def _run(self, times: int, seconds: float, writing: Writing) -> int:
-        if len(self._segments) == 1 and isinstance(self._segments[0], _kernels.Program):
-            done = self._segments[0].run(times, seconds)
-            if self._segments[0].failed:
-                self._explain()
-            return done
         until = time.perf_counter() + seconds
         for done in range(times):
             with all_or_nothing():
