@@ -174,14 +174,15 @@ typedef struct fn_sparse_args {
 /* In one part; and few enough not to copy b for, or to go through c by whole rows instead of strips. */
 enum { FN_SPARSE_ROWS = 1024, FN_SPARSE_FEW = 4 };
 
-/* The rows of x (m x n): counted into `starts`, or compressed to where `starts` (m + 1) tells, while what lies
- * `ahead` elements on is fetched, if that is not 0. */
+/* The m rows of x, of n elements, in units of `rows`: compressed, each unit from its first element's place on,
+ * where there is room for all, and counted into `starts` (m + 1), from 1 on; then, when that tells where each
+ * row begins, moved there. */
 typedef struct fn_compress_args {
     const void *x;
-    size_t n, ahead;
+    size_t m, n, rows;
     int64_t *starts;
-    fn_columns columns;
-    void *values;
+    fn_columns columns, to_columns;
+    void *values, *to;
 } fn_compress_args;
 
 /* Room for the transpose: starts has k + 1 elements, bounds 2 m for each of the parts, which are the units. */
@@ -288,7 +289,7 @@ typedef struct fn_kernels {
     fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */
     fn_kernel *gemm;                       /* product.h: fn_gemm_args */
     fn_kernel *sparse_gemm, *expand;       /* sparse.h: fn_sparse_args; expand: c (m x k) is a */
-    fn_kernel *count_nonzeros, *compress;  /* fn_compress_args */
+    fn_kernel *compress, *move_rows;       /* fn_compress_args */
     fn_kernel *transpose_compressed;       /* fn_transpose_args */
     fn_kernel *find_infinite;              /* fn_finite_args */
     fn_kernel *compress_few;               /* fn_compress_few_args */

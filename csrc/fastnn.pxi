@@ -105,11 +105,14 @@ cdef extern from "fastnn.h":
 
     ctypedef struct fn_compress_args:
         const void *x
+        size_t m
         size_t n
-        size_t ahead
+        size_t rows
         int64_t *starts
         fn_columns columns
+        fn_columns to_columns
         void *values
+        void *to
 
     ctypedef struct fn_transpose_args:
         fn_sparse_args of
@@ -187,8 +190,8 @@ cdef extern from "fastnn.h":
         fn_kernel *gemm
         fn_kernel *sparse_gemm
         fn_kernel *expand
-        fn_kernel *count_nonzeros
         fn_kernel *compress
+        fn_kernel *move_rows
         fn_kernel *transpose_compressed
         fn_kernel *find_infinite
         fn_kernel *compress_few

@@ -30,7 +30,7 @@
 
 #ifndef SPARSE_CHOICES
 #define SPARSE_CHOICES
-enum { SPARSE_PANEL = 44 << 10 };
+enum { SPARSE_PANEL = 44 << 10, SPARSE_AHEAD = 4 << 10 /* bytes that are fetched ahead of what is being compressed */ };
 #endif
 
 /* Whether something infinite or NaN went into the sums: 0 times a finite number is 0, else NaN. */
@@ -278,18 +278,6 @@ KERNEL(sparse_gemm)
     }
 }
 
-/* count[i] = the elements of row i of x that are not zero; units are rows. */
-KERNEL(count_nonzeros)
-{
-    const fn_compress_args *g = args;
-    for (size_t i = begin; i < end; i++) {
-        const T *x = (const T *)g->x + i * g->n;
-        uint32_t count = 0; /* of fewer than 2^31 columns */
-        for (size_t j = 0; j < g->n; j++) count += x[j] != 0;
-        g->starts[i] = count;
-    }
-}
-
 /* Writes the elements x[j .. j + WIDTH) at the mask's bits, and their columns, from `at` on, where there is room
  * for all; returns where they end. Which those are nobody can foretell: without an instruction that packs
  * them all are written, each over the last one if that was zero. */
@@ -353,13 +341,33 @@ static size_t NAME(compress_row)(const T *x, size_t n, size_t ahead, size_t at, 
                           : NAME(compress_row_as)(0, x, n, ahead, at, end, values, columns.data);
 }
 
-/* Writes those elements and their columns from starts[i] on. */
+/* Memory is read once, and what is not zero stays in the second-level cache until all know where it goes. */
 KERNEL(compress)
 {
     const fn_compress_args *g = args;
-    for (size_t i = begin; i < end; i++)
-        NAME(compress_row)((const T *)g->x + i * g->n, g->n, g->ahead, (size_t)g->starts[i],
-                           (size_t)g->starts[i + 1], g->values, g->columns);
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t first = unit * g->rows, last = first + g->rows < g->m ? first + g->rows : g->m;
+        size_t at = first * g->n;
+        for (size_t i = first; i < last; i++) {
+            const size_t stop = NAME(compress_row)((const T *)g->x + i * g->n, g->n, SPARSE_AHEAD / sizeof(T), at,
+                                                   last * g->n, g->values, g->columns);
+            g->starts[i + 1] = (int64_t)(stop - at);
+            at = stop;
+        }
+    }
+}
+
+KERNEL(move_rows)
+{
+    const fn_compress_args *g = args;
+    const size_t width = g->columns.narrow ? sizeof(uint16_t) : sizeof(uint32_t);
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t first = unit * g->rows, last = first + g->rows < g->m ? first + g->rows : g->m;
+        const size_t from = first * g->n, to = (size_t)g->starts[first], count = (size_t)g->starts[last] - to;
+        memcpy((T *)g->to + to, (const T *)g->values + from, count * sizeof(T));
+        memcpy((char *)g->to_columns.data + to * width, (const char *)g->columns.data + from * width,
+               count * width);
+    }
 }
 
 /* Row i of a as a row of n elements; units are rows. */

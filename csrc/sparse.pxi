@@ -105,15 +105,16 @@ cdef inline fn_columns columns_in(cnp.ndarray columns):
     return fn_columns(cnp.PyArray_DATA(columns), cnp.PyArray_TYPE(columns) == cnp.NPY_UINT16)
 
 
-# Bytes of the rows that `compress` goes through at a time, which stay in the second-level cache.
+# Bytes of the rows that a thread compresses at a time, and how many times that between the moves.
 cdef enum:
     PIECE = 1 << 19
+    PIECES = 4
 
 
 def compress(x, dtype=None):
     """x (m, k) as CompressedRows; with `dtype`, float32 or float64, x may be of any other and is converted.
 
-    A few rows are converted and counted at a time, so that there is never a dense copy of the whole and
+    Some rows are converted and compressed at a time, so that there is never a dense copy of the whole and
     its memory is read once.
     """
     only_in_place("rows without their zeros")
@@ -121,36 +122,34 @@ def compress(x, dtype=None):
     if cnp.PyArray_NDIM(whole) != 2:
         raise ValueError(f"x must have two axes, got shape {x.shape}")
     cdef cnp.npy_intp i, begin, end, m = cnp.PyArray_DIM(whole, 0), room = 0
-    cdef size_t ahead, k = fit_for_columns(cnp.PyArray_DIM(whole, 1))
-    cdef cnp.ndarray piece, columns = empty_columns(0, k), starts = empty(m + 1, cnp.NPY_INT64)
+    cdef size_t k = fit_for_columns(cnp.PyArray_DIM(whole, 1))
+    cdef cnp.ndarray some, columns = empty_columns(0, k), starts = empty(m + 1, cnp.NPY_INT64)
     cdef cnp.ndarray values = np.empty(0, whole.dtype if dtype is None else dtype)
     cdef const fn_kernels *kernels = kernels_for(floating(values, "dtype"))
-    cdef cnp.npy_intp step = max(1, PIECE // max(1, k * cnp.PyArray_ITEMSIZE(values)))
+    cdef cnp.npy_intp rows = max(1, PIECE // max(1, k * cnp.PyArray_ITEMSIZE(values)))
+    cdef cnp.npy_intp step = min(m, rows * PIECES)
+    cdef cnp.ndarray near_values = empty(step * k, cnp.PyArray_TYPE(values))
+    cdef cnp.ndarray near_columns = empty_columns(step * k, k)
     cdef int64_t *start = <int64_t *>cnp.PyArray_DATA(starts)
     cdef fn_compress_args g
-    cdef const char *next_piece
-    cdef bint is_next
     start[0] = 0
-    for begin in range(0, m, step):
-        piece = floating(whole[begin:begin + step].astype(values.dtype, copy=False), "x")
-        end = begin + cnp.PyArray_DIM(piece, 0)
-        # The next piece is fetched meanwhile, unless pieces are copies, which use the same memory again.
-        next_piece = cnp.PyArray_BYTES(whole) + end * k * cnp.PyArray_ITEMSIZE(values)
-        is_next = end + step <= m and cnp.PyArray_BYTES(piece) + cnp.PyArray_NBYTES(piece) == next_piece
-        ahead = step * k if is_next else 0
-        g = fn_compress_args(cnp.PyArray_DATA(piece), k, ahead, start + begin + 1, columns_in(columns), NULL)
-        run(kernels.count_nonzeros, &g, sizeof(g), end - begin, k)
+    for begin in range(0, m, max(1, step)):
+        some = floating(whole[begin:begin + step].astype(values.dtype, copy=False), "x")
+        end = begin + cnp.PyArray_DIM(some, 0)
+        g = fn_compress_args(
+            cnp.PyArray_DATA(some), end - begin, k, rows, start + begin, columns_in(near_columns),
+            columns_in(columns), cnp.PyArray_DATA(near_values), NULL)
+        run(kernels.compress, &g, sizeof(g), (end - begin + rows - 1) // rows, rows * k)
         for i in range(begin, end):
             start[i + 1] += start[i]
         if start[end] > room:
             # As much as all rows need if they are like these; what is never used takes no memory.
             room = start[end] + <cnp.npy_intp>(1.125 * start[end] / end * (m - end))
             room = min(room, m * <cnp.npy_intp>k)
-            # Zeros, should somebody change x in the meantime: they are columns of any matrix.
-            columns = with_room(columns, start[begin], np.zeros(room, columns.dtype))
+            columns = with_room(columns, start[begin], empty_columns(room, k))
             values = with_room(values, start[begin], empty(room, cnp.PyArray_TYPE(values)))
-        g.starts, g.columns, g.values = start + begin, columns_in(columns), cnp.PyArray_DATA(values)
-        run(kernels.compress, &g, sizeof(g), end - begin, k)
+        g.to_columns, g.to = columns_in(columns), cnp.PyArray_DATA(values)
+        run(kernels.move_rows, &g, sizeof(g), (end - begin + rows - 1) // rows, rows * k)
     return compressed(starts[:m], starts[1:], columns, values, k)
 
 

@@ -115,18 +115,18 @@ class Program:
         writing = Writing()
         all_about_to_change(self.variables, writing)
         try:
-            if self._in_c is None:
-                return self._run(times, seconds, writing)
-            done = self._in_c.run(times, seconds)
-            if self._in_c.failed:
-                self._explain()
-            return done
+            return self._run(times, seconds, writing)
         finally:
             for variable, infinite in self._watched:
                 variable.changed(writing, finite=not infinite)
             writing.is_over = True
 
     def _run(self, times: int, seconds: float, writing: Writing) -> int:
+        if self._in_c is not None:
+            done = self._in_c.run(times, seconds)
+            if self._in_c.failed:
+                self._explain()
+            return done
         until = time.perf_counter() + seconds
         for done in range(times):
             with all_or_nothing():
