@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -76,16 +76,23 @@ class Arrays:
         if sample_weight is not None:
             weights = _data(f"sample_weight{of}", sample_weight, to_array)
             self.sample_weight = Column(weights, floats)
-        for name in PARTS:
-            for at, column in enumerate(_parts(getattr(self, name))):
-                self._check_length(of, name, at, column.data)
         self.columns = self._columns()
-        # The programs that read rows without zeros, which are for these data alone.
-        self.loops: Recent[object, Loop] = Recent()
+        if len(self.columns) > 1:
+            self._check_lengths(of)
+
+    @cached_property
+    def loops(self) -> Recent[object, Loop]:
+        """The programs that read rows without zeros, which are for these data alone."""
+        return Recent()
 
     def _columns(self) -> list[Column]:
         """All arrays, those of x first."""
         return [c for part in (self.x, self.y, self.sample_weight) for c in _parts(part)]
+
+    def _check_lengths(self, of: str) -> None:
+        for name in PARTS:
+            for at, column in enumerate(_parts(getattr(self, name))):
+                self._check_length(of, name, at, column.data)
 
     def _check_length(self, of: str, name: str, at: int, data: Samples) -> None:
         first = leaves(self.x)[0].data

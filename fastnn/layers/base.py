@@ -32,6 +32,8 @@ from fastnn.variable import Variable, all_or_nothing
 
 Checked = TypeVar("Checked")
 
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
 # What attributes of these types hold is no layer and no variable.
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
 
@@ -503,8 +505,7 @@ def layers_in(layer: Layer) -> Iterator[Layer]:
 
 def float_type(layers: Iterable[Layer]) -> np.dtype[Any]:
     """What floats are computed in together: float64 if one of the layers is."""
-    wide = any(layer.dtype == "float64" for layer in layers)
-    return np.dtype(np.float64 if wide else np.float32)
+    return FLOAT64 if "float64" in [layer.dtype for layer in layers] else FLOAT32
 
 
 def parts_of(layer: Layer, kind: type | tuple[type, ...]) -> list[Any]:

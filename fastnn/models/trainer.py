@@ -176,7 +176,8 @@ class Trainer(Steps):
         Where the model begins with a `Dense` and most elements of x are zero, they are left out of
         the products, which gives the same bits in less time.
         """
-        refuse_arguments(Trainer.fit, unknown)
+        if unknown:
+            refuse_arguments(Trainer.fit, unknown)
         size, epochs = count_if_given("batch_size", batch_size), count("epochs", epochs, least=0)
         first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
         steps = count_if_given("steps_per_epoch", steps_per_epoch)
@@ -249,7 +250,8 @@ class Trainer(Steps):
             If another thread trains or evaluates the model: the metrics are the model's, and serve
             one at a time. A callback of `fit` may call it.
         """
-        refuse_arguments(Trainer.evaluate, unknown)
+        if unknown:
+            refuse_arguments(Trainer.evaluate, unknown)
         size = count_if_given("batch_size", batch_size)
         steps = count_if_given("steps", steps)
         data = data_set(self._arrays, x, y, sample_weight)
@@ -297,7 +299,8 @@ class Trainer(Steps):
         are those of weights on the way from one step to the next; a callback of `fit`, or a copy
         made before, ``copy.deepcopy(model)``, gives those of one step.
         """
-        refuse_arguments(Trainer.predict, unknown)
+        if unknown:
+            refuse_arguments(Trainer.predict, unknown)
         size = count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
         steps = count_if_given("steps", steps)
         source = in_batches(self._arrays, data_set(self._arrays, x), size, steps)
@@ -404,7 +407,7 @@ class Trainer(Steps):
     ) -> Arrays:
         """The data as they are computed with: code of the user's sees the integers that it gave."""
         parts = list(layers_in(self))
-        is_custom = any(part._is_custom for part in parts)
+        is_custom = True in [part._is_custom for part in parts]
         return Arrays(x, y, sample_weight, float_type(parts), part_of, is_custom)
 
     def _begin(self, source: Source, step: str, passes: int) -> None:

@@ -109,7 +109,12 @@ class Optimizer(Configurable):
     Variable([0.5 2.5], shape=(2,), dtype=float32)
     """
 
+    _is_custom = False  # defined outside fastnn
     _aside = frozenset(["_kept", "_recorded", "_rested_on", "built"])
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._is_custom = not is_ours(cls)
 
     def __init__(
         self,
@@ -207,7 +212,7 @@ class Optimizer(Configurable):
         """Whether a step may have to do with variables that get no gradient: averages of all move,
         and what one of the user's does nobody knows.
         """
-        return self.use_ema or not is_ours(type(self))
+        return self.use_ema or self._is_custom
 
     def count_beyond(self, variables: Iterable[Variable]) -> int:
         """How many variables are known beside these."""
