@@ -201,14 +201,7 @@ class Trainer(Steps):
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
         self.stop_training, self._initial_epoch = False, first
         with CallbackList(callbacks, True, True, self, **params) as listeners:
-            self._checking = self.check_numerics or listeners.check_numerics
-            listeners.on_train_begin()
-            logs = self._fitted(train, validation, epochs, due, listeners)
-            if self.optimizer is not None:
-                # A callback may have let others learn since the last step.
-                known = map(self.optimizer.knows, self.trainable_weights)
-                self.optimizer.finalize_variable_values(compress(self.trainable_weights, known))
-            listeners.on_train_end(logs)
+            self._fit(train, validation, epochs, due, listeners)
         assert self.history is not None
         return self.history
 
@@ -454,7 +447,25 @@ class Trainer(Steps):
         """The inputs in the form in which they go through the model fastest, so many times."""
         return x
 
-    def _fitted(
+    def _fit(
+        self,
+        train: Source,
+        validation: Source | None,
+        epochs: int,
+        due: Callable[[int], bool],
+        listeners: CallbackList,
+    ) -> None:
+        """`fit`, once the data are ready."""
+        self._checking = self.check_numerics or listeners.check_numerics
+        listeners.on_train_begin()
+        logs = self._run_epochs(train, validation, epochs, due, listeners)
+        if self.optimizer is not None:
+            # A callback may have let others learn since the last step.
+            known = map(self.optimizer.knows, self.trainable_weights)
+            self.optimizer.finalize_variable_values(compress(self.trainable_weights, known))
+        listeners.on_train_end(logs)
+
+    def _run_epochs(
         self,
         train: Source,
         validation: Source | None,
@@ -462,7 +473,7 @@ class Trainer(Steps):
         due: Callable[[int], bool],
         listeners: CallbackList,
     ) -> Logs:
-        """The epochs of `fit`: the averages of the last one."""
+        """The averages of the last epoch."""
         logs: Logs = {}
         training = told_to(listeners, "train", self._training, lambda: self.stop_training)
         for epoch in range(self._initial_epoch, epochs):
