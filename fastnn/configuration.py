@@ -7,6 +7,7 @@ public names, those that were registered, and those that the caller hands in.
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import Parameter, signature
@@ -40,7 +41,7 @@ _registered: dict[str, Any] = {}
 _custom: dict[object, Mapping[str, Any]] = {}  # of the open scopes, the innermost last
 
 
-CHANGEABLE = (list, dict, set, np.ndarray)
+CONTAINERS = (list, dict, set, deque)  # which are changed in place, as arrays are
 
 
 class Configurable:
@@ -62,7 +63,7 @@ class Configurable:
         if name in self._aside or isinstance(before, property) or is_computing():
             return
         # As after `self.x += 1` of a list or an array, which is then the same one.
-        is_changed = is_there and isinstance(value, CHANGEABLE)
+        is_changed = is_there and isinstance(value, (*CONTAINERS, np.ndarray))
         if (is_changed or not _is_same(before, value)) and self._goes_by(before, value):
             vars(self)["_version"] = object()
             note_change()

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn import random as fastnn_random
-from fastnn.configuration import Configurable, arguments_of, is_ours
+from fastnn.configuration import CONTAINERS, Configurable, arguments_of, is_ours
 from fastnn.metrics import Metric
 from fastnn.tensor import Tensor, is_gone
 from fastnn.variable import Variable
@@ -24,7 +24,6 @@ Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Rand
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 FLAT = frozenset([bool, int, float, complex, str, bytes, type(None)])
-CONTAINERS = (list, dict, set, deque)  # which are changed in place, as arrays are
 LOOKED_AT = (*PLAIN, *CONTAINERS, tuple, np.ndarray, Tensor)
 LARGEST = 1_000_000  # elements of all containers and arrays that are looked into
 MISSING = object()

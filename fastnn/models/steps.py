@@ -97,8 +97,7 @@ class Steps(Layer):
         ValueError
             If a name is unknown, or two metrics have one.
         """
-        if unknown:
-            refuse_arguments(Steps.compile, unknown)
+        refuse_arguments(Steps.compile, unknown)
         if check_numerics not in (None, "raise", "warn"):
             raise ValueError(
                 f'check_numerics must be "raise", "warn" or None, not {check_numerics!r}'

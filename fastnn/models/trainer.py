@@ -176,8 +176,7 @@ class Trainer(Steps):
         Where the model begins with a `Dense` and most elements of x are zero, they are left out of
         the products, which gives the same bits in less time.
         """
-        if unknown:
-            refuse_arguments(Trainer.fit, unknown)
+        refuse_arguments(Trainer.fit, unknown)
         size, epochs = count_if_given("batch_size", batch_size), count("epochs", epochs, least=0)
         first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
         steps = count_if_given("steps_per_epoch", steps_per_epoch)
@@ -243,8 +242,7 @@ class Trainer(Steps):
             If another thread trains or evaluates the model: the metrics are the model's, and serve
             one at a time. A callback of `fit` may call it.
         """
-        if unknown:
-            refuse_arguments(Trainer.evaluate, unknown)
+        refuse_arguments(Trainer.evaluate, unknown)
         size = count_if_given("batch_size", batch_size)
         steps = count_if_given("steps", steps)
         data = data_set(self._arrays, x, y, sample_weight)
@@ -292,8 +290,7 @@ class Trainer(Steps):
         are those of weights on the way from one step to the next; a callback of `fit`, or a copy
         made before, ``copy.deepcopy(model)``, gives those of one step.
         """
-        if unknown:
-            refuse_arguments(Trainer.predict, unknown)
+        refuse_arguments(Trainer.predict, unknown)
         size = count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
         steps = count_if_given("steps", steps)
         source = in_batches(self._arrays, data_set(self._arrays, x), size, steps)
@@ -458,22 +455,6 @@ class Trainer(Steps):
         """`fit`, once the data are ready."""
         self._checking = self.check_numerics or listeners.check_numerics
         listeners.on_train_begin()
-        logs = self._run_epochs(train, validation, epochs, due, listeners)
-        if self.optimizer is not None:
-            # A callback may have let others learn since the last step.
-            known = map(self.optimizer.knows, self.trainable_weights)
-            self.optimizer.finalize_variable_values(compress(self.trainable_weights, known))
-        listeners.on_train_end(logs)
-
-    def _run_epochs(
-        self,
-        train: Source,
-        validation: Source | None,
-        epochs: int,
-        due: Callable[[int], bool],
-        listeners: CallbackList,
-    ) -> Logs:
-        """The averages of the last epoch."""
         logs: Logs = {}
         training = told_to(listeners, "train", self._training, lambda: self.stop_training)
         for epoch in range(self._initial_epoch, epochs):
@@ -491,7 +472,11 @@ class Trainer(Steps):
             listeners.on_epoch_end(epoch, logs)
             if self.stop_training or (isinstance(train, Batches) and train.ran_out):
                 break
-        return logs
+        if self.optimizer is not None:
+            # A callback may have let others learn since the last step.
+            known = map(self.optimizer.knows, self.trainable_weights)
+            self.optimizer.finalize_variable_values(compress(self.trainable_weights, known))
+        listeners.on_train_end(logs)
 
     def _evaluated(self, source: Source, listeners: CallbackList) -> Logs:
         self.stop_evaluating = False
