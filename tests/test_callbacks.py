@@ -331,7 +331,7 @@ def test_classes_and_mode_say_what_is_better():
 
 
 def test_what_is_not_there_is_warned_of(tmp_path):
-    message = r"monitors 'val_loss', which is not there; available are loss, mae"
+    message = r"monitors 'val_loss', which .* are loss, mae.*: pass validation_data to fit, or mon"
     for callback in (
         callbacks.EarlyStopping(),
         callbacks.ReduceLROnPlateau(),

@@ -442,6 +442,7 @@ class TestDecisions:
         (lambda: metrics.Recall(class_id=3)(np.ones((2, 3)), np.ones((2, 3))), "class_id=3 of"),
         (lambda: metrics.AUC(num_thresholds=1), "num_thresholds must be 2 or more, got 1"),
         (lambda: metrics.AUC(curve="RO"), "curve must be one of"),
+        (lambda: metrics.AUC(curve=3), "curve must be one of"),
         (lambda: metrics.AUC(summation_method="x"), "summation_method one of"),
         (lambda: metrics.AUC(num_labels=2), "num_labels is for multi_label=True"),
         (lambda: metrics.AUC(multi_label=True)([1, 0], [0.5, 0.5]), "it must be (n, labels)"),

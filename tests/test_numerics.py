@@ -196,3 +196,14 @@ def test_a_step_without_an_optimizer():
     assert np.isfinite(made.fit(x, x[:, :1], verbose=0).history["loss"]).all()
     with pytest.raises(NotFiniteError, match="not finite"):
         made.fit(x * np.nan, x[:, :1], verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")  # of NumPy, op by op
+@pytest.mark.parametrize(("start", "advises"), [(1e30, True), (1.0, False)])
+def test_weights_too_large_to_go_on_with(start, advises):
+    kernel = fastnn.initializers.Constant(start)
+    made = Sequential([layers.Dense(1, kernel_initializer=kernel)])
+    made.compile("sgd", "mse", check_numerics="raise")
+    with pytest.raises(NotFiniteError, match="the largest of them") as caught:
+        made.fit(np.full((4, 1), 1e30), np.zeros(4), verbose=0)
+    assert ("begin anew with a smaller learning rate" in str(caught.value)) == advises
