@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Literal
 
+from fastnn.backward import Step, walk_back
 from fastnn.caller import warn
 from fastnn.ops.core import Call
 from fastnn.ops.elementwise import add, ones_like, zeros_like
@@ -46,9 +47,9 @@ class GradientTape:
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self._persistent = persistent
         self._automatic = watch_accessed_variables
-        self._calls: list[tuple[Call, list[int]]] = []  # with the keys of their inputs
+        self._steps: list[Step] = []
         self._watched: dict[int, Tensor] = {}  # by id, which the reference keeps from being reused
-        self._computed: set[int] = set()  # ids of the outputs of `_calls`
+        self._computed: set[int] = set()  # ids of the outputs of `_steps`
         self._used = False
 
     def __enter__(self) -> GradientTape:
@@ -96,8 +97,9 @@ class GradientTape:
         if call.primitive.rule is None or (self._used and not self._persistent):
             return
         if any(map(self.follows, call.inputs)):
-            self._calls.append((call, list(map(_key, call.inputs))))
-            self._computed.add(id(call.output))
+            output = id(call.output)
+            self._steps.append((call, list(map(_key, call.inputs)), output))
+            self._computed.add(output)
 
     def follows(self, x: Tensor) -> bool:
         """Whether gradients can flow back from this tensor to something that is watched."""
@@ -148,8 +150,8 @@ class GradientTape:
         self._check(leaves(target), asked)
         gradients = self._seeds(target, output_gradients)
         keys = list(map(_key, asked))
-        followed = {key for key, x in zip(keys, asked, strict=True) if self._has_gradient(x)}
-        self._walk_back(self._take(), gradients, followed)
+        followed = {key: None for key, x in zip(keys, asked, strict=True) if self._has_gradient(x)}
+        gradients = walk_back(self._take(), gradients, list(followed))
         if unconnected_gradients == "zero":
             gradients = {key: zeros_like(x) for key, x in zip(keys, asked, strict=True)} | gradients
         return filled(sources, map(gradients.get, keys))
@@ -190,36 +192,14 @@ class GradientTape:
                     f"output_gradients has shape {seed.shape} and the target {y.shape}; they must "
                     "be equal"
                 )
-            _accumulate(gradients, _key(y), seed)
+            key = _key(y)
+            gradients[key] = add(gradients[key], seed) if key in gradients else seed
         return gradients
 
-    def _take(self) -> list[tuple[Call, list[int]]]:
+    def _take(self) -> list[Step]:
         """The calls recorded so far, which a tape that is not persistent gives away."""
         self._used = True
         if self._persistent:
-            return list(self._calls)
-        calls, self._calls, self._computed = self._calls, [], set()
-        return calls
-
-    @staticmethod
-    def _walk_back(
-        calls: list[tuple[Call, list[int]]], gradients: dict[int, Tensor], sources: set[int]
-    ) -> None:
-        """Turn the gradients of targets into those of sources, along the calls between them."""
-        path, reached = [], set(sources)
-        for call, keys in calls:
-            if not reached.isdisjoint(keys):
-                path.append((call, keys))
-                reached.add(id(call.output))
-        for call, keys in reversed(path):
-            output = id(call.output)
-            dy = gradients.get(output) if output in sources else gradients.pop(output, None)
-            if dy is None or call.primitive.rule is None:
-                continue
-            for key, dx in zip(keys, call.primitive.rule(call, dy), strict=True):
-                if dx is not None and key in reached:
-                    _accumulate(gradients, key, dx() if callable(dx) else dx)
-
-
-def _accumulate(gradients: dict[int, Tensor], key: int, dx: Tensor) -> None:
-    gradients[key] = add(gradients[key], dx) if key in gradients else dx
+            return list(self._steps)
+        steps, self._steps, self._computed = self._steps, [], set()
+        return steps
