@@ -149,7 +149,7 @@ cdef class Program:
 
     cdef void *shared_scratch(self, size_t size) except NULL:
         """Memory that all instructions work in, one after another."""
-        if self.scratch_size < size:
+        if self.scratch == NULL or self.scratch_size < size:
             self.scratch = <void *>((<size_t>self.hold(size + LINE) + LINE - 1) & ~<size_t>(LINE - 1))
             self.scratch_size = size
         return self.scratch
