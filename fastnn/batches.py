@@ -269,6 +269,7 @@ class Batches:
 
     def epoch(self) -> Iterator[Part]:
         """The parts of one epoch: its batches."""
+        self._tell("on_epoch_begin")
         if self._iterator is None:
             self._iterator = self._from_start()
         done = 0
@@ -296,7 +297,11 @@ class Batches:
                 f"{end}: a generator is read once; pass arrays, a list of batches, or a generator "
                 "that goes on and steps_per_epoch"
             )
-        getattr(self._batches, "on_epoch_end", lambda: None)()
+        self._tell("on_epoch_end")
+
+    def _tell(self, hook: str) -> None:
+        """Call a method of the data, if they have it."""
+        getattr(self._batches, hook, lambda: None)()
 
     def _from_start(self) -> Iterator[Any]:
         data: Any = self._batches
@@ -376,7 +381,9 @@ def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> Array:
         If `class_weight` is no dict from whole numbers to numbers.
     """
     if not isinstance(class_weight, Mapping) or not all(
-        isinstance(key, int | np.integer) and isinstance(weight, int | float | np.number)
+        isinstance(key, int | float | np.number)
+        and float(key).is_integer()
+        and isinstance(weight, int | float | np.number)
         for key, weight in class_weight.items()
     ):
         raise TypeError(

@@ -364,6 +364,14 @@ def test_targets_with_a_class_to_ignore():
 
 
 @pytest.mark.parametrize("name", ["mean_squared_error", "binary_crossentropy", "hinge", "poisson"])
+def test_no_samples_and_no_axes(name):
+    loss = losses.get(name)
+    assert loss(np.zeros((0, 3)), np.zeros((0, 3))).shape == (0,)
+    with pytest.raises(ValueError, match=r"single numbers: give lists"):
+        loss(1.0, 0.5)
+
+
+@pytest.mark.parametrize("name", ["mean_squared_error", "binary_crossentropy", "hinge", "poisson"])
 @pytest.mark.parametrize("y_true", [(4,), (4, 1)], ids=str)
 @pytest.mark.parametrize("y_pred", [(4,), (4, 1)], ids=str)
 def test_columns_never_become_squares(name, y_true, y_pred, rng):
@@ -406,10 +414,9 @@ def test_wrong_targets(loss, y_true, message):
         loss(y_true, P)
 
 
-@pytest.mark.parametrize("name", ["sparse_categorical_crossentropy", "mean_squared_error"])
-def test_no_axis(name):
+def test_no_axis():
     with pytest.raises(ValueError, match=r"\(\)"):
-        losses.get(name)(1.0, 1.0)
+        losses.sparse_categorical_crossentropy(1.0, 1.0)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
@@ -440,13 +447,17 @@ def test_accuracies():
         (metrics.sparse_categorical_accuracy, np.eye(3)[:2], P),
         (metrics.sparse_categorical_accuracy, [0], P),
         (metrics.accuracy, [0], P),
-        (metrics.accuracy, 1, 0.3),
         (metrics.binary_accuracy, [1, 0, 1], [[0.5], [0.5]]),
     ],
 )
 def test_targets_that_do_not_fit(accuracy, y_true, y_pred):
     with pytest.raises(ValueError, match="the targets have shape"):
         accuracy(y_true, y_pred)
+
+
+def test_the_accuracy_of_one_number():
+    with pytest.raises(ValueError, match="they must be rows, one for each sample"):
+        metrics.accuracy(1, 0.3)
 
 
 @pytest.mark.parametrize(("family", "name"), [(losses, "loss"), (metrics, "metric")])

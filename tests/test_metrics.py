@@ -267,6 +267,13 @@ class TestNumbers:
         }[how]
         np.testing.assert_allclose(metric.result(), expected, rtol=1e-6)
 
+    def test_r2_of_targets_that_do_not_vary(self, rng):
+        for value in rng.random(50):
+            metric = metrics.R2Score()
+            assert float(metric(np.full((6, 1), value), rng.random((6, 1)))) == 0
+            metric.reset_state()
+            assert np.isnan(metric(np.full((6, 1), value), np.full((6, 1), value)))
+
     def test_r2_adjusted(self):
         y, p = np.array([[1.0], [2.0], [4.0], [3.0]]), np.array([[1.5], [2.0], [3.0], [3.0]])
         plain = 1 - 1.25 / 5

@@ -83,6 +83,18 @@ def test_weights_of_classes_are_fractions_also_where_inputs_are_integers(eagerly
     assert found.history["loss"] == pytest.approx([expected], rel=1e-5)
 
 
+def test_classes_may_be_named_by_whole_floats(eagerly):
+    model, expected = linear(eagerly), linear(eagerly)
+    labels = LABELS.astype(np.float32)
+    named = dict(zip(np.unique(labels), [1.0, 3.0], strict=False))
+    options = {"shuffle": False, "verbose": 0}
+    model.fit(X, labels, 24, class_weight=named, **options)
+    expected.fit(X, labels, 24, class_weight={1: 3.0}, **options)
+    np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
+    with pytest.raises(TypeError, match="class_weight must be a dict"):
+        model.fit(X, labels, 24, class_weight={0.5: 3.0}, verbose=0)
+
+
 def test_weights_of_classes_multiply_weights_in_columns(eagerly):
     model, expected = linear(eagerly), linear(eagerly)
     options = {"shuffle": False, "verbose": 0, "class_weight": {1: 3.0}}
@@ -600,9 +612,11 @@ def test_more_steps_than_batches():
 
 
 class Thirds(fastnn.utils.PyDataset):
-    """Nine samples in three batches, and a note of each epoch."""
+    """Nine samples in three batches, and a note of where each epoch begins and ends."""
 
-    epochs = 0
+    def __init__(self):
+        super().__init__()
+        self.told = []
 
     def __len__(self):
         return 3
@@ -611,15 +625,19 @@ class Thirds(fastnn.utils.PyDataset):
         x = np.arange(9.0).reshape(9, 1)[3 * index : 3 * index + 3]
         return x, 2 * x
 
+    def on_epoch_begin(self):
+        self.told.append("begin")
+
     def on_epoch_end(self):
-        self.epochs += 1
+        self.told.append("end")
 
 
 def test_a_dataset_of_batches_by_number():
     thirds, model = Thirds(), Sequential([layers.Dense(1)])
     model.compile("sgd", "mse")
     model.fit(thirds, epochs=2, verbose=0)
-    assert (thirds.epochs, len(list(thirds)), model.predict(thirds).shape) == (2, 3, (9, 1))
+    assert thirds.told == ["begin", "end"] * 2
+    assert (len(list(thirds)), model.predict(thirds).shape) == (3, (9, 1))
     with pytest.raises(ValueError, match="x has 3 samples"):
         model.fit(thirds, np.ones((9, 1)), verbose=0)
 

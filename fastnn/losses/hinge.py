@@ -12,8 +12,8 @@ def _margins(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """max(1 - y_true * y_pred, 0); targets that are all 0 or 1 count as -1 and 1."""
     target, predicted = pair(y_true, y_pred)
     # Only 0 and 1 are their own squares.
-    is_binary = ops.reduce_min(ops.cast(ops.equal(target * target, target), target.dtype))
-    signs = ops.where(ops.equal(is_binary, 1), 2 * target - 1, target)
+    others = ops.reduce_sum(ops.cast(ops.not_equal(target * target, target), target.dtype))
+    signs = ops.where(ops.equal(others, 0), 2 * target - 1, target)
     return ops.maximum(1 - signs * predicted, 0)
 
 

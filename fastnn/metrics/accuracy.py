@@ -142,7 +142,11 @@ def _labels(name: str, y_true: TensorLike, y_pred: Shape) -> Tensor:
 
 
 def _check(name: str, y_true: Shape, expected: Shape) -> None:
-    if y_true != expected or not expected:
+    if not expected:
+        raise ValueError(
+            f"{name}: the predictions have too few axes: they must be rows, one for each sample"
+        )
+    if y_true != expected:
         raise ValueError(
             f"{name}: the targets have shape {y_true} where the predictions call for {expected}; "
             "reshape the targets or choose the accuracy that fits them"

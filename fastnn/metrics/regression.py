@@ -174,10 +174,14 @@ class R2Score(Metric):
         self.num_samples.assign_add(np.float64(target.size))
 
     def result(self) -> Tensor:
-        """The score, or one for each output; NaN where the targets do not vary."""
+        """The score, or one for each output: 0 where the targets do not vary, NaN if the
+        predictions are equal to them there.
+        """
         self._require(self._sums)
         sums = self._sums
         variance = sums["squared_sum"] - quotient(ops.square(sums["sum"]), sums["count"])
+        # What rounding leaves is no variance.
+        variance = ops.where(variance > 1e-13 * sums["squared_sum"], variance, 0)
         scores = 1 - sums["residual"] / variance
         scores = ops.where(ops.equal(scores, -math.inf), 0, scores)
         if self.class_aggregation == "uniform_average":

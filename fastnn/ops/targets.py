@@ -26,7 +26,9 @@ def pair(y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
     """Targets and predictions as floats of one dtype and one shape; ValueError if they differ."""
     y_pred = floating(y_pred)
     target, predicted = same_rank(convert(y_true, y_pred.dtype), y_pred)
-    if target.shape != predicted.shape or not predicted.ndim:
+    if not predicted.ndim:
+        raise ValueError("y_true and y_pred are single numbers: give lists, [y_true] and [y_pred]")
+    if target.shape != predicted.shape:
         raise ValueError(
             f"y_true has shape {target.shape} and y_pred {predicted.shape}; they must be equal: "
             "reshape the targets to the model's output (labels of classes are for "

@@ -10,8 +10,8 @@ class PyDataset:
     """Base class of data that `fit` asks for batch after batch, in every epoch anew.
 
     A subclass defines ``__len__``, the number of batches, and ``__getitem__``, which gives one as
-    (x, y) or (x, y, sample_weight). It may define `on_epoch_end`, to be told, say to draw a new
-    order.
+    (x, y) or (x, y, sample_weight). It may define `on_epoch_begin` and `on_epoch_end`, to be told,
+    say to draw a new order.
 
     Parameters
     ----------
@@ -48,6 +48,9 @@ class PyDataset:
 
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))
+
+    def on_epoch_begin(self) -> None:
+        """Called before every epoch; for subclasses."""
 
     def on_epoch_end(self) -> None:
         """Called after every epoch; for subclasses."""
