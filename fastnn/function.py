@@ -128,7 +128,7 @@ class Function:
         return {**vars(self), "_entries": Recent()}  # programs are of the original's variables
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
-        return self if owner is None else partial(self, owner)
+        return self if owner is None else _Method(self, owner)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Structure:
         if recorders.stack:  # a tape or another trace wants to see the ops themselves
@@ -228,6 +228,28 @@ class Function:
         is_flat = list(map(id, given)) == list(map(id, args))
         is_single = type(traced.structure) is Tensor
         return _Entry(traced, runs, inputs, is_flat, is_single, kept, _in_products(traced), {})
+
+
+class _Method(partial[Structure]):
+    """A Function as a method of an object, which is its first argument."""
+
+    def _function(self) -> Function:
+        function = self.func
+        assert isinstance(function, Function)
+        return function
+
+    @property
+    def python_function(self) -> Callable[..., Structure]:
+        """The method as it was written."""
+        return partial(self._function().python_function, *self.args)
+
+    def program(self, *args: Any, **kwargs: Any) -> Program:
+        """As `Function.program`."""
+        return self._function().program(*self.args, *args, **kwargs)
+
+    def describe(self, *args: Any, profile: bool = False, **kwargs: Any) -> str:
+        """As `Function.describe`."""
+        return self._function().describe(*self.args, *args, profile=profile, **kwargs)
 
 
 @overload

@@ -12,6 +12,7 @@ from fastnn import _kernels
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.forks import in_child
+from fastnn.hyperparameters import count
 from fastnn.ops import take, updates
 from fastnn.ops.shaping import existing_axis
 from fastnn.recorders import recorders
@@ -22,9 +23,15 @@ _generator = np.random.Generator(np.random.Philox())
 
 
 def seed(value: int) -> None:
-    """Restart the generator; equal seeds give equal numbers, weights and shuffles."""
+    """Restart the generator; equal seeds give equal numbers, weights and shuffles.
+
+    Raises
+    ------
+    ValueError
+        If the seed is not an integer, 0 or above.
+    """
     global _generator  # noqa: PLW0603  # the one stream that everything random draws from
-    _generator = np.random.Generator(np.random.Philox(value))
+    _generator = np.random.Generator(np.random.Philox(count("seed", value, 0)))
 
 
 def generator() -> np.random.Generator:
@@ -287,7 +294,7 @@ def randint(
     TypeError
         If `dtype` is no integer type.
     ValueError
-        If `maxval` is not above `minval`.
+        If `maxval` is not above `minval`, or one of them is beyond the type's numbers.
 
     Examples
     --------
@@ -300,6 +307,12 @@ def randint(
         raise TypeError(f"dtype must be an integer type, got {dtype!r}; for floats use uniform")
     if maxval <= minval:
         raise ValueError(f"maxval is {maxval}; it must be above minval, {minval}")
+    least, most = np.iinfo(kind).min, np.iinfo(kind).max
+    if minval < least or maxval > most + 1:
+        raise ValueError(
+            f"{kind} holds integers from {least} to {most}, and these are to be from {minval} to "
+            f"{maxval - 1}: pass dtype='int64', or nearer limits"
+        )
     return wrap(np.asarray(_drawing(seed).integers(minval, maxval, to_shape(shape), kind)))
 
 

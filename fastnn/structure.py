@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any, TypeAlias
 
 Structure: TypeAlias = Any  # leaves in nested lists, tuples and dicts
@@ -25,7 +26,12 @@ def leaves(structure: Structure) -> list[Any]:
 def filled(structure: Structure, new: Iterator[Any]) -> Structure:
     """The same structure with other leaves."""
     if isinstance(structure, dict):
-        return {name: filled(part, new) for name, part in structure.items()}
+        parts = {name: filled(part, new) for name, part in structure.items()}
+        if type(structure) is dict:
+            return parts
+        same = copy(structure)  # of a class that may hold more, as a defaultdict does
+        same.update(parts)
+        return same
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*[filled(part, new) for part in structure])
     if isinstance(structure, list | tuple):

@@ -10,8 +10,8 @@ from fastnn.caller import warn
 from fastnn.ops.core import Call
 from fastnn.ops.elementwise import add, ones_like, zeros_like
 from fastnn.recorders import recorders
-from fastnn.structure import Structure, filled, leaves
-from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert
+from fastnn.structure import NODES, Structure, filled, leaves
+from fastnn.tensor import ReadFrom, Tensor, convert
 
 
 def _key(x: Tensor) -> int:
@@ -113,7 +113,7 @@ class GradientTape:
         self,
         target: Structure,
         sources: Structure,
-        output_gradients: TensorLike | None = None,
+        output_gradients: Structure | None = None,
         unconnected_gradients: Literal["none", "zero"] = "none",
     ) -> Structure:
         """The gradient of the sum of `target` with respect to each of `sources`.
@@ -121,9 +121,9 @@ class GradientTape:
         Parameters
         ----------
         target : tensor, or tensors in nested lists
-            What was computed; several targets are added up.
+            What was computed, of floats; several targets are added up.
         sources : variable, watched tensor, or a nested structure of them
-        output_gradients : tensor of the shape of `target`, optional
+        output_gradients : tensor of the shape of `target`, or one for each in nested lists
             Weights of the target's elements in the sum, by default ones.
         unconnected_gradients : "none" or "zero", default "none"
             What a source gets that the target does not depend on: None, or zeros.
@@ -139,8 +139,8 @@ class GradientTape:
         TypeError
             If a target or a source is not a tensor.
         ValueError
-            If `output_gradients` does not have the shape of `target`, or `unconnected_gradients` is
-            neither.
+            If `output_gradients` are not as many as the targets, or not of their shapes, or
+            `unconnected_gradients` is neither.
         """
         if unconnected_gradients not in ("none", "zero"):
             raise ValueError(
@@ -183,10 +183,21 @@ class GradientTape:
                 )
 
     @staticmethod
-    def _seeds(target: Structure, output_gradients: TensorLike | None) -> dict[int, Tensor]:
+    def _seeds(target: Structure, output_gradients: Structure | None) -> dict[int, Tensor]:
         gradients: dict[int, Tensor] = {}
-        for y in leaves(target):
-            seed = ones_like(y) if output_gradients is None else convert(output_gradients, y.dtype)
+        targets = leaves(target)
+        given = [output_gradients] if not isinstance(target, NODES) else leaves(output_gradients)
+        if output_gradients is None:
+            given = [None] * len(targets)
+        if len(given) != len(targets):
+            raise ValueError(
+                f"there are {len(targets)} targets and {len(given)} output_gradients; give a list "
+                "of one for each"
+            )
+        for y, weights in zip(targets, given, strict=True):
+            if y.dtype.kind != "f":
+                warn(f"a target of {y.dtype} has no gradient: compute it in floats")
+            seed = ones_like(y) if weights is None else convert(weights, y.dtype)
             if seed.shape != y.shape:
                 raise ValueError(
                     f"output_gradients has shape {seed.shape} and the target {y.shape}; they must "

@@ -6,7 +6,7 @@ It wraps one array and never changes; what changes is a `Variable` (variable.py)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -373,14 +373,21 @@ def convert(value: TensorLike, dtype: DType = None) -> Tensor:
         tensor = value
     elif isinstance(value, Tensor):
         tensor = value._now()
-    elif isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
+    elif isinstance(value, list | tuple) and _has_tensor(value):
         tensor = operators["stack"](value)
     else:
         array = to_array(value, dtype)
-        # A tape needs what it holds now, and not what somebody fills it with later.
-        is_kept = recorders.stack and recorders.trace is None
-        return wrap(_own(array, value) if is_kept else array)
+        # A program goes on with what is in the array whenever it runs.
+        return wrap(_own(array, value) if recorders.trace is None else array)
     return tensor if dtype is None or tensor.dtype == dtype else operators["cast"](tensor, dtype)
+
+
+def _has_tensor(sequence: Iterable[Any]) -> bool:
+    """Whether there is a tensor in a list, or in lists in it."""
+    return any(
+        isinstance(part, Tensor) or (isinstance(part, list | tuple) and _has_tensor(part))
+        for part in sequence
+    )
 
 
 def constant(value: TensorLike, dtype: DType = None, shape: Shape | None = None) -> Tensor:

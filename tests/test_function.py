@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from collections import OrderedDict, defaultdict
 
 import numpy as np
 import pytest
@@ -892,3 +893,41 @@ def test_the_line_that_is_named_is_the_users():
 
     with pytest.raises(TraceError, match=r"test_function.py, `return copy.copy\(x\)"):
         copied(np.ones(2, np.float32))
+
+
+def test_sums_of_no_rows():
+    """The kernel works on long rows in blocks, in memory of which no rows need none."""
+    x = np.ones((0, 1025), np.float32)
+    assert fastnn.function(lambda x: fastnn.reduce_sum(x, axis=-1))(x).shape == (0,)
+
+
+def test_numbers_that_lie_backwards_are_raised_to_the_same_bits(rng):
+    power = fastnn.function(lambda x: fastnn.pow(x[::-1], x[::-1]))
+    for x in rng.random((200, 1), np.float32) * 3:
+        np.testing.assert_array_equal(power(x), power.python_function(fastnn.constant(x)))
+
+
+def test_dicts_of_other_classes_stay_what_they_are():
+    class Batch(dict):
+        __getattr__ = dict.__getitem__
+
+    x = fastnn.ones((2,))
+    np.testing.assert_array_equal(fastnn.function(lambda b: b.x * 2)(Batch(x=x)), [2, 2])
+    missing = defaultdict(lambda: 1.0, z=x)
+    np.testing.assert_array_equal(fastnn.function(lambda d: d["z"] + d["y"])(missing), [2, 2])
+    returned = fastnn.function(lambda x: OrderedDict(a=x))(x)
+    assert type(returned) is OrderedDict
+    np.testing.assert_array_equal(returned["a"], x)
+
+
+def test_a_method_shows_its_program():
+    class Doubling:
+        @fastnn.function
+        def double(self, x):
+            return x * 2
+
+    x = fastnn.ones((2,))
+    double = Doubling().double
+    assert "multiply" in double.describe(x)
+    assert len(double.program(x).recorded) == 2
+    np.testing.assert_array_equal(double.python_function(x), double(x))

@@ -214,10 +214,18 @@ INVALID = {
     "reshape, negative": (lambda: fastnn.reshape(fastnn.ones((2,)), (-1, -2)), "2 elements"),
     "reshape to a number": (lambda: fastnn.reshape(fastnn.ones((2, 3)), 5), r"shape \(5,\)"),
     "transpose outside": (lambda: fastnn.transpose(fastnn.ones((2, 3)), (2, 1)), "each of the 2"),
-    "axis 1.0": (lambda: fastnn.reduce_sum(fastnn.ones((2, 3)), axis=1.0), "axis 1.0"),
-    "argmax axes": (
-        lambda: fastnn.argmax(fastnn.ones((2, 3)), axis=(0, 1)),
-        "axis \\(0, 1\\) does not exist",
+    "reshape, any length": (lambda: fastnn.reshape(fastnn.ones((0, 3)), (0, -1)), "that is meant"),
+    "concat of numbers": (lambda: fastnn.concat([1.0, 2.0]), r"use stack|stack\(values\)"),
+    "stack of nothing": (lambda: fastnn.stack([]), "stack: values is empty"),
+    "stack of others": (
+        lambda: fastnn.stack([fastnn.ones((2,)), fastnn.ones((3,))]),
+        r"stack: values\[0\] has shape \(2,\) and values\[1\] has shape \(3,\)",
+    ),
+    "one_hot, depth": (lambda: fastnn.one_hot([0], -1), "depth must be .* not negative"),
+    "seed": (lambda: fastnn.random.seed(-1), "seed must be an integer"),
+    "randint, range": (
+        lambda: fastnn.random.randint((2,), 0, 300, dtype="uint8"),
+        "integers from 0 to 255.*from 0 to 299",
     ),
     "transpose": (lambda: fastnn.transpose(fastnn.ones((2, 3)), (0, 0)), "each of the 2 axes"),
     "sort": (lambda: fastnn.sort(fastnn.ones((2,)), 1), "argsort: axis 1 does not exist"),
@@ -294,6 +302,22 @@ INVALID = {
 @pytest.mark.parametrize(("call", "message"), INVALID.values(), ids=INVALID.keys())
 def test_invalid(call, message):
     with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: fastnn.reduce_sum(fastnn.ones((2, 3)), axis=1.0), "a tuple of int, got 1.0"),
+        (lambda: fastnn.reduce_sum(fastnn.ones((2, 3)), axis=np.array([0, 1])), "axis is an int"),
+        (lambda: fastnn.argmax(fastnn.ones((2, 3)), axis=(0, 1)), r"argmax: axis .*\(0, 1\)"),
+        (lambda: fastnn.take([5.0, 7.0], [True, True]), r"bool: cast .* x\[mask\]"),
+        (lambda: fastnn.gather([5.0, 7.0], [1.0]), "take: indices are integers and these are fl"),
+        (lambda: fastnn.ops.take_along_axis([5.0, 7.0], [1.0]), "take_along_axis: indices are int"),
+    ],
+)
+def test_invalid_type(call, message):
+    with pytest.raises(TypeError, match=message):
         call()
 
 

@@ -386,3 +386,42 @@ def test_sources_that_nobody_watched():
         tape.watch(x)
         z = x * y
     assert [None if g is None else float(g) for g in tape.gradient(z, [x, y])] == [3, None]
+
+
+def test_bounds_of_a_slice_are_those_of_the_forward():
+    start, stop = Variable(0), np.array(2)
+    x = Variable(np.arange(4.0))
+    with GradientTape() as tape:
+        y = x[start:stop] * np.array([1.0, 10.0])
+    start.assign(2)
+    stop[...] = 4
+    np.testing.assert_array_equal(tape.gradient(y, x), [1, 10, 0, 0])
+
+
+def test_tensors_in_nested_lists_have_gradients():
+    a, b = Variable(1.0), Variable(2.0)
+    with GradientTape() as tape:
+        y = fastnn.reduce_sum([[a, b], [b, 3.0]])
+    assert [float(g) for g in tape.gradient(y, [a, b])] == [1, 2]
+    assert fastnn.convert_to_tensor([[constant(np.float64(0.1))]]).dtype == np.float64
+
+
+def test_no_gradient_flows_through_integers():
+    x = Variable(2.7)
+    with GradientTape(persistent=True) as tape:
+        y = fastnn.cast(fastnn.cast(x, "int32") * 3, "float32")
+        whole = fastnn.cast(x, "int32")
+    assert tape.gradient(y, x) is None
+    with pytest.warns(UserWarning, match="target of int32 has no gradient"):
+        assert tape.gradient(whole, x) is None
+
+
+def test_output_gradients_for_each_target():
+    x = Variable([1.0, 2.0])
+    with GradientTape(persistent=True) as tape:
+        y, z = x * x, fastnn.reduce_sum(3 * x)
+    found = tape.gradient([y, z], x, output_gradients=[constant([1.0, 10.0]), 2.0])
+    np.testing.assert_array_equal(found, [2 + 6, 40 + 6])
+    np.testing.assert_array_equal(tape.gradient([y, z], x, [None, 2.0]), [2 + 6, 4 + 6])
+    with pytest.raises(ValueError, match="2 targets and 1 output_gradients"):
+        tape.gradient([y, z], x, constant(1.0))

@@ -448,3 +448,32 @@ def test_elements_are_assigned_to_by_method():
     for x in (Variable([[1.0]]), constant([[1.0]])):
         with pytest.raises(TypeError, match=r"write v\[0, 0\].assign\(3.0\)"):
             x[0, 0] = 3.0
+
+
+def test_a_tensor_does_not_change_with_the_array_it_was_made_of():
+    values = np.array([[1.0, 2.0]], np.float32)
+    made = {
+        "reshape": fastnn.reshape(values, (2,)),
+        "cast": fastnn.cast(values, "float32"),
+        "transpose": fastnn.transpose(values),
+        "stop_gradient": fastnn.stop_gradient(values),
+        "flip": fastnn.flip(values),
+        "Flatten": fastnn.layers.Flatten()(values),
+    }
+    probabilities = fastnn.softmax(values)
+    loss = fastnn.losses.sparse_categorical_crossentropy([1], probabilities)
+    values[...] = [9, -50]
+    for name, tensor in made.items():
+        assert sorted(np.ravel(tensor)) == [1, 2], name
+    again = fastnn.losses.sparse_categorical_crossentropy([1], probabilities)
+    np.testing.assert_array_equal(loss, again)
+
+
+def test_nothing_is_selected_by_empty_lists():
+    x = fastnn.ones((3, 3))
+    assert x[[]].shape == (0, 3)
+    assert x[[], []].shape == (0,)
+    assert fastnn.gather(x, []).shape == (0, 3)
+    v = fastnn.Variable(np.ones(3))
+    v[[]].assign(np.zeros(0))
+    np.testing.assert_array_equal(v, np.ones(3))

@@ -131,9 +131,9 @@ def mod(a: TensorLike, b: TensorLike) -> Tensor:
 
 @primitive
 def _pow(a: Array, b: Array) -> Array:
-    # NumPy rounds otherwise where elements lie backwards.
+    # Copies, since NumPy rounds otherwise where elements lie backwards, as even one alone may do.
     with np.errstate(all="ignore"):
-        result: Array = np.power(np.asarray(a, order="C"), np.asarray(b, order="C"))
+        result: Array = np.power(a.copy(), b.copy())
     return result
 
 
@@ -449,12 +449,13 @@ def _cast(x: Array, dtype: np.dtype[np.generic], out: Array | None = None) -> Ar
 @_cast.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     (x,) = call.inputs
-    return (convert(dy, x.dtype) if x.dtype.kind == "f" else None,)
+    are_floats = x.dtype.kind == call.output.dtype.kind == "f"
+    return (convert(dy, x.dtype) if are_floats else None,)
 
 
 @operator
 def cast(x: TensorLike, dtype: DType) -> Tensor:
-    """x converted to `dtype`; the gradient is converted back."""
+    """x converted to `dtype`; the gradient is converted back, and ends at integers and bools."""
     tensor = convert(x)
     if tensor.dtype is dtype:  # the usual case, found quickly
         return tensor

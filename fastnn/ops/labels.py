@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn import _kernels
 from fastnn.arrays import Array, DType, to_dtype
+from fastnn.hyperparameters import count
 from fastnn.ops.core import primitive
 from fastnn.tensor import Tensor, TensorLike, convert
 
@@ -77,7 +78,7 @@ def one_hot(
     Raises
     ------
     ValueError
-        If an index is not a whole number in [0, depth).
+        If an index is not a whole number in [0, depth), or `depth` is negative.
     TypeError
         If there is no depth.
 
@@ -91,4 +92,5 @@ def one_hot(
     depth = num_classes if depth is None else depth
     if depth is None:
         raise TypeError("one_hot needs the number of classes: one_hot(indices, depth)")
-    return _one_hot(to_classes(indices, depth, "indices"), depth=depth, dtype=to_dtype(dtype))
+    classes = count("depth", depth, least=0)
+    return _one_hot(to_classes(indices, classes, "indices"), depth=classes, dtype=to_dtype(dtype))

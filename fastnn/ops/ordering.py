@@ -9,7 +9,7 @@ import numpy as np
 from fastnn.arrays import Array, Shape
 from fastnn.ops.core import Call, Gradients, computable, primitive
 from fastnn.ops.rearranging import flip
-from fastnn.ops.shaping import along_one_axis, existing_axis
+from fastnn.ops.shaping import along_one_axis, checked_indices, existing_axis
 from fastnn.tensor import Tensor, TensorLike, convert
 
 
@@ -122,7 +122,7 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int = -1) -> Tenso
     IndexError
         If an index is beyond the end.
     """
-    tensor, places = convert(x), convert(indices)
+    tensor, places = convert(x), checked_indices("take_along_axis", indices)
     at = existing_axis("take_along_axis", tensor, axis)
     rows, given = list(tensor.shape), list(places.shape)
     if len(rows) != len(given) or rows[:at] + rows[at + 1 :] != given[:at] + given[at + 1 :]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import index as as_integer
+from reprlib import repr as brief
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -132,7 +133,7 @@ def reshape(x: TensorLike, shape: Sequence[int]) -> Tensor:
     (4,)
     """
     tensor = convert(x)
-    if tensor.shape == shape:
+    if type(shape) is tuple and tensor.shape == shape:
         return tensor
     given = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
     lengths = tuple(as_integer(n) for n in given)
@@ -140,9 +141,12 @@ def reshape(x: TensorLike, shape: Sequence[int]) -> Tensor:
     if lengths.count(-1) == 1 and known and tensor.size % known == 0:
         lengths = tuple(tensor.size // known if n == -1 else n for n in lengths)
     if min(lengths, default=0) < 0 or math.prod(lengths) != tensor.size:
+        remedy = f"the product of the lengths must be {tensor.size}"
+        if known == tensor.size == 0:
+            remedy = "beside a length of 0 any could be -1: write the length that is meant"
         raise ValueError(
             f"reshape: a tensor of shape {tensor.shape} has {tensor.size} elements and cannot take "
-            f"the shape {given}; the product of the lengths must be {tensor.size}"
+            f"the shape {lengths}; {remedy}"
         )
     return _reshape(tensor, shape=lengths)
 
@@ -184,12 +188,12 @@ def transpose(
     return _transpose(tensor, perm=tuple(a % tensor.ndim for a in order))
 
 
-def concat(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
+def concat(values: Iterable[TensorLike], axis: int = 0) -> Tensor:
     """The tensors joined along an axis that they have.
 
     Parameters
     ----------
-    values : sequence of tensors
+    values : tensors
         All of one shape but for the length of `axis`.
     axis : int, default 0
 
@@ -204,10 +208,10 @@ def concat(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
     >>> fastnn.concat([[[1.0, 2.0]], [[3.0, 4.0]]], axis=0).shape
     (2, 2)
     """
-    if len(values) == 0:
-        raise ValueError("concat: values is empty; give at least one tensor")
-    tensors = operands(*values)
+    tensors = _several_tensors("concat", values)
     first = tensors[0].shape
+    if not first:
+        raise ValueError("concat: tensors of shape () have no axis; stack(values) makes one")
     axis = existing_axis("concat", tensors[0], axis)
     for i, tensor in enumerate(tensors):
         shape = tensor.shape
@@ -219,6 +223,14 @@ def concat(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
                 f"differ along axis {axis} only"
             )
     return _concat(*tensors, axis=axis)
+
+
+def _several_tensors(name: str, values: Iterable[TensorLike]) -> list[Tensor]:
+    """`values`, at least one, as tensors of one dtype."""
+    given = list(values)
+    if not given:
+        raise ValueError(f"{name}: values is empty; give at least one tensor")
+    return operands(*given)
 
 
 def split(
@@ -320,7 +332,21 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     tensor = convert(x)
     if axis is None:
         tensor, axis = reshape(tensor, (-1,)), 0
-    return _take(tensor, convert(indices), axis=existing_axis("take", tensor, axis))
+    places = checked_indices("take", indices)
+    return _take(tensor, places, axis=existing_axis("take", tensor, axis))
+
+
+def checked_indices(name: str, indices: TensorLike) -> Tensor:
+    """`indices` as a tensor of integers, also if there are none; TypeError for others."""
+    tensor = convert(indices)
+    if tensor.dtype.kind in "iu":
+        return tensor
+    if tensor.size == 0:
+        return convert(tensor, np.int64)
+    raise TypeError(
+        f"{name}: indices are integers and these are {tensor.dtype}: cast them to int32, or select "
+        "by a mask of bools with x[mask]"
+    )
 
 
 def gather(params: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
@@ -344,7 +370,9 @@ def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
         return tuple(range(x.ndim))
     given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
     for a in given:
-        if not isinstance(a, int | np.integer) or not -x.ndim <= a < x.ndim:
+        if not isinstance(a, int | np.integer):
+            raise TypeError(f"{name}: axis is an int or a tuple of int, got {brief(axis)}")
+        if not -x.ndim <= a < x.ndim:
             raise ValueError(
                 f"{name}: axis {a!r} does not exist in a tensor of shape {x.shape}; its axes are "
                 f"{-x.ndim} to {x.ndim - 1}"
@@ -362,7 +390,7 @@ def existing_axis(name: str, x: Tensor, axis: int) -> int:
 
 
 @operator
-def stack(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
+def stack(values: Iterable[TensorLike], axis: int = 0) -> Tensor:
     """The tensors, all of one shape, joined along a new axis.
 
     Examples
@@ -371,7 +399,14 @@ def stack(values: Sequence[TensorLike], axis: int = 0) -> Tensor:
     >>> fastnn.stack([1.0, 2.0])
     Tensor([1. 2.], shape=(2,), dtype=float32)
     """
-    return concat([expand_dims(value, axis) for value in values], axis)
+    tensors = _several_tensors("stack", values)
+    for i, tensor in enumerate(tensors):
+        if tensor.shape != tensors[0].shape:
+            raise ValueError(
+                f"stack: values[0] has shape {tensors[0].shape} and values[{i}] has shape "
+                f"{tensor.shape}; they must be equal"
+            )
+    return concat([expand_dims(tensor, axis) for tensor in tensors], axis)
 
 
 def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
@@ -429,5 +464,10 @@ def _plain(index: Index) -> Any:
     """
     if isinstance(index, tuple):
         return tuple(_plain(part) for part in index)
+    if isinstance(index, slice):
+        bounds = (index.start, index.stop, index.step)
+        return slice(*[None if bound is None else as_integer(bound) for bound in bounds])
+    if isinstance(index, list) and not index:
+        return np.array(index, np.int64)
     copied = isinstance(index, Tensor | np.ndarray | list | bool | np.bool_)
     return np.array(index) if copied else index
