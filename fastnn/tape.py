@@ -96,9 +96,10 @@ class GradientTape:
         """Note a call, if it depends on something that is watched and can still be asked for."""
         if call.primitive.rule is None or (self._used and not self._persistent):
             return
-        if any(map(self.follows, call.inputs)):
-            output = id(call.output)
-            self._steps.append((call, list(map(_key, call.inputs)), output))
+        keys, output = list(map(_key, call.inputs)), id(call.output)
+        # Most calls have an input that was computed, which is found quickly.
+        if not self._computed.isdisjoint(keys) or any(map(self.follows, call.inputs)):
+            self._steps.append((call, keys, output))
             self._computed.add(output)
 
     def follows(self, x: Tensor) -> bool:
