@@ -213,6 +213,16 @@ def computable(value: TensorLike) -> Tensor:
     return convert(tensor, np.float32)
 
 
+def not_bools(name: str, x: Tensor) -> Tensor:
+    """x; TypeError if it holds bools, to which an op does not apply."""
+    if x._array.dtype.kind == "b":
+        raise TypeError(
+            f"{name}: these are bools: make numbers of them with cast(x, 'float32'), or use "
+            "not_equal for what differs and ~x for the opposite"
+        )
+    return x
+
+
 def floating(value: TensorLike) -> Tensor:
     """`value` as a float tensor: float32 unless it is float64 already."""
     if type(value) is Tensor and value._array.dtype in COMPUTED_IN:  # the usual one

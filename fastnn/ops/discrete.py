@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.arrays import Array
-from fastnn.ops.core import broadcast, check_broadcast, computable, floating, operator, primitive
+from fastnn.ops.core import (
+    broadcast,
+    check_broadcast,
+    computable,
+    floating,
+    not_bools,
+    operator,
+    primitive,
+)
 from fastnn.tensor import Tensor, TensorLike, convert
 
 _floor = primitive(np.floor)
@@ -28,8 +36,8 @@ _round = primitive(np.round)
 
 
 def round(x: TensorLike, decimals: int = 0) -> Tensor:
-    """x rounded to so many decimals, halves to the even neighbour."""
-    return _round(computable(x), decimals=decimals)
+    """x rounded to so many decimals, halves to the even neighbour; TypeError for bools."""
+    return _round(not_bools("round", computable(x)), decimals=decimals)
 
 
 _isfinite = primitive(np.isfinite)
@@ -99,8 +107,8 @@ _sign = primitive(chain="sign")(np.sign)
 
 
 def sign(x: TensorLike) -> Tensor:
-    """-1, 0 or 1; NaN for NaN; no gradient."""
-    return _sign(convert(x))
+    """-1, 0 or 1; NaN for NaN; no gradient; TypeError for bools."""
+    return _sign(not_bools("sign", convert(x)))
 
 
 _equal = primitive(chain="equal")(np.equal)

@@ -14,6 +14,7 @@ from fastnn.ops.core import (
     check_broadcast,
     computable,
     floating,
+    not_bools,
     operator,
     primitive,
 )
@@ -73,8 +74,9 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 @operator
 def subtract(a: TensorLike, b: TensorLike) -> Tensor:
-    """a - b, elementwise, with broadcasting."""
-    return _subtract(*broadcast("subtract", a, b))
+    """a - b, elementwise, with broadcasting; TypeError if both are bools."""
+    x, y = broadcast("subtract", a, b)
+    return _subtract(not_bools("subtract", x), y)
 
 
 _multiply = primitive(chain="multiply")(np.multiply)
@@ -229,8 +231,8 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 @operator
 def negative(x: TensorLike) -> Tensor:
-    """-x."""
-    return _negative(computable(x))
+    """-x; TypeError for bools."""
+    return _negative(not_bools("negative", computable(x)))
 
 
 @primitive(chain="abs")
