@@ -36,6 +36,7 @@ from fastnn._kernels import isa
 from fastnn.function import function
 from fastnn.initializers import Initializer
 from fastnn.layers import Input, Layer
+from fastnn.lookup import refusal
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.models import Model, Sequential
@@ -111,3 +112,7 @@ __all__ = [
     "utils",
 ]
 __all__ += ops.__all__
+
+__getattr__ = refusal(
+    __name__, __all__, {"data": "give fit NumPy arrays, or batches as a utils.PyDataset"}
+)

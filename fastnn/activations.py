@@ -37,14 +37,14 @@ from fastnn.ops import (
     tanh_shrink,
     threshold,
 )
-from fastnn.tensor import Tensor, TensorLike, convert
+from fastnn.tensor import Tensor, TensorLike, convert, unshared
 
 Activation: TypeAlias = Callable[..., Tensor]
 
 
 def linear(x: TensorLike) -> Tensor:
     """x itself."""
-    return convert(x)
+    return unshared(convert(x))
 
 
 def gelu(x: TensorLike, approximate: bool = False) -> Tensor:

@@ -18,6 +18,12 @@ Shape: TypeAlias = tuple[int, ...]
 np.empty(31 << 20, np.uint8)
 
 
+# What to do about lists of different lengths.
+PADDED = (
+    "their lengths differ; fastnn.utils.pad_sequences gives them one, or make of each a row of "
+    "zeros and ones, which say what is in it"
+)
+
 LINE = 64  # bytes of a line of the processor's caches
 
 
@@ -37,11 +43,8 @@ def from_python(value: Any, dtype: DType = None) -> Array:
     exchanged = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
     try:
         array = np.from_dlpack(value) if exchanged else np.asarray(value)
-    except ValueError as error:
-        raise ValueError(
-            f"the nested sequences do not form an array: {error}; fastnn.utils.pad_sequences gives "
-            "rows one length"
-        ) from None
+    except ValueError:
+        raise ValueError(f"the nested sequences do not form an array: {PADDED}") from None
     if dtype is not None or exchanged or hasattr(value, "__array__"):
         return array
     if array.dtype == np.float64:
@@ -83,6 +86,13 @@ def real(array: Array) -> Array:
 
 def _of_objects(array: Array) -> Array:
     for place, value in np.ndenumerate(array):
+        if isinstance(value, list | tuple | np.ndarray):
+            raise TypeError(f"these are {array.size} sequences: {PADDED}")
+        if value is None and not array.ndim:
+            raise TypeError(
+                "None is no tensor: a gradient is None where the loss does not depend on the "
+                "source, or was computed outside of the tape's with block"
+            )
         if not isinstance(value, int | float | np.number | np.bool_):
             raise TypeError(
                 f"a tensor holds real numbers, and the element at index {place} is {value!r}; fill "
@@ -116,12 +126,19 @@ def _native(dtype: DType) -> np.dtype[Any]:
     return np.dtype(np.void if several else np.dtype(dtype).type)
 
 
-def to_shape(shape: Any, *more: Any) -> Shape:
-    """`shape` as a tuple of lengths that are not negative."""
-    if more or isinstance(shape, int | np.integer):
-        raise TypeError(f"the shape must be one tuple: write {(shape, *more)}")
+def to_shape(shape: Any, second: Any = None) -> Shape:
+    """`shape`, lengths or the length of one axis, as a tuple of lengths that are not negative.
+
+    `second` is the next argument, where the second length of ``zeros(2, 2)`` would arrive.
+    """
+    is_one = isinstance(shape, int | np.integer)
+    if is_one and isinstance(second, int | np.integer):
+        raise TypeError(
+            f"the shape must be one tuple: write {(int(shape), int(second))}, or ({shape},) if "
+            f"{second} is no length"
+        )
     try:
-        lengths = tuple(as_integer(length) for length in shape)
+        lengths = tuple(as_integer(length) for length in ((shape,) if is_one else shape))
     except TypeError:
         raise TypeError(f"a shape is a tuple of integers, got {brief(shape)}") from None
     if any(length < 0 for length in lengths):
@@ -134,8 +151,3 @@ def to_open_shape(name: str, shape: Any) -> Shape:
     if isinstance(shape, str) or not hasattr(shape, "__iter__"):
         raise TypeError(f"{name} must be a tuple of lengths such as (784,), got {brief(shape)}")
     return tuple(shape)
-
-
-def misplaced(dtype: DType) -> tuple[int, ...]:
-    """The second length of ``zeros(2, 2)``, which arrives where the dtype should be."""
-    return (dtype,) if isinstance(dtype, int) else ()

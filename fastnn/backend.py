@@ -1,5 +1,6 @@
 """The names of ``keras.backend``: the ops, and the defaults of numbers."""
 
+from fastnn.lookup import refusal
 from fastnn.naming import forget_names as clear_session  # noqa: F401  # K.clear_session
 from fastnn.ops import *  # noqa: F403  # Keras's first programs call them K.mean, K.square, ...
 
@@ -17,3 +18,8 @@ def epsilon() -> float:
 def floatx() -> str:
     """The default dtype."""
     return "float32"
+
+
+__getattr__ = refusal(
+    __name__, [*globals()], {"set_floatx": 'give layers and models dtype="float64" instead'}
+)

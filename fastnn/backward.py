@@ -1,14 +1,13 @@
 """The way back along a tape: from the gradients of targets to those of sources.
 
 Rules issue ops, which run one by one. A way that was gone often, each time with other numbers, is
-recorded, and from then on it is a program: so a training loop that is not compiled itself spends
-about half as much on dispatch.
+recorded, and from then on it is a program: so a loop of one's own spends less on dispatch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from fastnn import _kernels
 from fastnn.function import trace
@@ -25,31 +24,23 @@ Step: TypeAlias = tuple[Call, list[int], int]
 Gradients: TypeAlias = dict[int, Tensor]  # by key
 
 OFTEN = 30  # to record a way takes as long as going it so many times
+SHORT = 100  # steps: the time to record more would be felt
 SMALL = 2**17  # bytes: of more, the program's copies would take longer than the dispatch
-
-
-class _Way:
-    """A way that was gone, whatever the numbers: how often, and the program that goes it."""
-
-    def __init__(self) -> None:
-        self.times = 0
-        # At most one, and none while it runs.
-        self.programs: list[Program] = []
-        self.taken: list[int] = []  # which of the way's tensors it takes
-        self.reached: list[int] = []  # the sources to which it gives a gradient
-
-
-_ways: Recent[tuple[object, ...], _Way] = Recent()
 
 
 def walk_back(steps: Sequence[Step], gradients: Gradients, sources: list[int]) -> Gradients:
     """The gradients of sources, given those of targets and the steps between them."""
     path = _between(steps, set(sources))
-    if path and not recorders.stack:
+    if 0 < len(path) <= SHORT and not recorders.stack:
         found = _by_program(path, gradients, sources)
         if found is not None:
             return found
     return _one_by_one(path, dict(gradients), set(sources))
+
+
+def accumulate(gradients: Gradients, key: int, dx: Tensor) -> None:
+    """Add to the gradient of a key."""
+    gradients[key] = add(gradients[key], dx) if key in gradients else dx
 
 
 def _between(steps: Sequence[Step], reached: set[int]) -> list[Step]:
@@ -70,30 +61,50 @@ def _one_by_one(path: list[Step], gradients: Gradients, sources: set[int]) -> Gr
             continue
         for key, dx in zip(inputs, call.primitive.rule(call, dy), strict=True):
             if dx is not None and key in reached:
-                _accumulate(gradients, key, dx() if callable(dx) else dx)
+                accumulate(gradients, key, dx() if callable(dx) else dx)
     return gradients
 
 
-def _accumulate(gradients: Gradients, key: int, dx: Tensor) -> None:
-    gradients[key] = add(gradients[key], dx) if key in gradients else dx
+class _Description(NamedTuple):
+    """A way without its numbers, by which its program is found, and where these are."""
+
+    key: tuple[object, ...]
+    tensors: list[Tensor]  # of the path, then the gradients that are given
+    places: dict[int, int]  # among them, by key
+
+
+class _Way:
+    """A way that was gone, whatever the numbers: how often, and the program that goes it."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.is_tried = False  # whether there is a program, if there can be one
+        # Taken out by who runs it, so that nobody else does.
+        self.programs: list[Program] = []
+        self.taken: list[int] = []  # which of the tensors it takes
+        self.reached: list[int] = []  # the sources to which it gives a gradient
+
+
+_ways: Recent[tuple[object, ...], _Way] = Recent()
 
 
 def _by_program(path: list[Step], gradients: Gradients, sources: list[int]) -> Gradients | None:
     """The same by a program; None where there is none, or it is running."""
-    tensors: list[Tensor] = []
-    key = _described(path, gradients, sources, tensors)
-    if key is None:
+    described = _described(path, gradients, sources)
+    if described is None:
         return None
-    way = _ways.found(key) or _ways.keep(key, _Way())
-    times = way.times = way.times + 1  # other threads count here as well
-    if times == OFTEN and sum(x._array.nbytes for x in tensors) <= SMALL:
-        _record(way, path, gradients, sources, tensors)
+    way = _ways.found(described.key) or _ways.keep(described.key, _Way())
+    way.times += 1
+    if way.times >= OFTEN and not way.is_tried:
+        _record(way, path, gradients, sources, described)
+        way.is_tried = True
     try:
         program = way.programs.pop()
     except IndexError:
         return None
     try:
-        _kernels.copy_arrays([tensors[at]._array for at in way.taken], program.inputs)
+        arrays = [described.tensors[at]._array for at in way.taken]
+        _kernels.copy_arrays(arrays, program.inputs)
         program.run()
         results = [wrap(array.copy()) for array in program.results]
     finally:
@@ -101,14 +112,13 @@ def _by_program(path: list[Step], gradients: Gradients, sources: list[int]) -> G
     return dict(zip([sources[at] for at in way.reached], results, strict=True))
 
 
-def _described(
-    path: list[Step], gradients: Gradients, sources: list[int], tensors: list[Tensor]
-) -> tuple[object, ...] | None:
-    """What a program for this path depends on; fills in the tensors that it is about.
+def _described(path: list[Step], gradients: Gradients, sources: list[int]) -> _Description | None:
+    """What a program for this way depends on.
 
-    None if it depends on what is of this run alone: a matrix without its zeros, an index that is an
-    array, what a variable held before it changed.
+    None if that is of this run alone: a matrix without its zeros, an index that is an array, what a
+    variable held before it changed.
     """
+    tensors: list[Tensor] = []
     places: dict[int, int] = {}
     parts: list[object] = [_kernels.settings()]
     for call, inputs, output in path:
@@ -127,43 +137,43 @@ def _described(
         places[output] = len(tensors)
         tensors.append(call.output)
     for target, dy in gradients.items():
-        parts += places.setdefault(target, -len(tensors)), dy._array.shape
+        parts += places.setdefault(target, -len(tensors)), dy._array.shape, dy._array.dtype
         tensors.append(dy)
     parts += map(places.get, sources)
-    description = tuple(parts)
+    described = _Description(tuple(parts), tensors, places)
     try:
-        hash(description)
+        hash(described.key)
     except TypeError:
         return None
-    return description
+    return described
 
 
 def _record(
-    way: _Way, path: list[Step], gradients: Gradients, sources: list[int], tensors: list[Tensor]
+    way: _Way,
+    path: list[Step],
+    gradients: Gradients,
+    sources: list[int],
+    described: _Description,
 ) -> None:
     """Make the program, if there can be one."""
-    examples = {id(x): wrap(x._array.copy()) for x in tensors}
+    _, tensors, places = described
+    if sum(x._array.nbytes for x in tensors) > SMALL:
+        return
+    # One for each place: a tensor that stands in two may be two next time.
+    examples = [wrap(x._array.copy()) for x in tensors]
+
+    def example(call: Call, inputs: list[int], output: int) -> Step:
+        arguments = tuple(examples[places[key]] for key in inputs)
+        result = examples[places[output]]
+        return Call(call.primitive, arguments, call.attributes, result), inputs, output
 
     def walk() -> list[Tensor | None]:
-        steps = [
-            (
-                Call(
-                    call.primitive,
-                    tuple(examples[id(x)] for x in call.inputs),
-                    call.attributes,
-                    examples[id(call.output)],
-                ),
-                inputs,
-                output,
-            )
-            for call, inputs, output in path
-        ]
-        seeds = {key: examples[id(dy)] for key, dy in gradients.items()}
-        found = _one_by_one(steps, seeds, set(sources))
+        given = dict(zip(gradients, examples[len(examples) - len(gradients) :], strict=True))
+        found = _one_by_one([example(*step) for step in path], given, set(sources))
         return [found.get(key) for key in sources]
 
     try:
-        traced = trace(walk, [examples[id(x)] for x in tensors])
+        traced = trace(walk, examples)
     except TraceError:
         return
     used = {id(x) for i in traced.instructions for x in i.inputs}

@@ -294,8 +294,8 @@ class Batches:
         if self.ran_out:
             end = f"the data ended after {done} batches of an epoch" if done else "no data are left"
             warn(
-                f"{end}: a generator is read once; pass arrays, a list of batches, or a generator "
-                "that goes on and steps_per_epoch"
+                f"{end}: a generator is read once; pass arrays, a PyDataset, or a generator that "
+                "goes on and steps_per_epoch"
             )
         self._tell("on_epoch_end")
 
@@ -440,8 +440,9 @@ def _data(name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
     try:
         data = convert(value)
     except (TypeError, ValueError) as error:
-        remedy = "; call the function, for what it gives" if callable(value) else ""
-        raise type(error)(f"{name}: {error}{remedy}") from None
+        if callable(value):
+            raise TypeError(f"{name} is a function: call it, for the data that it gives") from None
+        raise type(error)(f"{name}: {error}") from None
     if len(data.shape) == 0 or len(data) == 0:
         raise ValueError(
             f"{name} has shape {data.shape}; it needs at least one sample along axis 0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, NoReturn
 
 from fastnn.configuration import (
     custom_object,
@@ -82,6 +82,29 @@ def refuse_options(owner: str, known: Callable[[], Sequence[str]], options: Iter
 def refuse_arguments(method: Callable[..., Any], unknown: Iterable[str]) -> None:
     """The same for the arguments of a method."""
     refuse_options(method.__name__, lambda: [*signature(method).parameters][1:-1], unknown)
+
+
+def refusal(
+    module: str, names: Sequence[str], instead: Mapping[str, str], other: str = ""
+) -> Callable[[str], NoReturn]:
+    """A module's ``__getattr__``, which says what to take instead of what it does not have.
+
+    Parameters
+    ----------
+    module : str
+    names : list of str
+        What it has.
+    instead : dict
+        By name, what takes the place of things of Keras and TensorFlow.
+    other : str
+        The same for what is like none of the names.
+    """
+
+    def refuse(name: str) -> NoReturn:
+        hint = f"; {instead[name]}" if name in instead else near(name, names) or other
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+
+    return refuse
 
 
 def near(name: str, names: Iterable[str]) -> str:

@@ -156,6 +156,8 @@ def get(identifier: Any) -> Penalty | None:
     """A regularizer by name, class or configuration, or the callable itself; None for None."""
     if identifier is None:
         return None
+    if isinstance(identifier, int | float):
+        raise TypeError(f"a regularizer is no number: write L2({identifier}), or L1({identifier})")
     found: Penalty = resolve("regularizer", identifier, _NAMES)
     return found
 

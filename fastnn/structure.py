@@ -30,7 +30,7 @@ def filled(structure: Structure, new: Iterator[Any]) -> Structure:
         if type(structure) is dict:
             return parts
         same = copy(structure)  # of a class that may hold more, as a defaultdict does
-        same.update(parts)
+        dict.update(same, parts)  # the class may have another meaning of it, as Counter has
         return same
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*[filled(part, new) for part in structure])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Literal
 
-from fastnn.backward import Step, walk_back
+from fastnn.backward import Step, accumulate, walk_back
 from fastnn.caller import warn
 from fastnn.ops.core import Call
-from fastnn.ops.elementwise import add, ones_like, zeros_like
+from fastnn.ops.elementwise import ones_like, zeros_like
 from fastnn.recorders import recorders
 from fastnn.structure import NODES, Structure, filled, leaves
 from fastnn.tensor import ReadFrom, Tensor, convert
@@ -19,6 +19,21 @@ def _key(x: Tensor) -> int:
     if type(x.origin) is ReadFrom and x.origin.index is None:
         return id(x.origin.variable)
     return id(x)
+
+
+def _pairs(targets: Structure, weights: Structure | None) -> list[tuple[Tensor, Any]]:
+    """Each target with its weights, or with None."""
+    if not isinstance(targets, NODES):
+        return [(targets, weights)]
+    if weights is None:
+        return [(target, None) for target in leaves(targets)]
+    places: Any = targets if isinstance(targets, dict) else range(len(targets))
+    if not isinstance(weights, NODES) or len(weights) != len(targets):
+        raise ValueError(
+            f"there are {len(targets)} targets in a {type(targets).__name__}: output_gradients "
+            "must be one with as many tensors"
+        )
+    return [pair for at in places for pair in _pairs(targets[at], weights[at])]
 
 
 class GradientTape:
@@ -186,16 +201,7 @@ class GradientTape:
     @staticmethod
     def _seeds(target: Structure, output_gradients: Structure | None) -> dict[int, Tensor]:
         gradients: dict[int, Tensor] = {}
-        targets = leaves(target)
-        given = [output_gradients] if not isinstance(target, NODES) else leaves(output_gradients)
-        if output_gradients is None:
-            given = [None] * len(targets)
-        if len(given) != len(targets):
-            raise ValueError(
-                f"there are {len(targets)} targets and {len(given)} output_gradients; give a list "
-                "of one for each"
-            )
-        for y, weights in zip(targets, given, strict=True):
+        for y, weights in _pairs(target, output_gradients):
             if y.dtype.kind != "f":
                 warn(f"a target of {y.dtype} has no gradient: compute it in floats")
             seed = ones_like(y) if weights is None else convert(weights, y.dtype)
@@ -204,8 +210,7 @@ class GradientTape:
                     f"output_gradients has shape {seed.shape} and the target {y.shape}; they must "
                     "be equal"
                 )
-            key = _key(y)
-            gradients[key] = add(gradients[key], seed) if key in gradients else seed
+            accumulate(gradients, _key(y), seed)
         return gradients
 
     def _take(self) -> list[Step]:

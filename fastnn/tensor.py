@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from fastnn.arrays import (
     DType,
     Shape,
     from_python,
-    misplaced,
     real,
     to_dtype,
     to_shape,
@@ -53,6 +52,14 @@ class SigmoidOf(NamedTuple):
     """The origin of probabilities: the tensor that sigmoid was applied to."""
 
     logits: Tensor
+
+
+class Shared(NamedTuple):
+    """The origin of a tensor over an array of somebody's who may change it: for one op alone."""
+
+
+SHARED = Shared()
+Origin: TypeAlias = ReadFrom | SoftmaxOf | SigmoidOf | Shared | None
 
 
 class _Gone:
@@ -132,7 +139,7 @@ class Tensor:
     __array_priority__ = 1000
 
     _array: Array
-    origin: ReadFrom | SoftmaxOf | SigmoidOf | None
+    origin: Origin
 
     def __init__(self, value: TensorLike, dtype: DType = None) -> None:
         self._array = _own(to_array(value, dtype), value)
@@ -157,6 +164,15 @@ class Tensor:
     def size(self) -> int:
         """The number of elements."""
         return self._array.size
+
+    if not TYPE_CHECKING:  # for a type checker any name would be an attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            remedy = ": ops are functions, fastnn.square(x), and NumPy's methods those of x.numpy()"
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}"
+                f"{'' if name.startswith('_') else remedy}"
+            )
 
     def _now(self) -> Tensor:
         """What a variable holds now; a tensor is that itself."""
@@ -333,7 +349,7 @@ def _is_no_number(value: object) -> bool:
     return value is None or isinstance(value, str)
 
 
-def wrap(array: Array, origin: ReadFrom | SoftmaxOf | SigmoidOf | None = None) -> Tensor:
+def wrap(array: Array, origin: Origin = None) -> Tensor:
     """A Tensor over `array`, which is known to be fit for one."""
     tensor = Tensor.__new__(Tensor)
     tensor._array = array
@@ -364,7 +380,16 @@ def to_array(value: TensorLike, dtype: DType = None) -> Array:
 
 def _own(array: Array, value: TensorLike) -> Array:
     """An array that was made of `value`, in memory that nobody else writes to."""
-    return array.copy() if array is value or array.base is not None else array
+    return array.copy() if _is_shared(array, value) else array
+
+
+def _is_shared(array: Array, value: TensorLike) -> bool:
+    return array is value or array.base is not None
+
+
+def unshared(x: Tensor) -> Tensor:
+    """x, in memory that nobody else writes to."""
+    return wrap(x._array.copy()) if x.origin is SHARED else x
 
 
 def convert(value: TensorLike, dtype: DType = None) -> Tensor:
@@ -377,16 +402,21 @@ def convert(value: TensorLike, dtype: DType = None) -> Tensor:
         tensor = operators["stack"](value)
     else:
         array = to_array(value, dtype)
-        # A program goes on with what is in the array whenever it runs.
-        return wrap(_own(array, value) if recorders.trace is None else array)
+        if recorders.trace is not None:  # a program goes on with what is in the array then
+            return wrap(array)
+        if recorders.stack:  # a tape needs what is in it now
+            return wrap(_own(array, value))
+        return wrap(array, SHARED if _is_shared(array, value) else None)
     return tensor if dtype is None or tensor.dtype == dtype else operators["cast"](tensor, dtype)
 
 
 def _has_tensor(sequence: Iterable[Any]) -> bool:
-    """Whether there is a tensor in a list, or in lists in it."""
-    return any(
-        isinstance(part, Tensor) or (isinstance(part, list | tuple) and _has_tensor(part))
-        for part in sequence
+    """Whether there is a tensor in a list or in lists in it, most of which are long, of numbers."""
+    kinds = set(map(type, sequence))
+    if any(issubclass(kind, Tensor) for kind in kinds):
+        return True
+    return any(issubclass(kind, list | tuple) for kind in kinds) and any(
+        _has_tensor(part) for part in sequence if isinstance(part, list | tuple)
     )
 
 
@@ -421,13 +451,13 @@ def zeros(shape: Shape, dtype: DType = np.float32) -> Tensor:
 
     Parameters
     ----------
-    shape : tuple of int
+    shape : tuple of int, or int
     dtype : dtype, default float32
 
     Raises
     ------
     TypeError
-        If the shape is not one tuple, as in ``zeros(2, 2)``.
+        If the shape is two numbers, as in ``zeros(2, 2)``.
 
     Examples
     --------
@@ -436,7 +466,7 @@ def zeros(shape: Shape, dtype: DType = np.float32) -> Tensor:
     array([[0.],
            [0.]], dtype=float32)
     """
-    return wrap(np.zeros(to_shape(shape, *misplaced(dtype)), to_dtype(dtype)))
+    return wrap(np.zeros(to_shape(shape, dtype), to_dtype(dtype)))
 
 
 def ones(shape: Shape, dtype: DType = np.float32) -> Tensor:
@@ -448,4 +478,4 @@ def ones(shape: Shape, dtype: DType = np.float32) -> Tensor:
     >>> fastnn.ones((2,))
     Tensor([1. 1.], shape=(2,), dtype=float32)
     """
-    return wrap(np.ones(to_shape(shape, *misplaced(dtype)), to_dtype(dtype)))
+    return wrap(np.ones(to_shape(shape, dtype), to_dtype(dtype)))

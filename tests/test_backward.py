@@ -121,6 +121,61 @@ def test_what_was_given_does_not_change_with_the_next_run(rng):
     _assert_same(kept, copies)
 
 
+def test_tensors_that_stood_in_two_places_may_be_others_next_time(rng):
+    g, h, ones = constant([1.0, 1.0]), constant([5.0, 7.0]), constant([1.0, 1.0])
+
+    def of_two(first, second):
+        x = Variable([1.0, 2.0])
+        with GradientTape() as tape:
+            y, z = x * x, x * 3.0
+        return tape.gradient([y, z], x, output_gradients=[first, second])
+
+    def of_square(x, weights):
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = x * x
+        return tape.gradient(y, x, output_gradients=y if weights is None else weights)
+
+    for _ in range(3):
+        of_two(g, g)
+        of_square(h, h)
+        of_square(g, None)
+    np.testing.assert_array_equal(of_two(g, h), [2 + 15, 4 + 21])
+    np.testing.assert_array_equal(of_square(h, ones), [10, 14])
+    np.testing.assert_array_equal(of_square(h, None), [250, 686])
+
+
+def test_targets_off_the_way_keep_their_dtype():
+    for dtype in [np.float32] * 3 + [np.float64]:
+        a, w = Variable(np.ones(2, dtype)), Variable(np.ones(3, np.float32))
+        with GradientTape() as tape:
+            y = w * w
+        _, da = tape.gradient([y, a], [w, a], output_gradients=[np.ones(3), [1 / 3, 2 / 3]])
+        np.testing.assert_array_equal(da, np.array([1 / 3, 2 / 3], dtype), strict=True)
+
+
+def test_long_ways_run_op_by_op(recorded):
+    w = Variable(1.0)
+    for _ in range(3):
+        with GradientTape() as tape:
+            y = w
+            for _ in range(backward.SHORT // 2 + 1):
+                y = 1.0 * y + 0.0
+        assert float(tape.gradient(y, w)) == 1
+    assert not recorded
+
+
+def test_a_recording_that_is_interrupted_is_made_later(rng, recorded, monkeypatch):
+    inputs = _numbers(rng)
+    with monkeypatch.context() as patch:
+        patch.setattr(backward, "trace", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        _gradients(_network, inputs, 1.0)
+        with pytest.raises(KeyboardInterrupt):
+            _gradients(_network, inputs, 1.0)
+    _gradients(_network, inputs, 1.0)
+    assert len(recorded) == 1
+
+
 def test_a_variable_that_changes_on_the_way(recorded):
     for start in (1.0, 2.0, 3.0):
         w = Variable(start)

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 
 import numpy as np
 import pytest
@@ -915,6 +915,7 @@ def test_dicts_of_other_classes_stay_what_they_are():
     np.testing.assert_array_equal(fastnn.function(lambda b: b.x * 2)(Batch(x=x)), [2, 2])
     missing = defaultdict(lambda: 1.0, z=x)
     np.testing.assert_array_equal(fastnn.function(lambda d: d["z"] + d["y"])(missing), [2, 2])
+    np.testing.assert_array_equal(fastnn.function(lambda d: d)(Counter(k=x))["k"], [1, 1])
     returned = fastnn.function(lambda x: OrderedDict(a=x))(x)
     assert type(returned) is OrderedDict
     np.testing.assert_array_equal(returned["a"], x)

@@ -274,6 +274,20 @@ class TestNumbers:
             metric.reset_state()
             assert np.isnan(metric(np.full((6, 1), value), np.full((6, 1), value)))
 
+    @pytest.mark.parametrize("start", [0, 1e4, 1.7e9, -1e12])
+    def test_r2_of_targets_far_from_zero(self, start, rng):
+        y, noise = start + np.arange(30.0)[:, None], rng.normal(size=(30, 1))
+        metric = metrics.R2Score()
+        for part in np.array_split(np.arange(30), 3):
+            metric.update_state(y[part], y[part] + noise[part])
+        errors = (y + noise) - y
+        expected = 1 - (errors**2).sum() / ((y - y.mean()) ** 2).sum()
+        np.testing.assert_allclose(metric.result(), expected, rtol=1e-9)
+
+    def test_r2_of_targets_that_are_not_finite(self):
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(metrics.R2Score()([[np.inf], [0.0], [1.0]], np.zeros((3, 1))))
+
     def test_r2_adjusted(self):
         y, p = np.array([[1.0], [2.0], [4.0], [3.0]]), np.array([[1.5], [2.0], [3.0], [3.0]])
         plain = 1 - 1.25 / 5
@@ -601,5 +615,5 @@ def test_metrics_of_one_name_are_warned_of():
 
     model = Sequential([Watched(), Watched(), layers.Dense(1)])
     model.compile("sgd", "mse")
-    with pytest.warns(UserWarning, match=r"several metrics are called \['seen'\]"):
+    with pytest.warns(UserWarning, match=r"several losses and metrics are called \['seen'\]"):
         model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0)

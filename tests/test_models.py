@@ -530,7 +530,7 @@ def test_data_that_are_no_numbers_come_with_a_remedy():
     def batches():
         yield X, Y
 
-    for x, message in ((batches, "call the function"), ([[1, 2], [3]], "pad_sequences")):
+    for x, message in ((batches, "x is a function: call it"), ([[1, 2], [3]], "pad_sequences")):
         with pytest.raises((TypeError, ValueError), match=message):
             classifier().fit(x, Y, verbose=0)
     with pytest.raises(TypeError, match="dtype must be float32 or float64, got 'flaot32'"):

@@ -184,6 +184,14 @@ def test_a_loss_of_several_numbers(bad):
         assert trained.fit(X, y, verbose=0).history["loss"][0].shape == (2,)
 
 
+def test_a_loss_that_is_infinite():
+    start = fastnn.initializers.Constant(1e30)
+    far = Sequential([layers.Dense(1, kernel_initializer=start)])
+    far.compile(fastnn.optimizers.SGD(0.0), "mse")
+    with np.errstate(over="ignore"), pytest.warns(UserWarning, match="is inf: compile it with"):
+        far.fit(np.ones((4, 4)), np.ones((4, 1)), verbose=0)
+
+
 def test_a_step_without_an_optimizer():
     class Own(fastnn.Sequential):
         def train_step(self, data):

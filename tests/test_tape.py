@@ -423,5 +423,7 @@ def test_output_gradients_for_each_target():
     found = tape.gradient([y, z], x, output_gradients=[constant([1.0, 10.0]), 2.0])
     np.testing.assert_array_equal(found, [2 + 6, 40 + 6])
     np.testing.assert_array_equal(tape.gradient([y, z], x, [None, 2.0]), [2 + 6, 4 + 6])
-    with pytest.raises(ValueError, match="2 targets and 1 output_gradients"):
+    with pytest.raises(ValueError, match="2 targets in a list: output_gradients must"):
         tape.gradient([y, z], x, constant(1.0))
+    found = tape.gradient({"y": y, "z": [z]}, x, {"z": [2.0], "y": [1.0, 10.0]})
+    np.testing.assert_array_equal(found, [2 + 6, 40 + 6])

@@ -13,6 +13,7 @@ from fastnn.callbacks.monitor import MonitorCallback
 from fastnn.callbacks.progbar_logger import ProgbarLogger
 from fastnn.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from fastnn.callbacks.terminate_on_nan import TerminateOnNaN
+from fastnn.lookup import refusal
 
 __all__ = [
     "BackupAndRestore",
@@ -29,3 +30,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+__getattr__ = refusal(
+    __name__, __all__, {"TensorBoard": "CSVLogger writes the same numbers into a file"}
+)

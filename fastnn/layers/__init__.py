@@ -1,7 +1,5 @@
 """Layers: objects that own weights and turn one tensor into another."""
 
-from typing import NoReturn
-
 from fastnn.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fastnn.layers.base import Layer
 from fastnn.layers.batch_normalization import BatchNormalization
@@ -15,7 +13,7 @@ from fastnn.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from fastnn.layers.normalization import Normalization
 from fastnn.layers.scaling import Rescaling
 from fastnn.layers.shaping import Flatten, Reshape
-from fastnn.lookup import near
+from fastnn.lookup import refusal
 
 __all__ = [
     "ELU",
@@ -49,10 +47,10 @@ __all__ = [
     "Subtract",
 ]
 
-
-def __getattr__(name: str) -> NoReturn:
-    hint = near(name, __all__) or (
-        "; the layers here are those of dense networks: write a Layer of your own with "
-        "build(self, input_shape) and call(self, inputs)"
-    )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+__getattr__ = refusal(
+    __name__,
+    __all__,
+    {"Lambda": "write a Layer with a method call(self, inputs)"},
+    "; the layers here are those of dense networks: write a Layer of your own with "
+    "build(self, input_shape) and call(self, inputs)",
+)

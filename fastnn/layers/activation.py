@@ -15,7 +15,7 @@ from fastnn.hyperparameters import axes, not_negative
 from fastnn.initializers import Start
 from fastnn.layers.shapes import ShapePreserving, check_lengths, known_length, position
 from fastnn.regularizers import Penalty
-from fastnn.tensor import Tensor, TensorLike
+from fastnn.tensor import Tensor, TensorLike, convert
 from fastnn.variable import Variable
 
 
@@ -192,7 +192,7 @@ class PReLU(ShapePreserving):
     def call(self, inputs: Tensor) -> Tensor:
         """The activation of the inputs."""
         check_lengths(self, inputs.shape, {a: self.alpha.shape[a - 1] for a in self._axes})
-        x = ops.cast(inputs, self.compute_dtype)
+        x = convert(inputs, self.compute_dtype)
         return ops.relu(x) - self.alpha * ops.relu(-x)
 
 

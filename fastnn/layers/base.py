@@ -26,7 +26,7 @@ from fastnn.recorders import recorders
 from fastnn.regularizers import Penalty
 from fastnn.sparse import is_scipy, to_tensor
 from fastnn.structure import NODES, filled, leaves
-from fastnn.tensor import Tensor, TensorLike, convert, is_gone, to_array, zeros
+from fastnn.tensor import Tensor, TensorLike, convert, is_gone, to_array, unshared, zeros
 from fastnn.trace import paused
 from fastnn.variable import Variable, all_or_nothing
 
@@ -208,7 +208,8 @@ class Layer(Configurable):
                 phase.training = bool(training)
             if before[1] is None:
                 phase.call = object()
-            return self._called(x, *args, **kwargs)
+            y = self._called(x, *args, **kwargs)
+            return unshared(y) if y is x and type(y) is Tensor else y
         except Exception as error:
             if self._is_custom:  # those of ours name themselves
                 shapes = ", ".join(str(part.shape) for part in leaves(x))

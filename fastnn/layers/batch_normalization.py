@@ -12,7 +12,7 @@ from fastnn.initializers import Start
 from fastnn.layers.affine import Affine
 from fastnn.layers.shapes import check_lengths, known_length
 from fastnn.regularizers import Penalty
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, convert
 from fastnn.variable import Variable
 
 
@@ -110,7 +110,7 @@ class BatchNormalization(Affine):
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The normalized inputs, by the statistics of the batch if `training`."""
         check_lengths(self, inputs.shape, {self.axis: self.moving_mean.size})
-        x = ops.cast(inputs, self.compute_dtype)
+        x = convert(inputs, self.compute_dtype)
         axis = self.axis % x.ndim
         along = tuple(n if a == axis else 1 for a, n in enumerate(x.shape[axis:], axis))
         mean, variance = self.moving_mean.value, self.moving_variance.value

@@ -15,7 +15,7 @@ from fastnn.initializers import Start
 from fastnn.layers.base import Layer
 from fastnn.layers.shapes import known_length
 from fastnn.regularizers import Penalty
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, convert
 from fastnn.variable import Variable
 
 ANOTHER_AXIS = (
@@ -145,7 +145,7 @@ class Dense(Layer):
                 f"{expected}{self._remedy(inputs.shape)}"
             )
         fused = self.activation is ops.relu
-        x = ops.cast(inputs, self.kernel.dtype)
+        x = convert(inputs, self.kernel.dtype)
         y = ops.dense(x, self.kernel, self.bias, relu=fused)
         return y if fused or self.activation is None else self.activation(y)
 

@@ -97,7 +97,8 @@ class InputLayer(Layer):
                 return (batch, *shape)
         raise ValueError(
             f"an input of shape {tuple(input_shape)} is incompatible with the layer {self.name!r}, "
-            f"which takes the shape {self.batch_shape}: reshape it"
+            f"which takes the shape {self.batch_shape}: reshape it, or give Input the shape of one "
+            f"sample, {tuple(input_shape[1:])}"
         )
 
     def get_config(self) -> dict[str, Any]:

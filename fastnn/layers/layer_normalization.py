@@ -13,7 +13,7 @@ from fastnn.initializers import Start
 from fastnn.layers.affine import Affine
 from fastnn.layers.shapes import check_lengths, known_length, position
 from fastnn.regularizers import Penalty
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, convert
 
 
 class LayerNormalization(Affine):
@@ -93,7 +93,7 @@ class LayerNormalization(Affine):
     def call(self, inputs: Tensor) -> Tensor:
         """The normalized inputs."""
         check_lengths(self, inputs.shape, self._lengths)
-        x = ops.cast(inputs, self.compute_dtype)
+        x = convert(inputs, self.compute_dtype)
         own = tuple(axis % x.ndim for axis in self._lengths)
         first = min(own)
         along = tuple(n if a in own else 1 for a, n in enumerate(x.shape[first:], first))

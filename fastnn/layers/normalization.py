@@ -187,7 +187,7 @@ class Normalization(ShapePreserving):
     def call(self, inputs: Tensor) -> Tensor:
         """The normalized inputs; if `invert`, inputs that were normalized as they had been."""
         self._check(inputs.shape)
-        x = ops.cast(inputs, self.compute_dtype)
+        x = convert(inputs, self.compute_dtype)
         deviation = ops.maximum(ops.sqrt(self.variance), TINY)
         return x * deviation + self.mean if self.invert else (x - self.mean) / deviation
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn import ops
 from fastnn.layers.shapes import ShapePreserving
 from fastnn.tensor import Tensor, TensorLike, convert
 
@@ -35,5 +34,5 @@ class Rescaling(ShapePreserving):
 
     def call(self, inputs: Tensor) -> Tensor:
         """The inputs in their new range."""
-        x = ops.cast(inputs, self.compute_dtype)
+        x = convert(inputs, self.compute_dtype)
         return x * convert(self.scale, x.dtype) + convert(self.offset, x.dtype)

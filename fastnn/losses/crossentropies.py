@@ -29,7 +29,7 @@ def check_targets(loss: Any, y_true: TensorLike, y_pred: Tensor) -> None:
     y_true : array
         All targets.
     y_pred : Tensor
-        The prediction for one sample.
+        The predictions for some samples.
     """
     function, options = _unwrapped(loss)
     if function is sparse_categorical_crossentropy and options.get("axis", -1) == -1:
@@ -39,8 +39,9 @@ def check_targets(loss: Any, y_true: TensorLike, y_pred: Tensor) -> None:
         _warn_of_logits(function.__name__, y_pred.numpy())
     if function is binary_crossentropy and _are_outside(np.asarray(y_true)):
         warn(
-            "binary_crossentropy takes targets from 0 to 1, and some of these lie outside; make 0 "
-            "and 1 of two classes, and of more take sparse_categorical_crossentropy",
+            f"binary_crossentropy takes targets from 0 to 1, and these go from {np.min(y_true)} to "
+            f"{np.max(y_true)}: number two classes 0 and 1; more take a softmax with a unit for "
+            "each, and sparse_categorical_crossentropy",
             SyntaxWarning,
         )
 

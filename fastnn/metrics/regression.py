@@ -158,17 +158,23 @@ class R2Score(Metric):
         weights = ops.ones_like(target)
         if sample_weight is not None:
             weights = weights_for(target, sample_weight)
+        if not self._sums:
+            names = "origin", "squared_sum", "sum", "residual", "count"
+            self._sums = {
+                name: self.add_variable(target.shape[1:], "zeros", np.float64, name)
+                for name in names
+            }
+        # From near the targets: sums of large squares would round off what these differ by.
+        origin = self._sums["origin"]
+        mean = ops.reduce_sum(target, axis=0) / max(1, len(target))
+        origin.assign(ops.where(ops.equal(self.num_samples, 0), mean, origin))
+        distance = target - origin
         terms = {
-            "squared_sum": weights * ops.square(target),
-            "sum": weights * target,
+            "squared_sum": weights * ops.square(distance),
+            "sum": weights * distance,
             "residual": weights * ops.square(target - predicted),
             "count": weights,
         }
-        if not self._sums:
-            shape = target.shape[1:]
-            self._sums = {
-                name: self.add_variable(shape, "zeros", np.float64, name) for name in terms
-            }
         for name, term in terms.items():
             self._sums[name].assign_add(ops.reduce_sum(term, axis=0))
         self.num_samples.assign_add(np.float64(target.size))
@@ -180,8 +186,8 @@ class R2Score(Metric):
         self._require(self._sums)
         sums = self._sums
         variance = sums["squared_sum"] - quotient(ops.square(sums["sum"]), sums["count"])
-        # What rounding leaves is no variance.
-        variance = ops.where(variance > 1e-13 * sums["squared_sum"], variance, 0)
+        rounding = sums["count"] * ops.square(1e-14 * sums["origin"])
+        variance = ops.where(variance <= rounding, 0, variance)
         scores = 1 - sums["residual"] / variance
         scores = ops.where(ops.equal(scores, -math.inf), 0, scores)
         if self.class_aggregation == "uniform_average":

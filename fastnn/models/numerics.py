@@ -81,12 +81,16 @@ def complain(model: Steps, cause: str, how: str | None) -> None:
     warn(f"{message}. The training ends here")
 
 
-def point_to_check(model: Steps) -> None:
-    """Say of a loss that is NaN what would find out why."""
-    warn(
-        f"the loss of model {model.name!r} is nan: compile it with check_numerics='raise', and "
-        "fit names the first number that is not finite and says what to do"
-    )
+def point_to_check(model: Steps, logs: Logs) -> None:
+    """Say of a loss, if it is not finite, what would find out why."""
+    loss = np.ravel(logs.get("loss", 0.0))
+    wrong = loss[~np.isfinite(loss)]
+    if len(wrong):
+        warn(
+            f"the loss of model {model.name!r} is {wrong[0]}: compile it with "
+            "check_numerics='raise', and fit names the first number that is not finite and says "
+            "what to do"
+        )
 
 
 def find(

@@ -85,10 +85,10 @@ class Sequential(Model):
         if any(layer is present for present in self._layers):
             raise ValueError(f"layer {layer.name!r} is in the model already; make a new one")
         if not isinstance(layer, Layer):
-            raise TypeError(
-                f"a model is made of layers such as Dense(10), got {layer!r}; a class needs its "
-                "arguments: Dense(10), not Dense"
-            )
+            remedy = "write Activation(...) around an activation, also around its name"
+            if isinstance(layer, type):
+                remedy = "a class needs its arguments: Dense(10), not Dense"
+            raise TypeError(f"a model is made of layers such as Dense(10), got {layer!r}; {remedy}")
         if any(layer.name == present.name for present in self._layers):
             raise ValueError(
                 f"model {self.name!r} has a layer called {layer.name!r} already; the layers of a "

@@ -97,6 +97,11 @@ class Steps(Layer):
         ValueError
             If a name is unknown, or two metrics have one.
         """
+        if "learning_rate" in unknown:
+            raise TypeError(
+                "compile: the learning rate is the optimizer's: write "
+                f"optimizer=SGD(learning_rate={unknown['learning_rate']!r}), or another of them"
+            )
         refuse_arguments(Steps.compile, unknown)
         if check_numerics not in (None, "raise", "warn"):
             raise ValueError(
@@ -288,11 +293,13 @@ class Steps(Layer):
 
     def _training(self, data: Structure) -> Outcome:
         own = self._is_own("train_step")
-        return Outcome(_named(self.train_step(data) if own else self._train(data)))
+        logs = self.train_step(data) if own else self._train(data)
+        return Outcome(_named("train_step", logs))
 
     def _testing(self, data: Structure) -> Outcome:
         own = self._is_own("test_step")
-        return Outcome(_named(self.test_step(data) if own else self._test(data)))
+        logs = self.test_step(data) if own else self._test(data)
+        return Outcome(_named("test_step", logs))
 
     def _predicting(self, data: Structure) -> Outcome:
         output = self.predict_step(data)
@@ -396,10 +403,10 @@ def _measures(given: Sequence[Any] | None) -> list[Metric]:
     return [metrics.to_metric(metric) for metric in chosen]
 
 
-def _named(logs: Any) -> dict[str, Tensor]:
+def _named(step: str, logs: Any) -> dict[str, Tensor]:
     if not isinstance(logs, dict):
         raise TypeError(
-            f"a step must return a dict of numbers by name, such as self.get_metrics_result(), "
-            f"got {logs!r}"
+            f'{step} must return a dict of numbers by name, such as {{"loss": loss}} or '
+            f"self.get_metrics_result(), and returned a {type(logs).__name__}"
         )
     return {name: convert(value) for name, value in logs.items()}

@@ -39,6 +39,8 @@ from fastnn.structure import Structure
 from fastnn.tensor import Tensor, TensorLike
 from fastnn.variable import Variable
 
+TRIED = 32  # samples of a data set, before a pass over it
+
 
 class Pass(NamedTuple):
     """What is done with each batch of some data, who is told of it, and who puts an end to it: by
@@ -411,7 +413,10 @@ class Trainer(Steps):
             )
         twice = [name for name, times in Counter(self.metrics_names).items() if times > 1]
         if twice:
-            warn(f"several metrics are called {twice}, and one is reported: name each otherwise")
+            warn(
+                f"several losses and metrics are called {twice}, and one of them is reported: give "
+                'each another name, as in Mean(name="mine")'
+            )
         if isinstance(source, ArraysInBatches):
             self._try(source.arrays, step, source.size)
             self._leave_zeros_out(source, passes)
@@ -419,8 +424,8 @@ class Trainer(Steps):
     def _try(self, arrays: Arrays, step: str, size: int) -> None:
         if self._is_own(step):
             return
-        with suppress(Exception):  # one sample takes no time, but perhaps it has to be a batch
-            self._try_first(1, arrays)
+        with suppress(Exception):  # some samples take no time, but perhaps it has to be a batch
+            self._try_first(min(size, TRIED), arrays)
             return
         self._try_first(size, arrays)
 
@@ -463,9 +468,8 @@ class Trainer(Steps):
             if not measured:  # the data had ended before
                 break
             logs = measured
-            told = self._checking or self.stop_training
-            if np.any(np.isnan(logs.get("loss", 0.0))) and not told:
-                point_to_check(self)
+            if not (self._checking or self.stop_training):  # else somebody has told
+                point_to_check(self, logs)
             if validation is not None and due(epoch + 1):
                 measured = self._evaluated(validation, listeners)
                 logs |= {f"val_{name}": value for name, value in measured.items()}

@@ -15,13 +15,16 @@ from numpy import ndarray
 
 from fastnn.arrays import Array, Shape
 from fastnn.recorders import recorders
-from fastnn.tensor import ReadFrom, Tensor, TensorLike, convert, operators, wrap
+from fastnn.tensor import ReadFrom, Shared, Tensor, TensorLike, convert, operators, wrap
 from fastnn.variable import Variable, Writing
 
 # One entry for each input: its gradient, None where it has none, or a function that computes it and
 # that is called only if somebody wants it.
 Gradients: TypeAlias = Sequence[Tensor | Callable[[], Tensor] | None]
 GradientRule: TypeAlias = Callable[["Call", Tensor], Gradients]
+
+
+WRITTEN_TO = (ReadFrom, Shared)  # the origins of tensors whose memory is a variable's or a user's
 
 
 class Call(NamedTuple):
@@ -69,8 +72,8 @@ class Primitive:
             array = self.forward(*[x._array for x in inputs], **attributes)
         if type(array) is not ndarray:
             array = np.asarray(array)
-        elif array.base is not None and any(type(x.origin) is ReadFrom for x in inputs):
-            array = array.copy()  # a view of a variable's storage would change with it
+        elif array.base is not None and any(type(x.origin) in WRITTEN_TO for x in inputs):
+            array = array.copy()  # a view of such memory would change with it
         output = wrap(array)
         listening = recorders.stack
         if listening:

@@ -20,7 +20,7 @@ from fastnn.ops.core import (
 )
 from fastnn.ops.discrete import equal, floor_divide, greater, greater_equal, less_equal, sign
 from fastnn.ops.reductions import sum_to
-from fastnn.tensor import SigmoidOf, Tensor, TensorLike, convert, wrap
+from fastnn.tensor import SigmoidOf, Tensor, TensorLike, convert, unshared, wrap
 
 
 def _kernel_adds(a: Array, b: Array) -> bool:
@@ -401,7 +401,7 @@ def sigmoid(x: TensorLike) -> Tensor:
     """1 / (1 + exp(-x))."""
     tensor = floating(x)
     y = _sigmoid(tensor)
-    y.origin = SigmoidOf(tensor)
+    y.origin = SigmoidOf(unshared(tensor))
     return y
 
 
@@ -460,9 +460,9 @@ def cast(x: TensorLike, dtype: DType) -> Tensor:
     """x converted to `dtype`; the gradient is converted back, and ends at integers and bools."""
     tensor = convert(x)
     if tensor.dtype is dtype:  # the usual case, found quickly
-        return tensor
+        return unshared(tensor)
     target = to_dtype(dtype)
-    return tensor if tensor.dtype == target else _cast(tensor, dtype=target)
+    return unshared(tensor) if tensor.dtype == target else _cast(tensor, dtype=target)
 
 
 def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:

@@ -29,8 +29,11 @@ def _to_classes(x: Array, classes: int, name: str, out: Array | None = None) -> 
                 "unit for each class, or tell two classes apart by one unit with "
                 "binary_crossentropy"
             )
-        if classes == ANY:
-            raise ValueError(f"{name}[{place}] is {x[index]}; a class is a whole number, 0 or more")
+        if classes == ANY or x[index] != np.floor(x[index]):
+            raise ValueError(
+                f"{name}[{place}] is {x[index]}; a class is a whole number, 0 or more: for other "
+                "targets take a loss of numbers, such as mean_squared_error"
+            )
         raise ValueError(
             f"{name}[{place}] is {x[index]}; {classes} classes are numbered by the whole "
             f"numbers 0 to {classes - 1}: count the classes from 0, or let there be more of them "

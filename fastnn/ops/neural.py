@@ -10,7 +10,7 @@ from fastnn.ops.core import Call, Gradients, Primitive, floating, primitive
 from fastnn.ops.elementwise import minimum, where
 from fastnn.ops.reductions import reduce_sum
 from fastnn.ops.shaping import Axis, checked_axes, reshape, transpose
-from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert
+from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert, unshared
 
 
 @primitive(chain="relu")
@@ -141,7 +141,7 @@ def softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
     axes = checked_axes("softmax", tensor, axis)
     y = along_last(_softmax, tensor, axes)
     if axes == (tensor.ndim - 1,):
-        y.origin = SoftmaxOf(tensor)
+        y.origin = SoftmaxOf(unshared(tensor))
     return y
 
 

@@ -12,7 +12,7 @@ from fastnn import _kernels
 from fastnn.arrays import Array, Shape, to_shape
 from fastnn.ops.core import COMPUTED_IN, Call, Gradients, Primitive, computable, floating, primitive
 from fastnn.ops.shaping import Axis, along_one_axis, checked_axes, existing_axis, reshape
-from fastnn.tensor import Tensor, TensorLike, convert
+from fastnn.tensor import Tensor, TensorLike, convert, unshared
 
 
 def kept_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
@@ -204,7 +204,7 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     tensor = convert(x)
     target = to_shape(shape)
     if tensor.shape == target:
-        return tensor
+        return unshared(tensor)
     tail = target[len(target) - tensor.ndim :]
     if len(target) < tensor.ndim or any(
         n not in (1, t) for n, t in zip(tensor.shape, tail, strict=True)

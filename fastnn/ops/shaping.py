@@ -15,7 +15,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array, Shape
 from fastnn.ops.core import COMPUTED_IN, Call, Gradients, operands, operator, primitive
-from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert
+from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert, unshared
 from fastnn.variable import Variable
 
 Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
@@ -134,7 +134,7 @@ def reshape(x: TensorLike, shape: Sequence[int]) -> Tensor:
     """
     tensor = convert(x)
     if type(shape) is tuple and tensor.shape == shape:
-        return tensor
+        return unshared(tensor)
     given = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
     lengths = tuple(as_integer(n) for n in given)
     known = math.prod(n for n in lengths if n != -1)
@@ -467,7 +467,8 @@ def _plain(index: Index) -> Any:
     if isinstance(index, slice):
         bounds = (index.start, index.stop, index.step)
         return slice(*[None if bound is None else as_integer(bound) for bound in bounds])
-    if isinstance(index, list) and not index:
-        return np.array(index, np.int64)
-    copied = isinstance(index, Tensor | np.ndarray | list | bool | np.bool_)
-    return np.array(index) if copied else index
+    if not isinstance(index, Tensor | np.ndarray | list | bool | np.bool_):
+        return index
+    copied = np.array(index)
+    # A list of nothing is one of integers.
+    return copied.astype(np.int64) if isinstance(index, list) and not copied.size else copied

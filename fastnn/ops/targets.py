@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastnn.arrays import Shape
 from fastnn.ops.core import floating
 from fastnn.ops.elementwise import clip
 from fastnn.ops.shaping import expand_dims, reshape, squeeze
@@ -31,10 +32,23 @@ def pair(y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
     if target.shape != predicted.shape:
         raise ValueError(
             f"y_true has shape {target.shape} and y_pred {predicted.shape}; they must be equal: "
-            "reshape the targets to the model's output (labels of classes are for "
-            "sparse_categorical_crossentropy)"
+            f"{_remedy(target.shape, predicted.shape)}"
         )
     return target, predicted
+
+
+def _remedy(target: Shape, predicted: Shape) -> str:
+    """What to change where targets and predictions differ in shape."""
+    count = predicted[-1]
+    if len(predicted) > 2 and len(target) < 3:
+        return "flatten the model's input first, with x.reshape(len(x), -1) or layers.Flatten()"
+    if len(target) == 1 or target[-1] == 1:
+        return (
+            f"for one number a sample give the last layer one unit, as Dense(1); labels of {count} "
+            "classes are for sparse_categorical_crossentropy and accuracy, and other losses and "
+            f"metrics take them as rows, utils.to_categorical(y, {count})"
+        )
+    return f"the last layer should have {target[-1]} units, one for each column of the targets"
 
 
 def labels_of(y_true: TensorLike, ndim: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from fastnn.batches import unpack_x_y_sample_weight
 from fastnn.configuration import custom_object_scope, register_keras_serializable
+from fastnn.lookup import refusal
 from fastnn.naming import forget_names as clear_session
 from fastnn.utils import np_utils
 from fastnn.utils.files import get_file
@@ -25,3 +26,5 @@ __all__ = [
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
+
+__getattr__ = refusal(__name__, __all__, {"Sequence": "it is called PyDataset now"})
