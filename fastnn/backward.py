@@ -103,10 +103,7 @@ def _by_program(path: list[Step], gradients: Gradients, sources: list[int]) -> G
     except IndexError:
         return None
     try:
-        arrays = [described.tensors[at]._array for at in way.taken]
-        _kernels.copy_arrays(arrays, program.inputs)
-        program.run()
-        results = [wrap(array.copy()) for array in program.results]
+        results = program.computed([described.tensors[at]._array for at in way.taken])
     finally:
         way.programs.append(program)
     return dict(zip([sources[at] for at in way.reached], results, strict=True))

@@ -149,13 +149,11 @@ class Function:
                 ]
                 if rows:
                     arrays = _filled(rows, arrays)
-                _kernels.copy_arrays(arrays, program.inputs)
-                program.run()
-                if entry.is_single:
-                    return wrap(program.results[0].copy())
-                results = [wrap(array.copy()) for array in program.results]
+                results = program.computed(arrays)
             finally:
                 first.thread = 0
+        if entry.is_single:
+            return results[0]
         parts = iter(results)
         structure = entry.traced.structure
         returned = leaves(structure)
