@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from fastnn.arrays import LINE
 from fastnn.graph import VIEWS
 from fastnn.trace import Instruction, Value
-
-
-class _Place(NamedTuple):
-    """Memory that is taken until an instruction is done."""
-
-    start: int
-    stop: int
-    until: int
 
 
 def root_of(x: Value, views: dict[int, Value]) -> Value:
@@ -50,35 +43,69 @@ def laid_out(
     last.update((id(root_of(x, views)), len(instructions)) for x in (*labels, *results))
 
     starts: dict[int, int] = {}
-    taken: list[_Place] = []
+    free, size = _Free(), 0
+    # By the last instruction that needs them, the places that are free after it, as start: stop.
+    needed: defaultdict[int, dict[int, int]] = defaultdict(dict)
 
     def place(x: Value, now: int, instead_of: Sequence[Value] = ()) -> None:
+        nonlocal size
+        start = None
         for old in instead_of:
-            reusable = id(old) in starts and last[id(old)] == now
-            if reusable and (old.shape, old.dtype) == (x.shape, x.dtype):
+            if (old.shape, old.dtype) == (x.shape, x.dtype) and starts.get(id(old)) in needed[now]:
                 start = starts[id(old)]
+                del needed[now][start]
                 break
-        else:
-            start = _gap([p for p in taken if p.until >= now], x.nbytes)
+        if start is None:
+            start = free.take(x.nbytes)
         starts[id(x)] = start
-        taken.append(_Place(start, start + x.nbytes, last.get(id(x), now)))
+        size = max(size, start + x.nbytes)
+        if x.nbytes:
+            needed[last.get(id(x), now)][start] = start + x.nbytes
 
     for x in inputs:
         place(x, -1)
     for i, instruction in enumerate(instructions):
+        for start, stop in needed.pop(i - 1, {}).items():
+            free.give(start, stop)
         in_place = instruction.op.name == "chain"
         candidates = [root_of(x, views) for x in instruction.inputs] if in_place else ()
         for y in instruction.outputs:
             if y.array is None and id(y) not in views:
                 place(y, i, candidates)
-    return starts, max((p.stop for p in taken), default=0)
+    return starts, size
 
 
-def _gap(taken: list[_Place], size: int) -> int:
-    """The first free place of so many bytes."""
-    start = 0
-    for place in sorted(taken):
-        if start + size <= place.start:
-            break
-        start = max(start, -(-place.stop // LINE) * LINE)
-    return start
+class _Free:
+    """Memory that nobody needs: the gaps between places, in order, and all from `end` on."""
+
+    def __init__(self) -> None:
+        self.gaps: list[tuple[int, int]] = []
+        self.end = 0
+
+    def take(self, size: int) -> int:
+        """The first place of so many bytes, which begins with a line."""
+        room = _in_lines(size)
+        for n, (start, stop) in enumerate(self.gaps):
+            if start + room <= stop:
+                self.gaps[n : n + 1] = [(start + room, stop)] if start + room < stop else []
+                return start
+        self.end += room
+        return self.end - room
+
+    def give(self, start: int, stop: int) -> None:
+        """Take a place back, and join it with what is free beside it."""
+        stop = _in_lines(stop)
+        n = bisect(self.gaps, (start, stop))
+        if n < len(self.gaps) and self.gaps[n][0] == stop:
+            stop = self.gaps.pop(n)[1]
+        if n and self.gaps[n - 1][1] == start:
+            n -= 1
+            start = self.gaps.pop(n)[0]
+        if stop == self.end:
+            self.end = start
+        else:
+            self.gaps.insert(n, (start, stop))
+
+
+def _in_lines(size: int) -> int:
+    return -(-size // LINE) * LINE

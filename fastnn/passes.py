@@ -7,6 +7,7 @@ those writes a variable that it reads.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,9 +115,9 @@ def with_old_values(instructions: list[Instruction], results: Sequence[Value]) -
     itself otherwise than element by element.
     """
     made: list[Instruction] = []
-    rest = list(instructions)
+    rest = deque(instructions)
     while rest:
-        first, *rest = rest
+        first = rest.popleft()
         if isinstance(first.op, Update):
             variables = first.inputs[: len(first.outputs)]
             read = () if first.op is chain_update else first.inputs[len(first.outputs) :]
@@ -125,7 +126,7 @@ def with_old_values(instructions: list[Instruction], results: Sequence[Value]) -
                     kept = Value(old.shape, old.dtype)
                     made.append(Instruction(copy, (old,), {}, (kept,)))
                     read = _with(read, old, kept)
-                    rest = [i._replace(inputs=_with(i.inputs, old, kept)) for i in rest]
+                    rest = deque(i._replace(inputs=_with(i.inputs, old, kept)) for i in rest)
             if first.op is not chain_update:
                 first = first._replace(inputs=(*variables, *read))
         made.append(first)

@@ -3,13 +3,18 @@
 That they change no bit is tested in test_both_ways.py.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import GradientTape, Variable, passes
+from fastnn.arrays import LINE
 from fastnn.function import trace
 from fastnn.memory import laid_out
+from fastnn.ops.elementwise import copy
+from fastnn.trace import Instruction, Value
 
 
 def recorded(function, *shapes):
@@ -233,3 +238,27 @@ def test_memory_is_shared_but_never_while_in_use():
             for i, (a, b) in enumerate(places):
                 for c, d in places[i + 1 :]:
                     assert b <= c or d <= a
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_memory_of_values_of_random_sizes_and_lives(seed):
+    rng = np.random.default_rng(seed)
+    values = [Value((int(rng.integers(0, 100)),), np.dtype(np.float32))]
+    instructions = []
+    for _ in range(60):
+        read = tuple(values[-1 - int(at)] for at in rng.integers(0, min(len(values), 9), 2))
+        made = Value((int(rng.integers(0, 100)),), np.dtype(np.float32))
+        instructions.append(Instruction(copy, read, {}, (made,)))
+        values.append(made)
+    starts, size = laid_out(instructions, values[:1], values[-1:])
+
+    last = {id(x): at for at, i in enumerate(instructions) for x in (*i.outputs, *i.inputs)}
+    last[id(values[-1])] = len(instructions)
+    needed = 0
+    for now in range(len(instructions)):
+        alive = [x for at, x in enumerate(values) if at <= now + 1 and last[id(x)] >= now]
+        places = sorted((starts[id(x)], starts[id(x)] + x.nbytes) for x in alive if x.nbytes)
+        assert all(stop <= start for (_, stop), (start, _) in itertools.pairwise(places))
+        needed = max(needed, sum(-(-x.nbytes // LINE) * LINE for x in alive))
+    assert all(start % LINE == 0 for start in starts.values())
+    assert needed - LINE < size < 1.5 * needed
