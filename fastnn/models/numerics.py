@@ -55,10 +55,12 @@ class _Checker(Listener):
     def record(self, call: Call) -> None:
         """Refuse a result that is not finite, though everything that it is made of is."""
         if all(is_finite(x._array) for x in call.inputs) and not is_finite(call.output._array):
-            layer = "" if phase.layer is None else f"layer {phase.layer!r}, "
+            layer = "the loss or a gradient" if phase.layer is None else f"layer {phase.layer!r}"
             inputs = ", ".join(str(x.shape) for x in call.inputs)
             where = _first(call.output._array)
-            raise NotFiniteError(f"{layer}op {call.primitive.name} of {inputs}: its result {where}")
+            raise NotFiniteError(
+                f"{layer}, op {call.primitive.name} of {inputs}: its result {where}"
+            )
 
 
 def is_sound(model: Steps, logs: Logs) -> bool:
