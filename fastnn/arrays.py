@@ -129,14 +129,11 @@ def _native(dtype: DType) -> np.dtype[Any]:
 def to_shape(shape: Any, second: Any = None) -> Shape:
     """`shape`, lengths or the length of one axis, as a tuple of lengths that are not negative.
 
-    `second` is the next argument, where the second length of ``zeros(2, 2)`` would arrive.
+    `second` is the next argument, where the second length of ``zeros(2, 2)`` arrives.
     """
     is_one = isinstance(shape, int | np.integer)
     if is_one and isinstance(second, int | np.integer):
-        raise TypeError(
-            f"the shape must be one tuple: write {(int(shape), int(second))}, or ({shape},) if "
-            f"{second} is no length"
-        )
+        raise TypeError(f"the shape must be one tuple: write {(int(shape), int(second))}")
     try:
         lengths = tuple(as_integer(length) for length in ((shape,) if is_one else shape))
     except TypeError:

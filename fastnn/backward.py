@@ -35,7 +35,8 @@ def walk_back(steps: Sequence[Step], gradients: Gradients, sources: list[int]) -
         found = _by_program(path, gradients, sources)
         if found is not None:
             return found
-    return _one_by_one(path, dict(gradients), set(sources))
+    found = _one_by_one(path, dict(gradients), set(sources))
+    return {key: found[key] for key in sources if key in found}
 
 
 def accumulate(gradients: Gradients, key: int, dx: Tensor) -> None:

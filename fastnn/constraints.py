@@ -10,7 +10,7 @@ from fastnn.configuration import Configurable, serialize
 from fastnn.hyperparameters import fraction, not_negative
 from fastnn.lookup import deserializer, resolve
 from fastnn.ops.shaping import Axis
-from fastnn.tensor import Tensor, TensorLike, convert
+from fastnn.tensor import Tensor, TensorLike, convert, unshared
 
 Projection: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -31,7 +31,7 @@ class Constraint(Configurable):
 
     def __call__(self, w: TensorLike) -> Tensor:
         """The weights as they are."""
-        return convert(w)
+        return unshared(convert(w))
 
 
 class NonNeg(Constraint):

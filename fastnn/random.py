@@ -195,7 +195,7 @@ def normal(
     >>> fastnn.random.normal((2, 3)).shape
     (2, 3)
     """
-    return _scaled(to_shape(shape, mean), mean, stddev, dtype, seed, np.inf)
+    return _scaled(to_shape(shape), mean, stddev, dtype, seed, np.inf)
 
 
 def truncated_normal(
@@ -214,7 +214,7 @@ def truncated_normal(
     >>> bool(abs(x.numpy()).max() <= 1)
     True
     """
-    return _scaled(to_shape(shape, mean), mean, stddev, dtype, seed, 2.0)
+    return _scaled(to_shape(shape), mean, stddev, dtype, seed, 2.0)
 
 
 def _scaled(
@@ -263,7 +263,7 @@ def uniform(
     """
     if to_dtype(dtype).kind in "iu":
         raise TypeError(f"dtype must be float32 or float64, got {dtype!r}; randint draws integers")
-    lengths = to_shape(shape, minval)
+    lengths = to_shape(shape)
     if maxval < minval:
         raise ValueError(f"maxval is {maxval}, below minval, {minval}; exchange them")
     kind = to_dtype(dtype, floating=True)
@@ -313,7 +313,7 @@ def randint(
             f"{kind} holds integers from {least} to {most}, and these are to be from {minval} to "
             f"{maxval - 1}: pass dtype='int64', or nearer limits"
         )
-    return wrap(np.asarray(_drawing(seed).integers(minval, maxval, to_shape(shape, minval), kind)))
+    return wrap(np.asarray(_drawing(seed).integers(minval, maxval, to_shape(shape), kind)))
 
 
 def shuffle(x: TensorLike, axis: int = 0, seed: Seed = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import copy
 from typing import Any, TypeAlias
 
@@ -29,9 +30,11 @@ def filled(structure: Structure, new: Iterator[Any]) -> Structure:
         parts = {name: filled(part, new) for name, part in structure.items()}
         if type(structure) is dict:
             return parts
-        same = copy(structure)  # of a class that may hold more, as a defaultdict does
-        dict.update(same, parts)  # the class may have another meaning of it, as Counter has
-        return same
+        with suppress(TypeError):  # some forbid it
+            same = copy(structure)  # of a class that may hold more, as a defaultdict does
+            dict.update(same, parts)  # the class may have another meaning of it, as Counter has
+            return same
+        return parts
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*[filled(part, new) for part in structure])
     if isinstance(structure, list | tuple):

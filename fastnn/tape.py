@@ -11,7 +11,7 @@ from fastnn.ops.core import Call
 from fastnn.ops.elementwise import ones_like, zeros_like
 from fastnn.recorders import recorders
 from fastnn.structure import NODES, Structure, filled, leaves
-from fastnn.tensor import ReadFrom, Tensor, convert
+from fastnn.tensor import ReadFrom, Tensor, convert, unshared
 
 
 def _key(x: Tensor) -> int:
@@ -204,7 +204,7 @@ class GradientTape:
         for y, weights in _pairs(target, output_gradients):
             if y.dtype.kind != "f":
                 warn(f"a target of {y.dtype} has no gradient: compute it in floats")
-            seed = ones_like(y) if weights is None else convert(weights, y.dtype)
+            seed = ones_like(y) if weights is None else unshared(convert(weights, y.dtype))
             if seed.shape != y.shape:
                 raise ValueError(
                     f"output_gradients has shape {seed.shape} and the target {y.shape}; they must "

@@ -384,7 +384,8 @@ def _own(array: Array, value: TensorLike) -> Array:
 
 
 def _is_shared(array: Array, value: TensorLike) -> bool:
-    return array is value or array.base is not None
+    is_made = isinstance(value, np.ndarray | Tensor | list | tuple | float | int)
+    return array is value or array.base is not None or not is_made
 
 
 def unshared(x: Tensor) -> Tensor:

@@ -154,6 +154,16 @@ def test_targets_off_the_way_keep_their_dtype():
         np.testing.assert_array_equal(da, np.array([1 / 3, 2 / 3], dtype), strict=True)
 
 
+def test_sources_that_are_not_followed_have_no_gradient():
+    for _ in range(4):
+        w, c = Variable([1.0, 2.0]), constant([5.0, 6.0])
+        with GradientTape() as tape:
+            y = w * w * c
+        dw, dc = tape.gradient([y, c], [w, c])
+        np.testing.assert_array_equal(dw, [10, 24])
+        assert dc is None
+
+
 def test_long_ways_run_op_by_op(recorded):
     w = Variable(1.0)
     for _ in range(3):

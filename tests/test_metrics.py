@@ -284,6 +284,12 @@ class TestNumbers:
         expected = 1 - (errors**2).sum() / ((y - y.mean()) ** 2).sum()
         np.testing.assert_allclose(metric.result(), expected, rtol=1e-9)
 
+    def test_r2_does_not_see_what_weighs_nothing(self):
+        y, w = np.arange(8.0)[:, None], np.ones(8)
+        y[0], w[0] = 1e15, 0
+        expected = 1 - 7 * 0.25 / ((y[1:] - y[1:].mean()) ** 2).sum()
+        np.testing.assert_allclose(metrics.R2Score()(y, y + 0.5, w), expected, rtol=1e-12)
+
     def test_r2_of_targets_that_are_not_finite(self):
         with np.errstate(invalid="ignore"):
             assert np.isnan(metrics.R2Score()([[np.inf], [0.0], [1.0]], np.zeros((3, 1))))

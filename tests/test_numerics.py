@@ -72,7 +72,8 @@ def test_a_bad_target_is_named():
 def test_a_training_that_diverges_names_the_op():
     trained = model(rate=1e12)
     with pytest.raises(
-        NotFiniteError, match=r"step 1 of.*the loss or a gradient, op square .*\(8, 1\) and inf.*: lower the"
+        NotFiniteError,
+        match=r"step 1 of.*the loss or a gradient, op square .*\(8, 1\) and inf.*: lower the",
     ):
         trained.fit(X, Y, 8, epochs=3, shuffle=False, verbose=0)
     steps = int(trained.optimizer.iterations)

@@ -406,6 +406,15 @@ def test_tensors_in_nested_lists_have_gradients():
     assert fastnn.convert_to_tensor([[constant(np.float64(0.1))]]).dtype == np.float64
 
 
+def test_a_gradient_does_not_change_with_the_weights_that_were_given():
+    weights, x = np.ones(2, np.float32), Variable([1.0, 2.0])
+    with GradientTape() as tape:
+        y = x + 1
+    dx = tape.gradient(y, x, output_gradients=weights)
+    weights[:] = 9
+    np.testing.assert_array_equal(dx, [1, 1])
+
+
 def test_no_gradient_flows_through_integers():
     x = Variable(2.7)
     with GradientTape(persistent=True) as tape:

@@ -201,6 +201,8 @@ class Layer(Configurable):
         self, inputs: TensorLike, *args: Any, training: bool | None = None, **kwargs: Any
     ) -> Any:
         x = self._converted(inputs)
+        if x is not inputs and (self._is_custom or isinstance(x, NODES)):  # it may keep them
+            x = filled(x, map(unshared, leaves(x)))
         before = phase.training, phase.call, phase.layer, phase.may_add
         try:
             phase.layer = self.name
@@ -332,7 +334,7 @@ class Layer(Configurable):
 
     def add_loss(self, loss: TensorLike) -> None:
         """Add a number to the loss that is trained, from inside `call`."""
-        self._added.losses.append(convert(loss))
+        self._added.losses.append(unshared(convert(loss)))
 
     @property
     def losses(self) -> list[Tensor]:

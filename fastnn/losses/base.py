@@ -11,7 +11,7 @@ from fastnn.configuration import Configurable, FunctionWrapper
 from fastnn.naming import unique_name
 from fastnn.ops.core import COMPUTED_IN, floating
 from fastnn.ops.targets import same_rank
-from fastnn.tensor import Tensor, TensorLike, convert
+from fastnn.tensor import Tensor, TensorLike, convert, unshared
 
 # A function of (y_true, y_pred): one loss for each sample, or already one number.
 LossFunction: TypeAlias = Callable[[TensorLike, TensorLike], Tensor]
@@ -144,7 +144,7 @@ def reduce_weighted(
         weights = fitted(sample_weight, losses)
         losses = losses * weights
     if reduction in ("none", None) or losses.ndim == 0:
-        return losses
+        return unshared(losses)
     if reduction == "sum":
         return ops.reduce_sum(losses)
     if reduction == "mean_with_sample_weight" and sample_weight is not None:

@@ -166,8 +166,8 @@ class R2Score(Metric):
             }
         # From near the targets: sums of large squares would round off what these differ by.
         origin = self._sums["origin"]
-        mean = ops.reduce_sum(target, axis=0) / max(1, len(target))
-        origin.assign(ops.where(ops.equal(self.num_samples, 0), mean, origin))
+        mean = quotient(ops.reduce_sum(weights * target, axis=0), ops.reduce_sum(weights, axis=0))
+        origin.assign(ops.where(ops.equal(self._sums["count"], 0), mean, origin))
         distance = target - origin
         terms = {
             "squared_sum": weights * ops.square(distance),

@@ -133,10 +133,14 @@ def mod(a: TensorLike, b: TensorLike) -> Tensor:
 
 @primitive
 def _pow(a: Array, b: Array) -> Array:
-    # Copies, since NumPy rounds otherwise where elements lie backwards, as even one alone may do.
     with np.errstate(all="ignore"):
-        result: Array = np.power(a.copy(), b.copy())
+        result: Array = np.power(_forwards(a), _forwards(b))
     return result
+
+
+def _forwards(x: Array) -> Array:
+    """x in order: NumPy raises to other bits what lies backwards, as even one element may do."""
+    return x.copy() if min(x.strides, default=0) < 0 else np.asarray(x, order="C")
 
 
 @_pow.gradient

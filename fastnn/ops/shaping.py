@@ -64,6 +64,17 @@ def _(call: Call, dy: Tensor) -> Gradients:
 
 
 @primitive
+def _stack(*arrays: Array, axis: int) -> Array:
+    return np.stack(arrays, axis)
+
+
+@_stack.gradient
+def _(call: Call, dy: Tensor) -> Gradients:
+    before = (slice(None),) * call.attributes["axis"]
+    return [dy[(*before, at)] for at in range(len(call.inputs))]
+
+
+@primitive
 def _getitem(x: Array, index: Index) -> Array:
     return x[index]
 
@@ -406,23 +417,30 @@ def stack(values: Iterable[TensorLike], axis: int = 0) -> Tensor:
                 f"stack: values[0] has shape {tensors[0].shape} and values[{i}] has shape "
                 f"{tensor.shape}; they must be equal"
             )
-    return concat([expand_dims(tensor, axis) for tensor in tensors], axis)
+    return _stack(*tensors, axis=_new_axes("stack", tensors[0], axis)[0])
 
 
 def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
     """x with new axes of length 1, which in the result are number `axis`, or those of a tuple."""
     tensor = convert(x)
-    axes = _several(axis)
-    ndim = tensor.ndim + len(axes)
-    places = {at % ndim for at in axes if at in range(-ndim, ndim)}
-    if len(places) < len(axes):
-        raise ValueError(
-            f"expand_dims: axis {axis} is outside {-ndim} to {ndim - 1}, the places for a new axis "
-            f"in shape {tensor.shape}, or comes twice"
-        )
+    places = _new_axes("expand_dims", tensor, axis)
     lengths = iter(tensor.shape)
+    ndim = tensor.ndim + len(places)
     shape = tuple(1 if at in places else next(lengths) for at in range(ndim))
     return _reshape(tensor, shape=shape)
+
+
+def _new_axes(name: str, x: Tensor, axis: int | Sequence[int]) -> list[int]:
+    """Where new axes are to be, counted from the first."""
+    axes = _several(axis)
+    ndim = x.ndim + len(axes)
+    places = [at % ndim for at in axes if at in range(-ndim, ndim)]
+    if len(set(places)) < len(axes):
+        raise ValueError(
+            f"{name}: axis {axis} is outside {-ndim} to {ndim - 1}, the places for a new axis in "
+            f"shape {x.shape}, or comes twice"
+        )
+    return places
 
 
 def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
