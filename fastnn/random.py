@@ -168,7 +168,7 @@ def _drawing(seed: Seed) -> np.random.Generator:
 
 
 def normal(
-    shape: Shape,
+    shape: Shape | int,
     mean: float = 0.0,
     stddev: float = 1.0,
     dtype: DType = np.float32,
@@ -199,7 +199,7 @@ def normal(
 
 
 def truncated_normal(
-    shape: Shape,
+    shape: Shape | int,
     mean: float = 0.0,
     stddev: float = 1.0,
     dtype: DType = np.float32,
@@ -233,7 +233,7 @@ def _scaled(
 
 
 def uniform(
-    shape: Shape,
+    shape: Shape | int,
     minval: float = 0.0,
     maxval: float = 1.0,
     dtype: DType = np.float32,
@@ -277,7 +277,7 @@ def uniform(
 
 
 def randint(
-    shape: Shape, minval: int, maxval: int, dtype: DType = np.int32, seed: Seed = None
+    shape: Shape | int, minval: int, maxval: int, dtype: DType = np.int32, seed: Seed = None
 ) -> Tensor:
     """A tensor of integers uniformly distributed in [minval, maxval).
 

@@ -421,7 +421,7 @@ def _has_tensor(sequence: Iterable[Any]) -> bool:
     )
 
 
-def constant(value: TensorLike, dtype: DType = None, shape: Shape | None = None) -> Tensor:
+def constant(value: TensorLike, dtype: DType = None, shape: Shape | int | None = None) -> Tensor:
     """A tensor of the given values, which are copied.
 
     Parameters
@@ -447,7 +447,7 @@ def constant(value: TensorLike, dtype: DType = None, shape: Shape | None = None)
     return wrap(array)
 
 
-def zeros(shape: Shape, dtype: DType = np.float32) -> Tensor:
+def zeros(shape: Shape | int, dtype: DType = np.float32) -> Tensor:
     """A tensor of zeros.
 
     Parameters
@@ -470,7 +470,7 @@ def zeros(shape: Shape, dtype: DType = np.float32) -> Tensor:
     return wrap(np.zeros(to_shape(shape, dtype), to_dtype(dtype)))
 
 
-def ones(shape: Shape, dtype: DType = np.float32) -> Tensor:
+def ones(shape: Shape | int, dtype: DType = np.float32) -> Tensor:
     """A tensor of ones; parameters and errors as for `zeros`.
 
     Examples

@@ -35,7 +35,7 @@ def eye(num_rows: int, num_columns: int | None = None, k: int = 0, dtype: DType 
     return wrap(np.eye(num_rows, num_columns, k, dtype=to_dtype(dtype)))
 
 
-def full(shape: Shape, fill_value: TensorLike, dtype: DType = None) -> Tensor:
+def full(shape: Shape | int, fill_value: TensorLike, dtype: DType = None) -> Tensor:
     """A tensor of one value."""
     return wrap(np.full(to_shape(shape), to_array(fill_value, dtype)))
 
