@@ -10,6 +10,7 @@ import ctypes
 import gc
 import itertools
 import json
+import pickle
 import sys
 
 import numpy as np
@@ -161,12 +162,13 @@ def outcome(context, n):
 
 def is_hidden(error):
     """Whether NumPy or CPython raised something else: a function of C that fails without an error
-    is a SystemError, a lock that cannot be made, as a file has one, is a RuntimeError, and a path
-    whose method is not found is a TypeError.
+    is a SystemError, a lock that cannot be made, as a file has one, is a RuntimeError, a path whose
+    method is not found is a TypeError, and an import inside of pickle a PicklingError.
     """
     of_a_lock = isinstance(error, RuntimeError) and "can't allocate" in str(error)
     of_a_path = isinstance(error, TypeError) and "os.PathLike object, not PosixPath" in str(error)
-    return of_a_lock or of_a_path or isinstance(error, SystemError)
+    of_pickle = isinstance(error, pickle.PicklingError) and "import of module" in str(error)
+    return of_a_lock or of_a_path or of_pickle or isinstance(error, SystemError)
 
 
 def sweep(stride, groups):
