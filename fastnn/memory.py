@@ -49,6 +49,9 @@ def laid_out(
 
     def place(x: Value, now: int, instead_of: Sequence[Value] = ()) -> None:
         nonlocal size
+        if not x.nbytes:
+            starts[id(x)] = 0
+            return
         start = None
         for old in instead_of:
             if (old.shape, old.dtype) == (x.shape, x.dtype) and starts.get(id(old)) in needed[now]:
@@ -59,8 +62,7 @@ def laid_out(
             start = free.take(x.nbytes)
         starts[id(x)] = start
         size = max(size, start + x.nbytes)
-        if x.nbytes:
-            needed[last.get(id(x), now)][start] = start + x.nbytes
+        needed[last.get(id(x), now)][start] = start + x.nbytes
 
     for x in inputs:
         place(x, -1)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
-from copy import copy
 from typing import Any, TypeAlias
 
 Structure: TypeAlias = Any  # leaves in nested lists, tuples and dicts
@@ -27,14 +25,7 @@ def leaves(structure: Structure) -> list[Any]:
 def filled(structure: Structure, new: Iterator[Any]) -> Structure:
     """The same structure with other leaves."""
     if isinstance(structure, dict):
-        parts = {name: filled(part, new) for name, part in structure.items()}
-        if type(structure) is dict:
-            return parts
-        with suppress(TypeError):  # some forbid it
-            same = copy(structure)  # of a class that may hold more, as a defaultdict does
-            dict.update(same, parts)  # the class may have another meaning of it, as Counter has
-            return same
-        return parts
+        return {name: filled(part, new) for name, part in structure.items()}
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*[filled(part, new) for part in structure])
     if isinstance(structure, list | tuple):

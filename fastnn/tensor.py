@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -164,15 +164,6 @@ class Tensor:
     def size(self) -> int:
         """The number of elements."""
         return self._array.size
-
-    if not TYPE_CHECKING:  # for a type checker any name would be an attribute
-
-        def __getattr__(self, name: str) -> NoReturn:
-            remedy = ": ops are functions, fastnn.square(x), and NumPy's methods those of x.numpy()"
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}"
-                f"{'' if name.startswith('_') else remedy}"
-            )
 
     def _now(self) -> Tensor:
         """What a variable holds now; a tensor is that itself."""
@@ -383,9 +374,11 @@ def _own(array: Array, value: TensorLike) -> Array:
     return array.copy() if _is_shared(array, value) else array
 
 
+_MADE_OF = {np.ndarray, list, tuple, float, int}  # what an array is that is not theirs is a new one
+
+
 def _is_shared(array: Array, value: TensorLike) -> bool:
-    is_made = isinstance(value, np.ndarray | Tensor | list | tuple | float | int)
-    return array is value or array.base is not None or not is_made
+    return array is value or array.base is not None or type(value) not in _MADE_OF
 
 
 def unshared(x: Tensor) -> Tensor:
@@ -412,13 +405,11 @@ def convert(value: TensorLike, dtype: DType = None) -> Tensor:
 
 
 def _has_tensor(sequence: Iterable[Any]) -> bool:
-    """Whether there is a tensor in a list or in lists in it, most of which are long, of numbers."""
-    kinds = set(map(type, sequence))
-    if any(issubclass(kind, Tensor) for kind in kinds):
+    """Whether there is a tensor in a list, or in lists in it if a tape may want its gradient."""
+    if any(issubclass(kind, Tensor) for kind in set(map(type, sequence))):
         return True
-    return any(issubclass(kind, list | tuple) for kind in kinds) and any(
-        _has_tensor(part) for part in sequence if isinstance(part, list | tuple)
-    )
+    parts = [part for part in sequence if isinstance(part, list | tuple)] if recorders.stack else []
+    return any(map(_has_tensor, parts))
 
 
 def constant(value: TensorLike, dtype: DType = None, shape: Shape | int | None = None) -> Tensor:

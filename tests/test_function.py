@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections import Counter, OrderedDict, defaultdict
 
 import numpy as np
 import pytest
@@ -905,20 +904,6 @@ def test_numbers_that_lie_backwards_are_raised_to_the_same_bits(rng):
     power = fastnn.function(lambda x: fastnn.pow(x[::-1], x[::-1]))
     for x in rng.random((200, 1), np.float32) * 3:
         np.testing.assert_array_equal(power(x), power.python_function(fastnn.constant(x)))
-
-
-def test_dicts_of_other_classes_stay_what_they_are():
-    class Batch(dict):
-        __getattr__ = dict.__getitem__
-
-    x = fastnn.ones((2,))
-    np.testing.assert_array_equal(fastnn.function(lambda b: b.x * 2)(Batch(x=x)), [2, 2])
-    missing = defaultdict(lambda: 1.0, z=x)
-    np.testing.assert_array_equal(fastnn.function(lambda d: d["z"] + d["y"])(missing), [2, 2])
-    np.testing.assert_array_equal(fastnn.function(lambda d: d)(Counter(k=x))["k"], [1, 1])
-    returned = fastnn.function(lambda x: OrderedDict(a=x))(x)
-    assert type(returned) is OrderedDict
-    np.testing.assert_array_equal(returned["a"], x)
 
 
 def test_a_method_shows_its_program():

@@ -262,3 +262,12 @@ def test_memory_of_values_of_random_sizes_and_lives(seed):
         needed = max(needed, sum(-(-x.nbytes // LINE) * LINE for x in alive))
     assert all(start % LINE == 0 for start in starts.values())
     assert needed - LINE < size < 1.5 * needed
+
+
+def test_values_without_elements_take_no_memory():
+    def f(nothing, row):
+        return nothing + row, fastnn.tanh(fastnn.reduce_sum(fastnn.zeros((1000, 2)), axis=1))
+
+    nothing, row = (np.zeros((n, 1000), np.float32) for n in (0, 1))
+    program = fastnn.function(f).program(nothing, row)
+    assert len(program._arena) == row.nbytes

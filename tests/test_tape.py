@@ -403,7 +403,6 @@ def test_tensors_in_nested_lists_have_gradients():
     with GradientTape() as tape:
         y = fastnn.reduce_sum([[a, b], [b, 3.0]])
     assert [float(g) for g in tape.gradient(y, [a, b])] == [1, 2]
-    assert fastnn.convert_to_tensor([[constant(np.float64(0.1))]]).dtype == np.float64
 
 
 def test_a_gradient_does_not_change_with_the_weights_that_were_given():

@@ -483,11 +483,13 @@ def test_a_tensor_does_not_change_with_the_array_it_was_made_of():
     class Keeping(fastnn.layers.Layer):
         def call(self, inputs):
             self.kept = inputs
-            return inputs
+            return inputs, 2 * inputs
 
-    keeping = Keeping()
-    keeping(values)
-    made["kept"] = keeping.kept
+    for name in ("alone", "in a Sequential"):
+        keeping = Keeping()
+        call = keeping if name == "alone" else fastnn.Sequential([keeping])
+        made[f"returned, {name}"], _ = call(values)
+        made[f"kept, {name}"] = keeping.kept
     probabilities = fastnn.softmax(values)
     loss = fastnn.losses.sparse_categorical_crossentropy([1], probabilities)
     values[...] = [9, -50]

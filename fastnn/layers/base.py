@@ -25,7 +25,7 @@ from fastnn.naming import unique_name
 from fastnn.recorders import recorders
 from fastnn.regularizers import Penalty
 from fastnn.sparse import is_scipy, to_tensor
-from fastnn.structure import NODES, filled, leaves
+from fastnn.structure import NODES, Structure, filled, leaves
 from fastnn.tensor import Tensor, TensorLike, convert, is_gone, to_array, unshared, zeros
 from fastnn.trace import paused
 from fastnn.variable import Variable, all_or_nothing
@@ -64,6 +64,15 @@ class _Added(threading.local):
 
     def __reduce__(self) -> tuple[type[_Added], tuple[()]]:
         return _Added, ()  # a copy of the layer has not been called
+
+
+def _unshared(parts: Structure) -> Structure:
+    """Inputs or outputs in memory that nobody else writes to."""
+    if type(parts) is Tensor:  # the usual case, found quickly
+        return unshared(parts)
+    return filled(
+        parts, (unshared(part) if isinstance(part, Tensor) else part for part in leaves(parts))
+    )
 
 
 class Layer(Configurable):
@@ -201,8 +210,8 @@ class Layer(Configurable):
         self, inputs: TensorLike, *args: Any, training: bool | None = None, **kwargs: Any
     ) -> Any:
         x = self._converted(inputs)
-        if x is not inputs and (self._is_custom or isinstance(x, NODES)):  # it may keep them
-            x = filled(x, map(unshared, leaves(x)))
+        if self._is_custom:  # it may keep them
+            x = _unshared(x)
         before = phase.training, phase.call, phase.layer, phase.may_add
         try:
             phase.layer = self.name
@@ -211,7 +220,7 @@ class Layer(Configurable):
             if before[1] is None:
                 phase.call = object()
             y = self._called(x, *args, **kwargs)
-            return unshared(y) if y is x and type(y) is Tensor else y
+            return y if self._is_custom else _unshared(y)
         except Exception as error:
             if self._is_custom:  # those of ours name themselves
                 shapes = ", ".join(str(part.shape) for part in leaves(x))

@@ -76,7 +76,9 @@ def _(call: Call, dy: Tensor) -> Gradients:
 def subtract(a: TensorLike, b: TensorLike) -> Tensor:
     """a - b, elementwise, with broadcasting; TypeError if both are bools."""
     x, y = broadcast("subtract", a, b)
-    return _subtract(not_bools("subtract", x), y)
+    if x._array.dtype.kind == "b":
+        not_bools("subtract", x)
+    return _subtract(x, y)
 
 
 _multiply = primitive(chain="multiply")(np.multiply)
