@@ -374,11 +374,12 @@ def _own(array: Array, value: TensorLike) -> Array:
     return array.copy() if _is_shared(array, value) else array
 
 
-_MADE_OF = {np.ndarray, list, tuple, float, int}  # what an array is that is not theirs is a new one
+# An array that was made of one of these is new, or the value itself, or a view.
+_PLAIN = {np.ndarray, list, tuple, float, int}
 
 
 def _is_shared(array: Array, value: TensorLike) -> bool:
-    return array is value or array.base is not None or type(value) not in _MADE_OF
+    return array is value or array.base is not None or type(value) not in _PLAIN
 
 
 def unshared(x: Tensor) -> Tensor:
