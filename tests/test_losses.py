@@ -536,3 +536,28 @@ def test_a_function_without_a_name_is_in_no_configuration():
     loss = losses.LossFunctionWrapper(partial(scaled_gap, activation=abs))
     with pytest.raises(TypeError, match="cannot be written into a configuration"):
         loss.get_config()
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "remedy"),
+    [
+        ((4,), (4, 3), r"Dense\(1\); labels of 3 classes are for sparse_categorical_crossentropy"),
+        ((4, 2), (4, 3), "the last layer should have 2 units"),
+        ((4,), (4, 5, 3), "flatten the model's input"),
+    ],
+)
+def test_targets_of_another_shape_come_with_a_remedy(y_true, y_pred, remedy):
+    with pytest.raises(ValueError, match=f"they must be equal: .*{remedy}"):
+        losses.mean_squared_error(np.ones(y_true), np.ones(y_pred))
+
+
+def test_losses_that_are_added_do_not_change_with_their_array():
+    class Adding(fastnn.layers.Layer):
+        def call(self, inputs):
+            self.add_loss(penalty)
+            return inputs
+
+    penalty, layer = np.array(2.0), Adding()
+    layer(np.ones((1, 1)))
+    penalty[...] = 9
+    assert float(layer.losses[0]) == 2

@@ -911,3 +911,45 @@ def test_layers_may_keep_an_input_shape_of_their_own():
 
     for made in (Own((4,)), OwnModel((4,))):
         assert made.input_shape == (4,)
+
+
+def test_steps_that_return_no_dict_are_named():
+    class Own(Sequential):
+        def train_step(self, data):
+            return fastnn.constant(1.0)
+
+        def test_step(self, data):
+            return [1.0]
+
+    model = Own([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match=r"train_step must return a dict .* returned a Tensor"):
+        model.fit(X, Y, verbose=0)
+    with pytest.raises(TypeError, match=r"test_step must return a dict .* returned a list"):
+        model.evaluate(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [
+        (lambda: Sequential(["relu"]), r"write Activation\(...\)"),
+        (lambda: Sequential([layers.Dense]), "a class needs its arguments"),
+        (
+            lambda: classifier().compile("sgd", "mse", learning_rate=0.1),
+            r"SGD\(learning_rate=0.1\)",
+        ),
+        (lambda: fastnn.constant(1.0) * None, "a gradient is None where"),
+        (lambda: fastnn.constant(np.array([[1, 2], [3]], object)), "2 sequences: .*pad_sequences"),
+    ],
+)
+def test_what_is_of_another_kind_comes_with_a_remedy(call, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        call()
+
+
+def test_a_forgotten_sigmoid_is_seen_though_the_first_prediction_may_be_a_share():
+    x = np.linspace(0.5, -1, 20)[:, None]
+    model = Sequential([layers.Dense(1, kernel_initializer="ones")])
+    model.compile("sgd", "binary_crossentropy")
+    with pytest.warns(SyntaxWarning, match="activation='sigmoid'"):
+        model.fit(x, (x[:, 0] > 0) * 1, verbose=0, shuffle=False)

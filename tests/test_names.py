@@ -194,3 +194,20 @@ def test_rows_taken_by_what_an_op_computed():
         y, slope = rows(x)
         np.testing.assert_array_equal(y, table.numpy()[chosen])
         np.testing.assert_array_equal(slope, np.eye(4)[chosen].sum(0)[:, None] * np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "remedy"),
+    [
+        (fastnn, "data", "a utils.PyDataset"),
+        (fastnn, "matmull", "did you mean 'matmul'"),
+        (fastnn.backend, "set_floatx", 'dtype="float64"'),
+        (fastnn.callbacks, "TensorBoard", "CSVLogger"),
+        (fastnn.layers, "Lambda", r"a method call\(self, inputs\)"),
+        (fastnn.layers, "Conv2D", "write a Layer of your own"),
+        (fastnn.utils, "Sequence", "PyDataset now"),
+    ],
+)
+def test_names_that_are_not_here_come_with_what_is(module, name, remedy):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; .*{remedy}"):
+        getattr(module, name)

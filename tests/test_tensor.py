@@ -490,13 +490,16 @@ def test_a_tensor_does_not_change_with_the_array_it_was_made_of():
         call = keeping if name == "alone" else fastnn.Sequential([keeping])
         made[f"returned, {name}"], _ = call(values)
         made[f"kept, {name}"] = keeping.kept
-    probabilities = fastnn.softmax(values)
+    probabilities, shares = fastnn.softmax(values), fastnn.sigmoid(values)
     loss = fastnn.losses.sparse_categorical_crossentropy([1], probabilities)
+    binary = fastnn.losses.binary_crossentropy([[1, 0]], shares)
     values[...] = [9, -50]
     for name, tensor in made.items():
         assert sorted(np.ravel(tensor)) == [1, 2], name
     again = fastnn.losses.sparse_categorical_crossentropy([1], probabilities)
     np.testing.assert_array_equal(loss, again)
+    again = fastnn.losses.binary_crossentropy([[1, 0]], shares)
+    np.testing.assert_array_equal(binary, again)
 
 
 def test_what_reads_a_little_of_an_array_does_not_copy_it():

@@ -186,6 +186,7 @@ class R2Score(Metric):
         self._require(self._sums)
         sums = self._sums
         variance = sums["squared_sum"] - quotient(ops.square(sums["sum"]), sums["count"])
+        # A mean is off by some units in its last place: less than that is no variance.
         rounding = sums["count"] * ops.square(1e-14 * sums["origin"])
         variance = ops.where(variance <= rounding, 0, variance)
         scores = 1 - sums["residual"] / variance

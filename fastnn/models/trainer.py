@@ -39,7 +39,7 @@ from fastnn.structure import Structure
 from fastnn.tensor import Tensor, TensorLike
 from fastnn.variable import Variable
 
-TRIED = 32  # samples of a data set, before a pass over it
+TRIED = 32  # samples of a data set, before a pass over it: enough to show a forgotten softmax
 
 
 class Pass(NamedTuple):
