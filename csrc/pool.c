@@ -17,7 +17,8 @@
  * that is waited for on the same processor. A worker that is sent away in the middle of a chunk, say while
  * a thread of another library spins on its processor, holds up the job for a time slice of milliseconds.
  * Such a wait, of SLICE_NS or more, is noticed: the jobs of the time after, as long as the wait, stay with
- * their callers; twice as long, up to MOST_ALONE times, where the next wait follows soon.
+ * their callers; twice as long, up to MOST_ALONE times, where the next wait follows soon. No wait counts as
+ * more than LONGEST_NS: a process that was stopped is not to do without its threads for as long.
  *
  * All atomic operations are sequentially consistent: the two pairs of store and load above need it, and
  * none is on a path that is taken often. */
@@ -31,7 +32,14 @@
 #include "fastnn.h"
 #include "rounding.h"
 
-enum { SPIN_NS = 300000, PAUSES = 64, YIELD_AFTER = 1000, SLICE_NS = 500000, MOST_ALONE = 32, LINE = 64 };
+enum {
+    SPIN_NS = 300000,
+    PAUSES = 64,
+    YIELD_AFTER = 1000,
+    SLICE_NS = 500000,
+    LONGEST_NS = 100000000,
+    MOST_ALONE = 32
+};
 
 static atomic_int limit;
 
@@ -42,7 +50,7 @@ static struct {
     size_t grain;
     atomic_int threads;
     /* What is written while others read something else has cache lines of its own. */
-    _Alignas(LINE) atomic_uint epoch;
+    _Alignas(FN_LINE) atomic_uint epoch;
     atomic_int open, inside;
     _Atomic int64_t alone_until;
     int alone; /* how many times the last wait */
@@ -51,7 +59,7 @@ static struct {
 
 /* The units of the job that are meant for each thread: from `next` on nobody has taken them. */
 static struct share {
-    _Alignas(LINE) atomic_size_t next;
+    _Alignas(FN_LINE) atomic_size_t next;
     size_t end;
 } shares[FN_MAX_THREADS];
 
@@ -207,9 +215,10 @@ static void wait_for_workers(int64_t began)
     const int64_t waited = end - closed, worked = closed - began;
     /* Longer than all that the caller did itself: that was no chunk's time. */
     if (waited <= SLICE_NS || waited <= worked) return;
-    const int soon = closed - atomic_load(&pool.alone_until) < MOST_ALONE * waited;
+    const int64_t counted = waited < LONGEST_NS ? waited : LONGEST_NS;
+    const int soon = closed - atomic_load(&pool.alone_until) < MOST_ALONE * counted;
     pool.alone = !soon ? 1 : pool.alone < MOST_ALONE ? 2 * pool.alone : MOST_ALONE;
-    atomic_store(&pool.alone_until, end + pool.alone * waited);
+    atomic_store(&pool.alone_until, end + pool.alone * counted);
 }
 
 /* Whether the pool did the job: not if one thread is enough, or the pool is at work or should not be. */
