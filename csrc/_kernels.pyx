@@ -32,6 +32,9 @@ cnp.import_array()
 
 include "fastnn.pxi"
 
+# Bytes of a line of the processor's caches.
+LINE = FN_LINE
+
 # The dispatch table: the level in use.
 cdef const fn_level *level = NULL
 
@@ -116,8 +119,6 @@ cdef enum:
     SMALL = 16384
     # A thread takes this many elements at a time: some ten microseconds of work.
     CHUNK = 32768
-    # Bytes of a cache line.
-    LINE = 64
 
 
 include "scope.pxi"
@@ -383,10 +384,10 @@ cdef void *take_scratch(size_t size) except NULL:
     if block == NULL or room < size:
         PyMem_RawFree(block)
         room = size
-        block = PyMem_RawMalloc(size + 2 * LINE)
+        block = PyMem_RawMalloc(size + 2 * FN_LINE)
         if block == NULL:
             raise MemoryError(f"no memory for the {size} bytes that the kernel works in")
-    cdef void **scratch = <void **>((<size_t>block + 2 * LINE - 1) & ~<size_t>(LINE - 1))
+    cdef void **scratch = <void **>((<size_t>block + 2 * FN_LINE - 1) & ~<size_t>(FN_LINE - 1))
     scratch[-1], scratch[-2] = block, <void *>room
     return scratch
 
@@ -443,8 +444,6 @@ cdef cnp.ndarray class_labels(object labels, size_t m, size_t n):
         if not (cnp.PyArray_TYPE(a) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(a)):
             raise NotRecorded("labels")
         return a
-    if cnp.PyArray_ISUNSIGNED(a) and m and labels.max() >= n:
-        raise label_error(labels, labels >= n, n)
     if not (cnp.PyArray_TYPE(a) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(a)):
         a = cnp.PyArray_FROM_OTF(
             labels, cnp.NPY_INT64,

@@ -11,8 +11,7 @@ enum {
     ROWS = 12,              /* that a part should have at least, */
     MANY_ROWS = 120,        /* so many to be cut before columns are, */
     SHORT_K = 64,           /* or, where k is so short that copies of b are small, */
-    MANY_SHORT = 32,        /* so many, since whole rows of c are pages of one thread, */
-    COLUMNS_OF_COPIES = 192 /* and so many columns where they share copies of a's columns */
+    MANY_SHORT = 32         /* so many, since whole rows of c are pages of one thread */
 };
 
 size_t fn_gemm_cut(fn_gemm_args *g, int threads)
@@ -23,7 +22,7 @@ size_t fn_gemm_cut(fn_gemm_args *g, int threads)
     const size_t wanted = work >= (double)PART * PARTS_PER_THREAD * threads
                               ? PARTS_PER_THREAD
                               : (size_t)(work / ((double)PART * threads)) + 1;
-    const size_t parts = wanted * (size_t)threads, columns = g->transpose_a ? COLUMNS_OF_COPIES : FN_PART_COLUMNS;
+    const size_t parts = wanted * (size_t)threads, columns = g->transpose_a ? FN_COPY_COLUMNS : FN_PART_COLUMNS;
     const size_t many = g->k < SHORT_K ? MANY_SHORT : MANY_ROWS;
     size_t of_many_rows = parts, even = 1;
     while (of_many_rows > 1 && (parts % of_many_rows || g->m / of_many_rows < many)) of_many_rows--;

@@ -37,6 +37,9 @@ typedef struct fn_rows_args {
     size_t m, n;
 } fn_rows_args;
 
+/* Bytes of a line of the caches. */
+enum { FN_LINE = 64 };
+
 /* The rows whose sums `add_grad` makes a row of; `add_groups` adds those up. */
 enum { FN_GROUP = 64 };
 
@@ -122,9 +125,12 @@ typedef struct fn_gemm_args {
     void *scratch;                   /* gemm_scratch bytes for each worker, aligned for the type */
 } fn_gemm_args;
 
-/* Sums over k are cut into blocks of at most this length: longer ones would leave the first-level cache
- * and let rounding errors grow. */
+/* Sums over k are cut into blocks of at most this length: longer ones would leave the cache that gemm.h keeps
+ * them in, and let rounding errors grow. */
 enum { FN_BLOCK_MAX = 320 };
+
+/* From so many columns of c on, the columns of a transposed a are copied, as rows. */
+enum { FN_COPY_COLUMNS = 192 };
 
 /* A part of c has all of its columns or so many at least, so that short products are never cut across. */
 enum { FN_PART_COLUMNS = 64 };
@@ -161,7 +167,7 @@ static inline void fn_set_column(fn_columns columns, size_t at, size_t column)
  * only the rows of b that are needed are read. With `accumulate`, *spoilt is set where c becomes infinite or
  * NaN, unless `spoilt` is NULL. `product` has all but a; its transpose_a says that these rows
  * are the columns of the op's a. Units are parts_down times parts_across, which is the number of strips of
- * sparse_strip columns, or 1 where a k of at most FN_SPARSE_FEW is accumulated; a part has at most FN_SPARSE_ROWS rows. */
+ * sparse_strip columns, or 1 where fn_is_outer says so; a part has at most FN_SPARSE_ROWS rows. */
 typedef struct fn_sparse_args {
     fn_gemm_args product; /* scratch: sparse_scratch bytes for each worker */
     const int64_t *starts, *ends;
@@ -171,8 +177,14 @@ typedef struct fn_sparse_args {
     int *spoilt;
 } fn_sparse_args;
 
-/* In one part; and few enough not to copy b for, or to go through c by whole rows instead of strips. */
+/* In one part; and few enough not to copy b for. */
 enum { FN_SPARSE_ROWS = 1024, FN_SPARSE_FEW = 4 };
+
+/* Whether c takes so few outer products that it is gone through by whole rows. */
+static inline int fn_is_outer(const fn_gemm_args *g)
+{
+    return g->accumulate && g->k <= FN_SPARSE_FEW;
+}
 
 /* The m rows of x, of n elements, in units of `rows`: compressed, each unit from its first element's place on,
  * where there is room for all, and counted into `starts` (m + 1), from 1 on; then, when that tells where each

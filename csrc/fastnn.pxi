@@ -102,6 +102,7 @@ cdef extern from "fastnn.h":
         int *spoilt
 
     size_t FN_SPARSE_ROWS, FN_SPARSE_FEW
+    bint fn_is_outer(const fn_gemm_args *)
 
     ctypedef struct fn_compress_args:
         const void *x
@@ -205,7 +206,7 @@ cdef extern from "fastnn.h":
 
     const fn_level *const *fn_levels
     const int FN_MAX_THREADS
-    const size_t FN_GROUP
+    const size_t FN_LINE, FN_GROUP
     const size_t FN_SUM_BLOCK
 
     ctypedef struct fn_instruction:

@@ -62,7 +62,7 @@ KERNEL(gather)
     for (size_t i = begin; i < end; i++) {
         const char *x = *g->x + (size_t)g->rows[i] * row;
         if (i + 1 < end)
-            for (size_t byte = 0; byte < asked; byte += 64)
+            for (size_t byte = 0; byte < asked; byte += FN_LINE)
                 __builtin_prefetch(*g->x + (size_t)g->rows[i + 1] * row + byte);
         T *y = (T *)g->y + i * n;
         if (same)

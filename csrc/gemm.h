@@ -13,12 +13,12 @@
  * loads TILE_VECTORS vectors of the column operand and broadcasts TILE_ROWS elements of the row operand:
  * fewer loads than multiply-adds, and enough chains to fill the pipeline.
  *
- * What lies where: the columns of a tile over a block of k (16 to 20 KB, on AVX-512 four times that) are
- * needed again for every tile below. Copied dense, zero-padded and in the order of use they stay in the
- * first-level cache (AVX-512: the second), beside the few KB of rows that stream past. The first tile of a
- * column makes that copy as it goes, while it fetches ahead what the copy is made of. It pays for many rows
- * only, on AVX-512 for most of a panel's, unless vectors lie across lines of the cache, which are two loads
- * each. A panel of rows takes about half of a second-level cache of 512 KB.
+ * What lies where: the columns of a tile over a block of k (10 to 20 KB, on AVX-512 four times that) are needed
+ * again for every tile below. Copied dense, zero-padded and in the order of use they stay in the first-level
+ * cache (AVX-512: the second), beside the few KB of rows that stream past. The first tile of a column makes that
+ * copy as it goes, while it fetches ahead what the copy is made of. It pays for many rows only, on AVX-512 for
+ * most of a panel's, unless vectors lie across lines of the cache, which are two loads each. A panel of rows
+ * takes up to 360 KB of the second-level cache.
  * The last columns take tiles of as few vectors as hold them; where they do not fill these, AVX-512 alone
  * can do without the copy.
  * Rows are copied where that pays (many columns, and rows that are columns in memory or that lie a large
@@ -48,12 +48,10 @@
 #ifndef GEMM_CHOICES
 #define GEMM_CHOICES
 enum {
-    COPY_PANEL = 192,        /* from so many columns on, rows that are columns in memory are copied */
     COPY_ROWS = 128,         /* from so many on, rows that lie badly: */
     BAD_DISTANCE = 4096,     /* a multiple of so many bytes apart */
     UNCOPIED = 18,           /* up to so many rows take columns as they lie, and most rows of a panel do */
-    WIDE_TILE = 256,         /* if those are so many bytes wide and fill lines of the cache, */
-    LINE = 64,               /* which are so many bytes: they come as soon from anywhere */
+    WIDE_TILE = 256,         /* if those are so many bytes wide and fill lines: they come as soon from anywhere */
     AHEAD = 24,              /* steps of k that the copying tile fetches ahead */
     FETCHED = 24,            /* steps of k in whose time the place of a tile's sums can be fetched */
     TRANSPOSE_COST = 2,      /* of copying an element transposed, in multiply-adds */
@@ -181,7 +179,7 @@ INLINE void NAME(tile)(const int rows, const int vectors, const int copying, siz
     /* Where the sums will go is fetched meanwhile, unless there is no time for that. */
     if (t->accumulate || !t->first || k > FETCHED)
         for (size_t i = 0; i < (size_t)rows; i++)
-            UNROLL for (int v = 0; v < vectors * VECTOR_BYTES; v += 64)
+            UNROLL for (int v = 0; v < vectors * VECTOR_BYTES; v += FN_LINE)
                 __builtin_prefetch((const char *)(t->c + i * t->ldc) + v, 1);
     /* Two pointers and one distance take fewer registers than the distances of all rows. */
     _Static_assert(TILE_ROWS <= 6, "no row is farther from a pointer than twice the distance");
@@ -373,7 +371,7 @@ static NAME(panel) NAME(copy_rows)(T *to, NAME(panel) a, size_t rows, size_t k)
 
 static NAME(panel) NAME(copy_if_better)(T *to, const fn_gemm_args *g, NAME(panel) a, size_t rows, size_t k)
 {
-    if (g->transpose_a) return g->n < COPY_PANEL ? a : NAME(copy_panel)(to, a, rows, k);
+    if (g->transpose_a) return g->n < FN_COPY_COLUMNS ? a : NAME(copy_panel)(to, a, rows, k);
     return g->n < COPY_ROWS || g->lda * sizeof(T) % BAD_DISTANCE ? a : NAME(copy_rows)(to, a, rows, k);
 }
 
@@ -617,7 +615,7 @@ static void NAME(panel_column)(const fn_gemm_args *g, size_t i, size_t rows, siz
     size_t ldb = g->ldb;
     b += g->transpose_b ? j * ldb : j;
     const int is_wide = columns * sizeof(T) >= WIDE_TILE;
-    const int in_lines = ((uintptr_t)b | ldb * sizeof(T)) % LINE == 0;
+    const int in_lines = ((uintptr_t)b | ldb * sizeof(T)) % FN_LINE == 0;
     /* By the first tile, unless it is done before. */
     int copying = rows > (is_wide && in_lines ? PANEL_ROWS * 2 / 3 : UNCOPIED);
     const int as_it_lies = !copying && (columns == width || (LOADS_LAST && !g->swapped));

@@ -23,7 +23,10 @@ cdef class Cursor:
     cdef bint is_written
 
     def move_to(self, array):
-        """Point at the beginning of an array, which stays alive and is used in place."""
+        """Point at the beginning of an array, which stays alive and is used in place.
+
+        Runs trust it to be of the kind that their calls were recorded with, and row numbers to be in it.
+        """
         if not isinstance(array, cnp.ndarray) or array.ndim == 0:
             raise ValueError(f"a cursor points into an array with axes, not {array!r}")
         readable(array, "array")
@@ -73,7 +76,8 @@ cdef class Program:
         """Appends what `call` asks of this module's functions; False, and nothing, if it asks for more than
         kernels can repeat.
 
-        It is not done now. The arrays that they are given stay in use; what is in them may change.
+        It is not done now. The arrays that they are given stay in use, and who records keeps them; what is in
+        them may change.
         """
         global recorded_now
         if recorded_now != NULL:
@@ -150,7 +154,7 @@ cdef class Program:
     cdef void *shared_scratch(self, size_t size) except NULL:
         """Memory that all instructions work in, one after another."""
         if self.scratch == NULL or self.scratch_size < size:
-            self.scratch = <void *>((<size_t>self.hold(size + LINE) + LINE - 1) & ~<size_t>(LINE - 1))
+            self.scratch = <void *>((<size_t>self.hold(size + FN_LINE) + FN_LINE - 1) & ~<size_t>(FN_LINE - 1))
             self.scratch_size = size
         return self.scratch
 
@@ -186,6 +190,24 @@ cdef inline bint is_recording() noexcept:
 cdef inline Program recording():
     """The program that this thread records; only where `is_recording`."""
     return <Program>recorded_now
+
+
+cdef class Unrecorded(Scope):
+    """A scope in which kernels compute at once, whoever records them outside."""
+
+    cdef void *recorded
+
+    def __enter__(self):
+        global recorded_now
+        self.recorded, recorded_now = recorded_now, NULL
+        return Scope.__enter__(self)
+
+    def __exit__(self, *error):
+        global recorded_now
+        try:
+            Scope.__exit__(self, *error)
+        finally:
+            recorded_now = self.recorded
 
 
 cdef inline int only_in_place(str reason) except -1:

@@ -216,7 +216,7 @@ KERNEL(argmax_rows)
 KERNEL(hits)
 {
     const fn_rows_args *g = args;
-    const T *labels = g->b; /* indices are exact in T up to 2^24 columns, far from memory's end */
+    const T *labels = g->b; /* for so few columns that indices are exact in T */
     for (size_t i = begin; i < end; i += WIDTH) {
         size_t place[WIDTH];
         const size_t count = end - i < WIDTH ? end - i : WIDTH;

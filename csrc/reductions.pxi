@@ -1,5 +1,9 @@
 # Reductions of rows to one number each, and class labels: a part of the door, csrc/_kernels.pyx.
 
+# float32 holds all whole numbers up to this one.
+cdef enum:
+    EXACT = 1 << 24
+
 # What has the dtype of indices.
 cdef cnp.ndarray int64 = np.empty(0, np.int64)
 
@@ -91,16 +95,20 @@ def argmax_rows(x, out=None):
 def hits(x, labels, out=None):
     """1 where the index of the first largest element of a row of x (..., n) is the label, else 0.
 
-    The labels (...) have the dtype of x.
+    The labels (...) have the dtype of x, in which the index of each of the n must be exact.
     """
     cdef cnp.ndarray a = floating(x, "x")
+    cdef size_t n = full_rows(a)
+    if n > EXACT and cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
+        raise ValueError(f"x has shape {x.shape}: beyond {EXACT} columns float32 cannot tell labels apart; "
+                         "use float64")
     cdef cnp.ndarray y = each_row(a, out, a)
     cdef cnp.ndarray label = floating_like(labels, "labels", a, "x")
     if not cnp.PyArray_SAMESHAPE(label, y):
         raise shape_error("labels", labels, "it must be that of x without its last axis,", y)
     if out is not None:
         apart(y, "out", label, "labels", True)
-    cdef fn_rows_args g = rows_of(y, a, label, full_rows(a))
+    cdef fn_rows_args g = rows_of(y, a, label, n)
     run(kernels_for(a).hits, &g, sizeof(g), g.m, g.n)
     return y
 

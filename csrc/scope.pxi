@@ -1,11 +1,11 @@
 # Scopes: a part of the door, csrc/_kernels.pyx.
+#
+# They are here and not in Python because there a signal's handler may raise between any two steps, also between
+# what is set and the block that sets it back. In C it comes before both, or inside the block.
 
 
 cdef class Scope:
     """Gives attributes of an object other values inside a ``with`` block.
-
-    It is here and not in Python because there a signal's handler may raise between any two steps, also
-    between what is set and the block that sets it back. In C it comes before both, or inside the block.
 
     Parameters
     ----------
@@ -39,3 +39,54 @@ cdef class Scope:
         for name, value in values.items():
             setattr(self.of, name, value)
         return 0
+
+
+cdef class Member:
+    """Is a key of a dict, an attribute of an object, inside a ``with`` block.
+
+    Parameters
+    ----------
+    of : object
+    name : str
+        Of its attribute.
+    """
+
+    cdef object of
+    cdef str name
+
+    def __init__(self, of, str name not None):
+        self.of, self.name = of, name
+
+    def __enter__(self):
+        cdef dict members = getattr(self.of, self.name)
+        kind = type(self).__name__
+        if self in members:
+            raise RuntimeError(f"this {kind} is open already; nest another {kind}() instead")
+        members[self] = None
+        return self
+
+    def __exit__(self, *error):
+        cdef dict members = getattr(self.of, self.name)
+        if self not in members:
+            raise RuntimeError(
+                f"this {type(self).__name__} was opened in another thread, where it stays open: leave its with "
+                "block in the thread that entered it")
+        del members[self]
+
+
+cdef class Limit:
+    """At most n threads inside a ``with`` block."""
+
+    cdef object n
+    cdef list before
+
+    def __init__(self, n):
+        self.n, self.before = n, []
+
+    def __enter__(self):
+        before = thread_limit()
+        set_threads(self.n)
+        self.before.append(before)
+
+    def __exit__(self, *error):
+        fn_set_threads(self.before.pop())

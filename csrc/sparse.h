@@ -102,7 +102,7 @@ INLINE void NAME(fetch_elements)(const fn_sparse_args *s, int64_t at, int bytes)
     const char *values = (const char *)((const T *)s->values + at) + bytes;
     const int64_t column = at + bytes / (int)sizeof(T);
     __builtin_prefetch(values, 0, 2);
-    __builtin_prefetch(values + 64, 0, 2);
+    __builtin_prefetch(values + FN_LINE, 0, 2);
     __builtin_prefetch((const char *)s->columns.data + column * (s->columns.narrow ? 2 : 4), 0, 2);
 }
 
@@ -123,7 +123,7 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
         if (skips && s->starts[i + r] == end) continue;
         T *c = t.c + r * t.ldc;
         if (ends)
-            UNROLL for (int v = 0; v < vectors; v += 64 / VECTOR_BYTES) __builtin_prefetch(c + v * WIDTH, 1);
+            UNROLL for (int v = 0; v < vectors; v += FN_LINE / VECTOR_BYTES) __builtin_prefetch(c + v * WIDTH, 1);
         if (begins)
             UNROLL for (int v = 0; v < vectors; v++) sum[v] = (NAME(vector)){0};
         else
@@ -137,7 +137,7 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
                 sum[v] = VECTOR_FMA(x, NAME(load)(row + v * WIDTH), sum[v]);
         }
         cursor[r] = at;
-        NAME(fetch_elements)(s, at, 64);
+        NAME(fetch_elements)(s, at, FN_LINE);
         const T *mask = t.mask ? t.mask + r * t.ldc : NULL;
         if (ends && t.columns == width && (t.plain || t.accumulate)) {
             NAME(store_whole)(1, vectors, vectors, &t, sum, c);
@@ -258,7 +258,7 @@ KERNEL(sparse_gemm)
         const size_t j = across * SPARSE_STRIP, columns = g->n - j < SPARSE_STRIP ? g->n - j : SPARSE_STRIP;
         const size_t vectors = (columns + WIDTH - 1) / WIDTH;
         const int is_short = NAME(is_short)(g);
-        const int is_outer = g->accumulate && g->k <= FN_SPARSE_FEW;
+        const int is_outer = fn_is_outer(g);
         if (s->infinite && (is_short || is_outer || g->m <= FN_SPARSE_FEW)) {
             const size_t first = g->k * unit / units, last = g->k * (unit + 1) / units;
             NAME(look_for_infinite)(s->infinite, (const T *)g->b + first * g->n, (last - first) * g->n);
@@ -271,7 +271,7 @@ KERNEL(sparse_gemm)
             NAME(sparse_strip)(2, s, i, m, j, columns, scratch);
         else if (vectors <= 4)
             NAME(sparse_strip)(4, s, i, m, j, columns, scratch);
-        else if (vectors <= 8)
+        else if (SPARSE_VECTORS > 8 && vectors <= 8)
             NAME(sparse_strip)(8, s, i, m, j, columns, scratch);
         else
             NAME(sparse_strip)(SPARSE_VECTORS, s, i, m, j, columns, scratch);

@@ -1,5 +1,8 @@
 # Matrices of which most elements are zero: a part of the door, csrc/_kernels.pyx.
 
+# So few rows of a product read its other operand where it lies.
+FEW_ROWS = FN_SPARSE_FEW
+
 
 cdef class CompressedRows:
     """A matrix (m, k) as the elements of each row that are not zero, with their columns; not changed.
@@ -41,6 +44,8 @@ cdef class CompressedRows:
         if not isinstance(rows, slice) and not (
                 isinstance(rows, cnp.ndarray) and rows.dtype.kind in "iu" and rows.ndim == 1):
             raise TypeError("rows must be a slice or an array of integers of one axis")
+        if self.room:
+            raise TypeError("rows of a buffer change: select from the rows that it was made of")
         starts, ends = self.starts[rows], self.ends[rows]
         return compressed(
             cnp.PyArray_FROM_OTF(starts, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO),
@@ -249,7 +254,7 @@ cdef CompressedRows transposed(CompressedRows rows):
     cdef size_t work = 4 * length  # one element takes as long as several of an elementwise kernel
     cdef size_t parts = thread_limit() if work > SMALL else 1
     cdef cnp.ndarray starts = empty(rows.k + 1, cnp.NPY_INT64)
-    cdef cnp.ndarray columns = empty_columns(length, s.product.m)
+    cdef cnp.ndarray columns = empty_columns(length, fit_for_columns(s.product.m))
     cdef cnp.ndarray values = empty(length, cnp.PyArray_TYPE(rows.values))
     cdef void *bounds = take_scratch(2 * s.product.m * parts * sizeof(int64_t))
     cdef fn_transpose_args g = fn_transpose_args(
@@ -347,7 +352,7 @@ cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite, int 
     cdef int workers = thread_limit() if work > SMALL else 1
     s.product, s.infinite, s.spoilt = g[0], infinite, spoilt
     s.product.parts_across = 1
-    if not g.accumulate or g.k > FN_SPARSE_FEW:
+    if not fn_is_outer(g):
         s.product.parts_across = (g.n + kernels.sparse_strip - 1) // kernels.sparse_strip
     s.product.parts_down = (g.m + FN_SPARSE_ROWS - 1) // FN_SPARSE_ROWS
     # Two for each thread share the work evenly; with more, strips would be copied more often. They are no burden

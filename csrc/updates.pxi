@@ -34,11 +34,26 @@ cdef inline const double *number_at(object x, double *own) except NULL:
     return own
 
 
-cdef inline fn_update_args update_of(cnp.ndarray w, cnp.ndarray g, const double *learning_rate):
+cdef int change(fn_kernel *f32, fn_kernel *f64, object w, tuple slots, object g, object learning_rate,
+                double decay=0, double second_decay=0, double epsilon=0, bint nesterov=False) except -1:
+    """Changes w and its `slots`, of which each is a name and an array, by a rule."""
+    cdef cnp.ndarray weights = variable(w)
+    cdef list arrays = [slot(x, name, weights) for name, x in slots]
+    cdef cnp.ndarray gradient = gradient_of(weights, g)
+    cdef Py_ssize_t i, j
+    cdef double own
     cdef fn_update_args u
     memset(&u, 0, sizeof(u))
-    u.w, u.g, u.learning_rate = cnp.PyArray_DATA(w), cnp.PyArray_DATA(g), learning_rate
-    return u
+    for i in range(len(arrays)):
+        for j in range(i + 1, len(arrays)):
+            apart(arrays[i], slots[i][0], arrays[j], slots[j][0], False)
+        apart(arrays[i], slots[i][0], gradient, "g", False)
+        u.slot[i] = cnp.PyArray_DATA(arrays[i])
+    u.w, u.g = cnp.PyArray_DATA(weights), cnp.PyArray_DATA(gradient)
+    u.learning_rate = number_at(learning_rate, &own)
+    u.decay[0], u.decay[1], u.epsilon, u.nesterov = decay, second_decay, epsilon, nesterov
+    return run(f32 if cnp.PyArray_TYPE(weights) == cnp.NPY_FLOAT else f64, &u, sizeof(u),
+               cnp.PyArray_SIZE(weights))
 
 
 def sgd(w, g, learning_rate):
@@ -46,63 +61,31 @@ def sgd(w, g, learning_rate):
 
     Here and below the rate is a number, or an array () of float64 that is read when the kernel runs.
     """
-    cdef cnp.ndarray weights = variable(w)
-    cdef cnp.ndarray gradient = gradient_of(weights, g)
-    cdef double own
-    cdef fn_update_args u = update_of(weights, gradient, number_at(learning_rate, &own))
-    run(kernels_for(weights).sgd, &u, sizeof(u), cnp.PyArray_SIZE(weights))
+    change(level.f32.sgd, level.f64.sgd, w, (), g, learning_rate)
 
 
 def momentum(w, velocity, g, learning_rate, double momentum, nesterov=False):
     """velocity = momentum * velocity - learning_rate * g; w += velocity, or, with Nesterov's rule,
     w += momentum * velocity - learning_rate * g; in place."""
-    cdef cnp.ndarray weights = variable(w)
-    cdef cnp.ndarray v = slot(velocity, "velocity", weights)
-    cdef cnp.ndarray gradient = gradient_of(weights, g)
-    apart(v, "velocity", gradient, "g", False)
-    cdef double own
-    cdef fn_update_args u = update_of(weights, gradient, number_at(learning_rate, &own))
-    u.slot[0], u.decay[0], u.nesterov = cnp.PyArray_DATA(v), momentum, bool(nesterov)
-    run(kernels_for(weights).momentum, &u, sizeof(u), cnp.PyArray_SIZE(weights))
+    change(level.f32.momentum, level.f64.momentum, w, (("velocity", velocity),), g, learning_rate,
+           momentum, 0, 0, bool(nesterov))
 
 
 def adagrad(w, accumulator, g, learning_rate, double epsilon):
     """accumulator += g^2; w -= learning_rate * g / sqrt(accumulator + epsilon), in place."""
-    cdef cnp.ndarray weights = variable(w)
-    cdef cnp.ndarray a = slot(accumulator, "accumulator", weights)
-    cdef cnp.ndarray gradient = gradient_of(weights, g)
-    apart(a, "accumulator", gradient, "g", False)
-    cdef double own
-    cdef fn_update_args u = update_of(weights, gradient, number_at(learning_rate, &own))
-    u.slot[0], u.epsilon = cnp.PyArray_DATA(a), epsilon
-    run(kernels_for(weights).adagrad, &u, sizeof(u), cnp.PyArray_SIZE(weights))
+    change(level.f32.adagrad, level.f64.adagrad, w, (("accumulator", accumulator),), g, learning_rate,
+           0, 0, epsilon)
 
 
 def rmsprop(w, velocity, g, learning_rate, double rho, double epsilon):
     """velocity = rho * velocity + (1 - rho) * g^2; w -= learning_rate * g / sqrt(velocity + epsilon),
     in place."""
-    cdef cnp.ndarray weights = variable(w)
-    cdef cnp.ndarray v = slot(velocity, "velocity", weights)
-    cdef cnp.ndarray gradient = gradient_of(weights, g)
-    apart(v, "velocity", gradient, "g", False)
-    cdef double own
-    cdef fn_update_args u = update_of(weights, gradient, number_at(learning_rate, &own))
-    u.slot[0], u.decay[0], u.epsilon = cnp.PyArray_DATA(v), rho, epsilon
-    run(kernels_for(weights).rmsprop, &u, sizeof(u), cnp.PyArray_SIZE(weights))
+    change(level.f32.rmsprop, level.f64.rmsprop, w, (("velocity", velocity),), g, learning_rate,
+           rho, 0, epsilon)
 
 
 def adam(w, momentum, velocity, g, alpha, double beta_1, double beta_2, double epsilon):
     """momentum += (g - momentum) * (1 - beta_1); velocity += (g^2 - velocity) * (1 - beta_2);
     w -= alpha * momentum / (sqrt(velocity) + epsilon), in place."""
-    cdef cnp.ndarray weights = variable(w)
-    cdef cnp.ndarray m = slot(momentum, "momentum", weights)
-    cdef cnp.ndarray v = slot(velocity, "velocity", weights)
-    cdef cnp.ndarray gradient = gradient_of(weights, g)
-    apart(m, "momentum", v, "velocity", False)
-    apart(m, "momentum", gradient, "g", False)
-    apart(v, "velocity", gradient, "g", False)
-    cdef double own
-    cdef fn_update_args u = update_of(weights, gradient, number_at(alpha, &own))
-    u.slot[0], u.slot[1] = cnp.PyArray_DATA(m), cnp.PyArray_DATA(v)
-    u.decay[0], u.decay[1], u.epsilon = beta_1, beta_2, epsilon
-    run(kernels_for(weights).adam, &u, sizeof(u), cnp.PyArray_SIZE(weights))
+    change(level.f32.adam, level.f64.adam, w, (("momentum", momentum), ("velocity", velocity)), g, alpha,
+           beta_1, beta_2, epsilon)

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fastnn import _kernels
+
 Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 DType: TypeAlias = Any  # whatever np.dtype accepts
 Shape: TypeAlias = tuple[int, ...]
@@ -24,14 +26,12 @@ PADDED = (
     "zeros and ones, which say what is in it"
 )
 
-LINE = 64  # bytes of a line of the processor's caches
-
 
 def on_a_line(size: int) -> Array:
     """`size` bytes of 0 that begin where a line does, as vectors are loaded fastest."""
-    block = np.zeros(size + LINE, np.uint8)
+    block = np.zeros(size + _kernels.LINE, np.uint8)
     # NumPy crashes if there is no memory for its __array_interface__.
-    return block[-block.ctypes.data % LINE :][:size]
+    return block[-block.ctypes.data % _kernels.LINE :][:size]
 
 
 def from_python(value: Any, dtype: DType = None) -> Array:

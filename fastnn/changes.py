@@ -6,12 +6,10 @@ Of objects, attributes that are replaced; not what happens inside a list or dict
 from __future__ import annotations
 
 import threading
-from weakref import WeakValueDictionary
 
 from fastnn._kernels import Scope
 
 _count = 0
-_constants: WeakValueDictionary[int, object] = WeakValueDictionary()
 
 
 class _Here(threading.local):
@@ -38,16 +36,6 @@ def note_change() -> None:
     global _count  # noqa: PLW0603  # one number of the process
     if not _here.is_computing:
         _count += 1
-
-
-def note_constant(tensor: object) -> None:
-    """A program has taken the values of a tensor in."""
-    _constants[id(tensor)] = tensor
-
-
-def is_in_a_program(tensor: object) -> bool:
-    """Whether a program has."""
-    return id(tensor) in _constants
 
 
 def computing() -> Scope:

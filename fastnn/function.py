@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial, update_wrapper
-from threading import get_ident
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -14,6 +14,7 @@ from fastnn import _kernels
 from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array
 from fastnn.changes import computing
+from fastnn.forks import Lock
 from fastnn.ops.core import COMPUTED_IN
 from fastnn.ops.elementwise import copy
 from fastnn.passes import products_with, with_rows
@@ -23,7 +24,7 @@ from fastnn.recorders import recorders
 from fastnn.sparse import may_save_time, saves_time
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, to_array, wrap
-from fastnn.trace import Instruction, Trace, Value
+from fastnn.trace import Instruction, Trace, Value, undisturbed
 from fastnn.variable import Variable
 
 BY_VALUE = (int, str, bytes, complex, type, type(None), np.generic, np.dtype, Enum)
@@ -38,6 +39,7 @@ class Traced(NamedTuple):
     structure: Structure  # what the function returned
 
 
+@undisturbed()
 def trace(
     function: Callable[..., Structure], inputs: list[Tensor], *args: Any, **kwargs: Any
 ) -> Traced:
@@ -122,10 +124,14 @@ class Function:
     def __init__(self, python_function: Callable[..., Structure]) -> None:
         self.python_function = python_function
         self._entries: Recent[Any, _Entry] = Recent()
+        # Programs serve one thread at a time, and update the same variables,
+        self._lock = Lock(threading.RLock)
+        self._thread = 0  # which is this one
         update_wrapper(self, python_function, updated=())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_entries": Recent()}  # programs are of the original's variables
+        # Programs are of the original's variables.
+        return {**vars(self), "_entries": Recent(), "_lock": Lock(threading.RLock), "_thread": 0}
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         return self if owner is None else _Method(self, owner)
@@ -135,13 +141,12 @@ class Function:
             return self.python_function(*args, **kwargs)
         entry = self._entry(args, kwargs)
         given = args if entry.is_flat else leaves((args, kwargs))
-        first, thread = entry.runs.program, get_ident()
-        if first.thread == thread:  # a signal is handled in the midst of such a call
+        thread = threading.get_ident()
+        if self._thread == thread:  # a signal is handled in the midst of such a call
             return self.python_function(*args, **kwargs)
-        # One lock for all programs of an entry: they update the same variables.
-        with first.lock.here():
+        with self._lock.here():
             try:
-                first.thread = thread
+                self._thread = thread
                 program, rows = entry.runs_for(given) if entry.in_products else entry.runs
                 arrays = [
                     x._array if isinstance(x := given[at], Tensor) else to_array(x)
@@ -151,7 +156,7 @@ class Function:
                     arrays = _filled(rows, arrays)
                 results = program.computed(arrays)
             finally:
-                first.thread = 0
+                self._thread = 0
         if entry.is_single:
             return results[0]
         parts = iter(results)
@@ -202,7 +207,7 @@ class Function:
                 self(*args, **kwargs)
             return 10
 
-        with self._entry(args, kwargs).runs.program.lock.here():  # other threads wait with theirs
+        with self._lock.here():  # other threads wait with theirs
             return program.describe(program.profiled(calls))
 
     def _entry(self, args: Any, kwargs: Any) -> _Entry:

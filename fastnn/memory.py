@@ -6,7 +6,7 @@ from bisect import bisect
 from collections import defaultdict
 from collections.abc import Sequence
 
-from fastnn.arrays import LINE
+from fastnn import _kernels
 from fastnn.graph import VIEWS
 from fastnn.trace import Instruction, Value
 
@@ -110,4 +110,4 @@ class _Free:
 
 
 def _in_lines(size: int) -> int:
-    return -(-size // LINE) * LINE
+    return -(-size // _kernels.LINE) * _kernels.LINE

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from typing import SupportsIndex
 
 from fastnn import _kernels
@@ -52,12 +51,11 @@ def get_num_threads() -> int:
     return _kernels.threads()
 
 
-@contextmanager
-def threads(n: SupportsIndex) -> Iterator[None]:
+class threads(_kernels.Limit, ContextDecorator):  # noqa: N801  # it is called as a function is
     """A scope in which at most `n` threads are used; after it the limit from before holds again.
 
     The limit is that of the whole process: it also holds for kernels that other Python threads
-    call meanwhile.
+    call meanwhile. Of scopes that overlap in several threads the last one to end decides.
 
     Parameters
     ----------
@@ -70,9 +68,3 @@ def threads(n: SupportsIndex) -> Iterator[None]:
     >>> with fastnn.threads(1):
     ...     y = fastnn.matmul(fastnn.ones((2, 3)), fastnn.ones((3, 2)))
     """
-    before = get_num_threads()
-    set_num_threads(n)
-    try:
-        yield
-    finally:
-        set_num_threads(before)

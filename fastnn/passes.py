@@ -256,8 +256,8 @@ def _stretching_into_user(graph: Graph, i: int, user: Instruction) -> None:
                 graph.instructions[i] = user
 
 
-# It pays to look for zeros in so few rows, before so many bytes of weights are read.
-FEW_ROWS, LARGE = 4, 1 << 14
+# Before so many bytes of weights are read it pays to look for zeros in few rows.
+LARGE = 1 << 14
 
 
 def with_known_finite(
@@ -291,11 +291,11 @@ def weights_of(instruction: Instruction) -> Value | None:
     """What a product without zeros reads, or adds to, as far as the zeros tell."""
     if instruction.op.name in ("rows_dense", "rows_descend"):
         # For more rows the weights are copied, and are looked at on the way.
-        few = instruction.attributes["rows"].shape[0] <= FEW_ROWS
+        few = instruction.attributes["rows"].shape[0] <= _kernels.FEW_ROWS
         return instruction.inputs[0] if few else None
     if instruction.op.name == "dense":
         x, w = instruction.inputs[:2]
-        return w if x.shape[0] <= FEW_ROWS and w.nbytes >= LARGE else None
+        return w if x.shape[0] <= _kernels.FEW_ROWS and w.nbytes >= LARGE else None
     return None
 
 

@@ -7,7 +7,6 @@ and records its kernels; what has no kernel runs in Python between those.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,13 +17,12 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array, on_a_line
 from fastnn.description import description
-from fastnn.forks import Lock
 from fastnn.memory import laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
 from fastnn.tensor import Tensor, wrap
-from fastnn.trace import Instruction, Value
-from fastnn.variable import Writing, all_about_to_change, all_or_nothing
+from fastnn.trace import Instruction, Value, undisturbed
+from fastnn.variable import Writing, all_about_to_change, all_or_nothing, kept
 
 Step: TypeAlias = Callable[[], object]
 
@@ -41,6 +39,7 @@ class Program:
         Called with the program while it is built, to add what is to run first and last.
     """
 
+    @undisturbed()
     def __init__(
         self,
         instructions: list[Instruction],
@@ -51,8 +50,6 @@ class Program:
     ) -> None:
         self.recorded = instructions
         self.instructions = optimized(instructions, results)
-        self.lock = Lock(threading.RLock)  # the arena serves one thread at a time,
-        self.thread = 0  # which notes itself here while it does
         self._segments: list[_kernels.Program | Step] = []
         # The segment and the kernels of each instruction; a view has none.
         self._spans: list[tuple[int, int, int] | None] = []
@@ -235,12 +232,8 @@ class Program:
 
         Variables are as before afterwards.
         """
-        before = [variable.numpy() for variable in self.variables]
-        try:
+        with kept(self.variables):
             return self._timed(run)
-        finally:
-            for variable, values in zip(self.variables, before, strict=True):
-                variable.assign(values)
 
     def _timed(self, run: Callable[[], int]) -> list[float]:
         programs = [s for s in self._segments if isinstance(s, _kernels.Program)]

@@ -1,4 +1,4 @@
-"""Who is told what this thread computes: gradient tapes and traces."""
+"""Who is told what this thread computes: gradient tapes, traces, checks of numbers."""
 
 from __future__ import annotations
 

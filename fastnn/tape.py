@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any, Literal
 
+from fastnn._kernels import Member
 from fastnn.backward import Step, accumulate, walk_back
 from fastnn.caller import warn
 from fastnn.ops.core import Call
@@ -36,7 +36,7 @@ def _pairs(targets: Structure, weights: Structure | None) -> list[tuple[Tensor, 
     return [pair for at in places for pair in _pairs(targets[at], weights[at])]
 
 
-class GradientTape:
+class GradientTape(Member):
     """Records what is computed inside its ``with`` block, to differentiate it afterwards.
 
     Trainable variables are watched by themselves, tensors after `watch`. Tapes nest: a gradient
@@ -60,26 +60,13 @@ class GradientTape:
     """
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        super().__init__(recorders, "stack")
         self._persistent = persistent
         self._automatic = watch_accessed_variables
         self._steps: list[Step] = []
         self._watched: dict[int, Tensor] = {}  # by id, which the reference keeps from being reused
         self._computed: set[int] = set()  # ids of the outputs of `_steps`
         self._used = False
-
-    def __enter__(self) -> GradientTape:
-        if self in recorders.stack:
-            raise RuntimeError("this tape is open already; nest another GradientTape() instead")
-        recorders.stack[self] = None
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        del recorders.stack[self]
 
     def watch(self, tensor: Structure) -> None:
         """Follow a tensor, or tensors in nested lists, as a variable is followed.

@@ -134,12 +134,13 @@ class Tensor:
     Tensor([3. 7.], shape=(2,), dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_array", "origin")
+    __slots__ = ("__weakref__", "_array", "is_in_a_program", "origin")
     # NumPy leaves `array * tensor` to the tensor.
     __array_priority__ = 1000
 
     _array: Array
     origin: Origin
+    is_in_a_program: bool  # set, and True, where a program has taken the values in
 
     def __init__(self, value: TensorLike, dtype: DType = None) -> None:
         self._array = _own(to_array(value, dtype), value)

@@ -132,6 +132,10 @@ WRONG_VALUE = {
         lambda: _kernels.argmax_rows(np.ones((3, 0))),
         r"x has shape \(3, 0\); its last axis must have at least one element",
     ),
+    "hits of too many": (
+        lambda: _kernels.hits(np.empty((1, 2**24 + 1), np.float32), X[0, :1]),
+        "float32 cannot tell labels apart; use float64",
+    ),
     "hits of none": (lambda: _kernels.hits(np.ones((3, 0)), np.ones(3)), "at least one element"),
     "hits shape": (
         lambda: _kernels.hits(X, X[:2, 0]),

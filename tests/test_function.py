@@ -1,6 +1,7 @@
 """@fastnn.function: what is recorded, what is read anew, and what is refused."""
 
 import copy
+import signal
 import subprocess
 import sys
 import threading
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import GradientTape, Sequential, Variable, layers, optimizers
+from fastnn import GradientTape, Sequential, Variable, _kernels, layers, optimizers
 from fastnn.function import Function, function
 from fastnn.recent import KEPT
-from fastnn.trace import TraceError
+from fastnn.trace import TraceError, undisturbed
 
 
 def test_python_runs_once_for_each_kind_of_argument():
@@ -335,7 +336,7 @@ def add(x):
     return 2 * x
 
 x, handled = np.ones(5, np.float32), []
-add(x)  # records; what a handler computes in the midst of that would be recorded too
+add(x)  # to record it takes so long that the next signal would interrupt the handler, and so on
 total.assign(0.0)
 signal.signal(signal.SIGALRM, lambda number, frame: handled.append(float(add(x)[0])))
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
@@ -355,6 +356,72 @@ def test_the_handler_of_a_signal_may_call_what_it_interrupts():
     assert done.stdout == "0.0\n"
 
 
+def test_what_a_handler_computes_while_a_call_is_recorded_is_no_part_of_that():
+    seen, w, handled = Variable(0.0), Variable([1.0, 2.0]), []
+
+    def handle(number, frame):
+        seen.assign_add(1.0)
+        handled.append(float(fastnn.reduce_sum(w * w)))
+
+    @function
+    def step(x):
+        if not handled:
+            signal.raise_signal(signal.SIGUSR1)
+        return x * w
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        for _ in range(3):
+            np.testing.assert_array_equal(step(fastnn.ones(2)), [1, 2])
+        assert signal.getsignal(signal.SIGUSR1) is handle
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert float(seen) == 1
+    assert handled == [5]
+
+
+def test_a_handler_that_comes_while_kernels_are_recorded():
+    """They are those of the program alone."""
+    handled, x, y = [], np.array([-1.0, 2.0], np.float32), np.empty(2, np.float32)
+
+    def handle(number, frame):
+        handled.append(float(fastnn.reduce_sum(fastnn.ones(3))))
+
+    def call():
+        signal.raise_signal(signal.SIGUSR1)
+        _kernels.relu(x, out=y)
+
+    before, program = signal.signal(signal.SIGUSR1, handle), _kernels.Program()
+    try:
+        with undisturbed():
+            assert program.record(call)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    program.run()
+    assert handled == [3]
+    assert len(program) == 1
+    np.testing.assert_array_equal(y, [0, 2])
+
+
+def test_updates_by_calls_with_other_shapes_are_not_lost():
+    total = Variable(np.zeros(200_000, np.float32))
+
+    @function
+    def add(x):
+        total.assign_add(fastnn.ones((200_000,)) * fastnn.reduce_mean(x))
+
+    def work(rows):
+        for _ in range(200):
+            add(fastnn.ones((rows, 3)))
+
+    threads = [threading.Thread(target=work, args=(rows,)) for rows in (1, 2, 3, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert total.numpy().min() == total.numpy().max() == 800
+
+
 @pytest.mark.parametrize("name", ["__array__", "toarray"])
 def test_data_in_other_containers_are_refused(name):
     """Taken as a constant they would keep the values that they had."""
@@ -368,8 +435,8 @@ def test_an_argument_keeps_its_values_while_a_call_waits():
     double = fastnn.function(lambda x: 2 * x)
     v = Variable([1.0])
     x, seen = v.value, []
-    program = double.program(x)
-    with program.lock.here():
+    double(x)
+    with double._lock.here():
         thread = threading.Thread(target=lambda: seen.append(float(double(x)[0])))
         thread.start()
         time.sleep(0.1)

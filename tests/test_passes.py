@@ -10,7 +10,7 @@ import pytest
 
 import fastnn
 from fastnn import GradientTape, Variable, passes
-from fastnn.arrays import LINE
+from fastnn._kernels import LINE
 from fastnn.function import trace
 from fastnn.memory import laid_out
 from fastnn.ops.elementwise import copy

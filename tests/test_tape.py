@@ -1,7 +1,9 @@
 """GradientTape: what it records, what it gives back, nesting, memory."""
 
 import gc
+import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -252,6 +254,30 @@ def test_a_softmax_made_outside_is_a_constant():
 def test_a_tape_is_opened_once():
     with GradientTape() as tape, pytest.raises(RuntimeError, match="open already"), tape:
         pass
+
+
+def test_an_interrupt_leaves_no_tape_open():
+    """A signal's handler may raise between any two steps of Python: there is none in between."""
+    tape, scope, steps = GradientTape(), fastnn.threads(1), []
+
+    def note(frame, event, argument):
+        steps.append(frame.f_code.co_name)
+
+    before = sys.gettrace()
+    sys.settrace(note)
+    try:
+        with tape, scope:
+            pass
+    finally:
+        sys.settrace(before)
+    assert steps == []
+
+
+def test_a_tape_is_left_in_the_thread_that_opened_it():
+    with GradientTape() as tape, ThreadPoolExecutor(1) as other:
+        left = other.submit(tape.__exit__, None, None, None)
+        with pytest.raises(RuntimeError, match="opened in another thread"):
+            left.result()
 
 
 def test_an_index_that_changes_later():

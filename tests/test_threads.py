@@ -134,12 +134,15 @@ KERNELS = {
 
 def test_every_kernel_is_here():
     levels, threads = {"isa", "isas", "set_isa"}, {"threads", "set_threads", "processors"}
-    compressed = {"CompressedRows", "from_csr", "LONGEST_ACCUMULATED", "empty_rows"}
+    compressed = {"CompressedRows", "from_csr", "empty_rows"}
     chains = {"CHAIN_OPS", "CHAIN_STEPS", "CHAIN_INPUTS", "chain_fits"}
-    programs = {"Program", "NotRecorded", "Cursor", "Scope", "settings", "read_next", "write_next"}
-    programs |= {"copy_arrays", "fetch_next"}
+    programs = {"Program", "NotRecorded", "Cursor", "settings", "read_next", "write_next"}
+    programs |= {"copy_arrays", "fetch_next", "Scope", "Unrecorded", "Member", "Limit"}
+    constants = {"FEW_ROWS", "LINE", "LONGEST_ACCUMULATED"}
     of_one_number = {"count_up", "accumulate", "all_finite"}
-    others = levels | threads | compressed | chains | programs | of_one_number | {"np", "os"}
+    others = (
+        levels | threads | compressed | chains | programs | of_one_number | constants | {"np", "os"}
+    )
     assert KERNELS.keys() == {n for n in vars(_kernels) if n[0] != "_"} - others
 
 
