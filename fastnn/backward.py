@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from fastnn import _kernels
+from fastnn.forks import Lock
 from fastnn.function import trace
 from fastnn.ops.core import Call
 from fastnn.ops.elementwise import add
@@ -80,8 +81,8 @@ class _Way:
     def __init__(self) -> None:
         self.times = 0
         self.is_tried = False  # whether there is a program, if there can be one
-        # Taken out by who runs it, so that nobody else does.
-        self.programs: list[Program] = []
+        self.program: Program | None = None
+        self.lock = Lock()  # of who runs it
         self.taken: list[int] = []  # which of the tensors it takes
         self.reached: list[int] = []  # the sources to which it gives a gradient
 
@@ -99,14 +100,13 @@ def _by_program(path: list[Step], gradients: Gradients, sources: list[int]) -> G
     if way.times >= OFTEN and not way.is_tried:
         _record(way, path, gradients, sources, described)
         way.is_tried = True
-    try:
-        program = way.programs.pop()
-    except IndexError:
+    lock = way.lock.here()
+    if way.program is None or not lock.acquire(blocking=False):
         return None
     try:
-        results = program.computed([described.tensors[at]._array for at in way.taken])
+        results = way.program.computed([described.tensors[at]._array for at in way.taken])
     finally:
-        way.programs.append(program)
+        lock.release()
     return dict(zip([sources[at] for at in way.reached], results, strict=True))
 
 
@@ -178,4 +178,4 @@ def _record(
     way.taken = [at for at, x in enumerate(traced.inputs) if id(x) in used]
     way.reached = [at for at, x in enumerate(traced.structure) if x is not None]
     inputs = [traced.inputs[at] for at in way.taken]
-    way.programs = [Program(traced.instructions, inputs, traced.results)]
+    way.program = Program(traced.instructions, inputs, traced.results)

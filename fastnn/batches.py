@@ -37,8 +37,8 @@ class Arrays:
 
     Parameters
     ----------
-    x : array, or a tuple or dict of arrays
-    y : array, or a tuple or dict of arrays, optional
+    x : array, or a tuple, list or dict of arrays
+    y : array, or a tuple, list or dict of arrays, optional
     sample_weight : array of shape (samples, ...), optional
     dtype : dtype, default float32
         In which inputs, and floats among the targets, are computed with.

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 _forks = 0
 
@@ -28,6 +29,11 @@ def forks() -> int:
     return _forks
 
 
+class _Lock(AbstractContextManager[bool], Protocol):
+    def acquire(self, blocking: bool = True) -> bool: ...
+    def release(self) -> None: ...
+
+
 class Lock:
     """A lock that a forked child finds open, even if its parent was at work under it.
 
@@ -39,10 +45,10 @@ class Lock:
         Makes it; threading.RLock one that its thread may take again.
     """
 
-    def __init__(self, kind: Callable[[], AbstractContextManager[bool]] = threading.Lock) -> None:
+    def __init__(self, kind: Callable[[], _Lock] = threading.Lock) -> None:
         self._kind = kind
-        self._of: dict[int, AbstractContextManager[bool]] = {}
+        self._of: dict[int, _Lock] = {}
 
-    def here(self) -> AbstractContextManager[bool]:
+    def here(self) -> _Lock:
         """The lock of this process."""
         return self._of.get(_forks) or self._of.setdefault(_forks, self._kind())

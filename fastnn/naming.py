@@ -1,4 +1,4 @@
-"""The names that layers and metrics have by default."""
+"""The names that layers, metrics, losses and optimizers have by default."""
 
 from __future__ import annotations
 

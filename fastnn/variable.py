@@ -9,7 +9,8 @@ first, so that it does not change either.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -239,6 +240,20 @@ def all_about_to_change(variables: list[Variable], writing: Writing) -> None:
             variable.about_to_change(writing)
         else:
             variable._finite = writing
+
+
+@contextmanager
+def kept(variables: list[Variable], if_it_fails: bool = False) -> Iterator[None]:
+    """The variables are as before after the ``with`` block; or only if it fails."""
+    before = [(variable, variable.value) for variable in variables]
+    is_done = False
+    try:
+        yield
+        is_done = if_it_fails
+    finally:
+        for variable, value in () if is_done else before:
+            if variable.value is not value:
+                variable.assign(value)
 
 
 def all_or_nothing() -> _kernels.Scope:

@@ -19,7 +19,7 @@ def recorded(monkeypatch):
 
     def noted(way, *rest):
         record(way, *rest)
-        made.extend(way.programs)
+        made.extend([way.program] if way.program else [])
 
     monkeypatch.setattr(backward, "OFTEN", 2)
     monkeypatch.setattr(backward, "_ways", Recent())

@@ -600,7 +600,7 @@ def test_no_bar_is_left_after_an_error(capsys, monkeypatch):
     failing = callbacks.LambdaCallback(on_epoch_end=fail)
     with pytest.raises(RuntimeError):
         regression().fit(X, Y, callbacks=[failing, bar])
-    assert bar._progress._bar is None
+    assert bar._bar is None
     assert "Epoch 1/1" in capsys.readouterr().out
 
 

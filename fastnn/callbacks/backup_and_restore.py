@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from fastnn import saving
 from fastnn.callbacks.callback import Logs
 from fastnn.callbacks.saver import Saver
 
@@ -52,8 +53,6 @@ class BackupAndRestore(Saver):
             self._paths.append(os.path.join(self.backup_dir, "previous.safetensors"))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        from fastnn import saving
-
         there = [path for path in self._paths if os.path.exists(path)]
         for path in there:
             try:
@@ -65,8 +64,6 @@ class BackupAndRestore(Saver):
 
     def save(self, epoch: int, batch: int | None, logs: Logs) -> None:
         """Save the state, and the epoch with which to go on."""
-        from fastnn import saving
-
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._paths[0]):
             os.replace(*self._paths)

@@ -10,16 +10,16 @@ Logs: TypeAlias = dict[str, Any]
 class Callback:
     """Base class of all callbacks, and of your own: define the hooks that you need.
 
-    `logs` are the loss and the metrics so far, by name. The hooks of batches are called only if a
-    callback defines one of them; otherwise whole epochs run without coming back to Python. To end
-    the training, set ``self.model.stop_training = True``.
+    `logs` are the loss and the metrics so far, by name; those of a batch of predictions, "outputs".
+    The hooks of batches are called only if a callback defines one of them; otherwise whole epochs
+    run without coming back to Python. To end the training, set ``self.model.stop_training = True``.
 
     Attributes
     ----------
     model : Model
         The model that is trained.
     params : dict
-        "epochs", "steps" (batches in an epoch) and "verbose".
+        "epochs" (in `fit`), "steps" (batches in an epoch) and "verbose".
 
     Examples
     --------

@@ -30,8 +30,6 @@ class CallbackList(Callback):
     Attributes
     ----------
     callbacks : list of Callback
-    wants_train_batches, wants_test_batches, wants_predict_batches : bool
-        Whether anybody listens to the batches of a training, an evaluation, a prediction.
 
     Raises
     ------

@@ -1,46 +1,68 @@
-"""ProgbarLogger: what `fit`, `evaluate` and `predict` show."""
+"""ProgbarLogger: what `fit`, `evaluate` and `predict` show, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+import time
+from typing import Any, Literal, TypeAlias
 
 from fastnn.callbacks.callback import Callback, Logs
-from fastnn.progress import Progress
+
+Verbose: TypeAlias = Literal["auto", 0, 1, 2]
 
 
 class ProgbarLogger(Callback):
-    """A bar while a pass over the data runs, if the output is a terminal; then a line.
+    """By ``params["verbose"]``: nothing (0), or a line for each pass over the data (2), and before
+    it a bar while the pass runs, if the output is a terminal (1 and "auto").
 
     It hears how far the pass is by `advance`, and so needs no hook of batches.
     """
 
     def __init__(self) -> None:
-        self._progress = Progress(1)
+        self._verbose: Verbose = 1
         self._epochs = 1
-        self._steps: int | None = None
+        self._steps: int | None = None  # of a pass; None if nobody knows
         self._title = ""
+        self._start = 0.0
+        self._done = 0
+        self._bar: Any = None
         self._in_fit = False
 
     def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)
-        self._progress = Progress(params.get("verbose", 1))
+        verbose = params.get("verbose", 1)
+        if verbose not in ("auto", 0, 1, 2):
+            raise ValueError(f'verbose must be "auto", 0, 1 or 2, got {verbose!r}')
+        self._verbose = verbose
         self._epochs, self._steps = params.get("epochs", 1), params.get("steps")
 
     def advance(self, done: int) -> None:
         """So many batches more are done."""
-        self._progress.advance(done)
+        self._done += done
+        if self._bar is not None:
+            self._bar.update(done)
 
     def close(self) -> None:
         """Take the bar away."""
-        self._progress.close()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     def _begin(self, title: str) -> None:
-        self._title = title
-        self._progress.begin(title, self._steps)
+        self.close()
+        self._title, self._start, self._done = title, time.perf_counter(), 0
+        if self._verbose in ("auto", 1) and sys.stdout.isatty():
+            from tqdm import tqdm
 
-    def _end(self, logs: Logs | None) -> None:
-        self._steps = self._progress.close()
-        self._progress.report(self._title, logs or {})
+            self._bar = tqdm(None, title, self._steps, leave=False, file=sys.stdout, unit="step")
+
+    def _end(self, logs: Logs | None = None) -> None:
+        self.close()
+        self._steps = self._done
+        if self._verbose != 0:
+            seconds = time.perf_counter() - self._start
+            values = [f" - {name}: {_short(value)}" for name, value in (logs or {}).items()]
+            print(f"{self._title} - {seconds:.2f} s{''.join(values)}", flush=True)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._in_fit = True
@@ -66,4 +88,10 @@ class ProgbarLogger(Callback):
         self._begin("Prediction")
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        self._end({})
+        self._end()
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4e}" if 0 < abs(value) < 1e-3 else f"{value:.4f}"

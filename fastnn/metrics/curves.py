@@ -40,7 +40,7 @@ class AUC(ConfusionMetric):
         ("minoring") or the higher point ("majoring").
     name : str, default "auc"
     dtype : dtype, optional
-    thresholds : list of float in (0, 1), optional
+    thresholds : list of float in [0, 1], optional
         Instead of evenly spaced ones.
     multi_label : bool, default False
         Average the areas of the outputs instead of taking all outputs together.

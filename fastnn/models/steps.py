@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from fastnn import _kernels, losses, metrics, optimizers
 from fastnn.batches import Arrays, unpack_x_y_sample_weight
@@ -24,6 +24,8 @@ from fastnn.structure import NODES, Structure, filled, leaves
 from fastnn.tape import GradientTape
 from fastnn.tensor import Tensor, TensorLike, convert
 from fastnn.trace import TraceError
+
+Kind: TypeAlias = Literal["train", "test", "predict"]
 
 
 class Steps(Layer):
@@ -95,7 +97,9 @@ class Steps(Layer):
         Raises
         ------
         ValueError
-            If a name is unknown, or two metrics have one.
+            If a name is unknown, two metrics have one, or `check_numerics` is neither.
+        TypeError
+            If there is no optimizer, `metrics` is no list, or there is another argument.
         """
         if "learning_rate" in unknown:
             raise TypeError(
@@ -291,15 +295,12 @@ class Steps(Layer):
     def _measured(self) -> Logs:
         return {name: plain(value) for name, value in self.get_metrics_result().items()}
 
-    def _training(self, data: Structure) -> Outcome:
-        own = self._is_own("train_step")
-        logs = self.train_step(data) if own else self._train(data)
-        return Outcome(_named("train_step", logs))
-
-    def _testing(self, data: Structure) -> Outcome:
-        own = self._is_own("test_step")
-        logs = self.test_step(data) if own else self._test(data)
-        return Outcome(_named("test_step", logs))
+    def _outcome(self, kind: Kind, data: Structure) -> Outcome:
+        if kind == "predict":
+            return self._predicting(data)
+        step = f"{kind}_step"
+        logs = getattr(self, step if self._is_own(step) else f"_{kind}")(data)
+        return Outcome(_named(step, logs))
 
     def _predicting(self, data: Structure) -> Outcome:
         output = self.predict_step(data)
@@ -315,11 +316,11 @@ class Steps(Layer):
         """Whether a subclass defines the method of this name."""
         return getattr(type(self), method) is not getattr(Steps, method)
 
-    def _step(self, kind: Callable[[Structure], Outcome], arrays: Arrays) -> Step:
+    def _step(self, kind: Kind, arrays: Arrays) -> Step:
         form = arrays.structured(range(len(arrays.columns)))
-        return lambda *tensors: kind(filled(form, iter(tensors)))
+        return lambda *tensors: self._outcome(kind, filled(form, iter(tensors)))
 
-    def _loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
+    def _loop(self, kind: Kind, arrays: Arrays, size: int) -> Loop:
         """The loop that runs a step over such data: a program from before, if there is one."""
         known = self._known_loop(kind, arrays, size)
         if known is not None:
@@ -330,9 +331,7 @@ class Steps(Layer):
         loop = self._new_loop(kind, arrays, min(size, len(arrays)))
         return self._loops_for(arrays).keep(key, loop)
 
-    def _known_loop(
-        self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int
-    ) -> Loop | None:
+    def _known_loop(self, kind: Kind, arrays: Arrays, size: int) -> Loop | None:
         """The program from before that runs a step over such data."""
         if recorders.trace is not None:
             recorders.trace.refuse(
@@ -351,17 +350,15 @@ class Steps(Layer):
         """Where the programs for such data are kept."""
         return arrays.loops if arrays.are_compressed else self._loops
 
-    def _key(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> object:
+    def _key(self, kind: Kind, arrays: Arrays, size: int) -> object:
         """All that a program rests on."""
         optimizer, own = self.optimizer, self.settings()
-        if optimizer is not None:
-            own += optimizer.settings()
-            if optimizer.looks_beyond:
-                own += (optimizer.count_beyond(self.trainable_weights),)
-        data = kind.__name__, arrays.kind, min(size, len(arrays))
+        if optimizer is not None and optimizer.looks_beyond:
+            own += (optimizer.count_beyond(self.trainable_weights),)
+        data = kind, arrays.kind, min(size, len(arrays))
         return *data, _kernels.settings(), changes(), *own
 
-    def _new_loop(self, kind: Callable[[Structure], Outcome], arrays: Arrays, size: int) -> Loop:
+    def _new_loop(self, kind: Kind, arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)
         parts = [*layers_in(self), *self.metrics, self.loss, self.optimizer]
         first, again = Effects(parts), None
@@ -396,6 +393,8 @@ def _measures(given: Sequence[Any] | None) -> list[Metric]:
     if callable(given) or isinstance(given, Metric):
         raise TypeError(f"metrics must be a list: write metrics=[...] around {given!r}")
     chosen = [] if given is None else list(given)
+    if len(chosen) == 1 and isinstance(chosen[0], list):  # those of each output
+        (chosen,) = chosen
     if isinstance(given, Mapping) or any(metric is None for metric in chosen):
         raise TypeError(
             f"metrics must be a list of names and functions, got {given!r}: a model has one output"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,46 +24,26 @@ from fastnn.batches import (
     validation_set,
 )
 from fastnn.callbacks import CallbackList, History
+from fastnn.callbacks.progbar_logger import Verbose
 from fastnn.caller import warn
 from fastnn.changes import computing
 from fastnn.hyperparameters import count, count_if_given
 from fastnn.layers.base import float_type, layers_in, unbuilt_again_on_failure
 from fastnn.lookup import refuse_arguments
-from fastnn.loop import Column, CompiledLoop, Logs, Outcome, Results, Watch, joined
+from fastnn.loop import Column, CompiledLoop, Logs, Results, Watch, joined
 from fastnn.models.numerics import Snapshot, complain, find, is_sound, point_to_check
-from fastnn.models.steps import Steps
+from fastnn.models.steps import Kind, Steps
 from fastnn.models.turns import Caller, in_turn, is_nested
-from fastnn.progress import Verbose
 from fastnn.sparse import Samples
-from fastnn.structure import Structure
 from fastnn.tensor import Tensor, TensorLike
-from fastnn.variable import Variable
+from fastnn.variable import Variable, kept
 
 TRIED = 32  # samples of a data set, before a pass over it: enough to show a forgotten softmax
 
+NOBODY = CallbackList()
 
-class Pass(NamedTuple):
-    """What is done with each batch of some data, who is told of it, and who puts an end to it: by
-    default nobody.
-    """
-
-    step: Callable[[Structure], Outcome]
-    on_begin: Callable[[int], object] = lambda batch: None
-    on_end: Callable[[int, Logs], object] = lambda batch, logs: None
-    is_listened_to: bool = False
-    is_stopped: Callable[[], bool] = lambda: False
-    advance: Callable[[int], object] = lambda batches: None  # the progress bar
-
-
-def told_to(
-    listeners: CallbackList,
-    kind: str,
-    step: Callable[[Structure], Outcome],
-    is_stopped: Callable[[], bool],
-) -> Pass:
-    """A pass of the kind "train", "test" or "predict" of which callbacks are told."""
-    begin, end = (getattr(listeners, f"on_{kind}_batch_{what}") for what in ("begin", "end"))
-    return Pass(step, begin, end, listeners.wants_batches(kind), is_stopped, listeners.advance)
+# What somebody sets to end a pass.
+STOPS = {"train": "stop_training", "test": "stop_evaluating", "predict": "stop_predicting"}
 
 
 class Trainer(Steps):
@@ -195,10 +175,10 @@ class Trainer(Steps):
         validation: Source | None = None
         if held_back is not None:
             validation = in_batches(to_validate, held_back, validation_size, validation_steps)
-        self._begin(train, "train_step", passes=2 * epochs)
+        self._begin(train, "train", passes=2 * epochs)
         if validation is not None:
             with _errors_of("validation data"):
-                self._begin(validation, "test_step", passes=epochs)
+                self._begin(validation, "test", passes=epochs)
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
         self.stop_training, self._initial_epoch = False, first
         with CallbackList(callbacks, True, True, self, **params) as listeners:
@@ -249,7 +229,7 @@ class Trainer(Steps):
         steps = count_if_given("steps", steps)
         data = data_set(self._arrays, x, y, sample_weight)
         source = in_batches(self._arrays, data, size, steps)
-        self._begin(source, "test_step", passes=1)
+        self._begin(source, "test", passes=1)
         params = {"steps": source.steps, "verbose": verbose}
         with (
             self._own_metrics(),
@@ -273,9 +253,11 @@ class Trainer(Steps):
         ----------
         x, callbacks
             As for `fit`.
-        batch_size : int, default 128
-            It does not change a bit of the result, unless a layer mixes samples.
+        batch_size : int, optional
+            By default 128, or what makes `steps` batches of all samples. It does not change a bit
+            of the result, unless a layer mixes samples.
         verbose : "auto", 0, 1 or 2, default 0
+            As for `fit`.
         steps : int, optional
             The number of batches, by default all.
 
@@ -298,16 +280,14 @@ class Trainer(Steps):
         source = in_batches(self._arrays, data_set(self._arrays, x), size, steps)
         self._leave_zeros_out(source, passes=1)
         self.stop_predicting = False
-        step, is_stopped = self._predicting, lambda: self.stop_predicting
-        if not callbacks and not verbose:  # who asks for one row waits for nobody
-            outputs = self._outputs(Pass(step, is_stopped=is_stopped), source)
-        else:
+        listeners = NOBODY  # for whom who asks for one row does not wait
+        if callbacks or verbose:
             params = {"steps": source.steps, "verbose": verbose}
-            with CallbackList(callbacks, False, bool(verbose), self, **params) as listeners:
-                listeners.on_predict_begin()
-                predicting = told_to(listeners, "predict", step, is_stopped)
-                outputs = self._outputs(predicting, source)
-                listeners.on_predict_end()
+            listeners = CallbackList(callbacks, False, bool(verbose), self, **params)
+        with listeners:
+            listeners.on_predict_begin()
+            outputs = [part.output for part in self._pass("predict", source, listeners)]
+            listeners.on_predict_end()
         return joined(outputs)
 
     @in_turn
@@ -324,7 +304,7 @@ class Trainer(Steps):
         RuntimeError if another thread trains or evaluates the model.
         """
         arrays = self._arrays(x, y, sample_weight).weighted(class_weight)
-        return self._on_batch(self._training, "train_step", arrays, return_dict)
+        return self._on_batch("train", arrays, return_dict)
 
     @in_turn
     def test_on_batch(
@@ -339,11 +319,11 @@ class Trainer(Steps):
         RuntimeError if another thread trains or evaluates the model.
         """
         arrays = self._arrays(x, y, sample_weight)
-        return self._on_batch(self._testing, "test_step", arrays, return_dict)
+        return self._on_batch("test", arrays, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's output for one batch, as of `predict`."""
-        return self._in_one(self._predicting, self._arrays(x)).output
+        return self._in_one("predict", self._arrays(x)).output
 
     @in_turn
     def describe(
@@ -379,10 +359,10 @@ class Trainer(Steps):
         """
         size = count_if_given("batch_size", batch_size)
         source = ArraysInBatches(self._arrays(x, y), size)
-        self._begin(source, "train_step", passes=2)
+        self._begin(source, "train", passes=2)
         arrays, samples = source.arrays, len(source.arrays)
         size = min(source.size, samples)
-        loop = CompiledLoop(self._step(self._training, arrays), arrays.columns, size)
+        loop = CompiledLoop(self._step("train", arrays), arrays.columns, size)
         program = loop.batch_program()
         if not profile:
             return program.describe()
@@ -402,7 +382,7 @@ class Trainer(Steps):
         is_custom = True in [part._is_custom for part in parts]
         return Arrays(x, y, sample_weight, float_type(parts), part_of, is_custom)
 
-    def _begin(self, source: Source, step: str, passes: int) -> None:
+    def _begin(self, source: Source, kind: Kind, passes: int) -> None:
         """Refuse data that the model, its loss or a metric cannot take, before anything changes;
         then give them the form in which they go through the model fastest, so many times.
         """
@@ -418,11 +398,11 @@ class Trainer(Steps):
                 'each another name, as in Mean(name="mine")'
             )
         if isinstance(source, ArraysInBatches):
-            self._try(source.arrays, step, source.size)
+            self._try(source.arrays, kind, source.size)
             self._leave_zeros_out(source, passes)
 
-    def _try(self, arrays: Arrays, step: str, size: int) -> None:
-        if self._is_own(step):
+    def _try(self, arrays: Arrays, kind: Kind, size: int) -> None:
+        if self._is_own(f"{kind}_step"):
             return
         with suppress(Exception):  # some samples take no time, but perhaps it has to be a batch
             self._try_first(min(size, TRIED), arrays)
@@ -433,8 +413,8 @@ class Trainer(Steps):
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first(size))
         if not self._is_own("compute_loss"):
             self._require_targets(y)
-        kept = _kept([*self.non_trainable_weights, *self._metric_variables()])
-        with computing(), unbuilt_again_on_failure(self), kept:
+        in_the_end = kept([*self.non_trainable_weights, *self._metric_variables()])
+        with computing(), unbuilt_again_on_failure(self), in_the_end:
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred)
@@ -461,10 +441,9 @@ class Trainer(Steps):
         self._checking = self.check_numerics or listeners.check_numerics
         listeners.on_train_begin()
         logs: Logs = {}
-        training = told_to(listeners, "train", self._training, lambda: self.stop_training)
         for epoch in range(self._initial_epoch, epochs):
             listeners.on_epoch_begin(epoch)
-            measured = self._averages(training, train)
+            measured = self._averages("train", train, listeners)
             if not measured:  # the data had ended before
                 break
             logs = measured
@@ -485,74 +464,72 @@ class Trainer(Steps):
     def _evaluated(self, source: Source, listeners: CallbackList) -> Logs:
         self.stop_evaluating = False
         source.restart()
-        testing = told_to(listeners, "test", self._testing, lambda: self.stop_evaluating)
         listeners.on_test_begin()
-        logs = self._averages(testing, source)
+        logs = self._averages("test", source, listeners)
         listeners.on_test_end(logs)
         return logs
 
-    def _averages(self, passing: Pass, source: Source) -> Logs:
+    def _averages(self, kind: Kind, source: Source, listeners: CallbackList) -> Logs:
         """Those of a pass of training or testing; nothing if there was no batch."""
         self.reset_metrics()
         logs: Logs | None = None
-        for results in self._results(passing, source):
+        for results in self._pass(kind, source, listeners):
             logs = results.logs
         return {} if logs is None else logs or self._measured()
 
-    def _outputs(self, passing: Pass, source: Source) -> list[Structure]:
-        """What the model gives in a pass of predictions, part by part."""
-        return [results.output for results in self._results(passing, source)]
-
-    def _results(self, passing: Pass, source: Source) -> Iterator[Results]:
-        watch = self._watch(passing)
+    def _pass(self, kind: Kind, source: Source, listeners: CallbackList) -> Iterator[Results]:
+        """What the steps give, part by part."""
+        watch = self._watch(kind, listeners)
         for arrays, order, size in source.epoch():
-            loop = self._loop(passing.step, arrays, size)
-            checked = self._checking is not None and passing.step == self._training
+            loop = self._loop(kind, arrays, size)
+            checked = self._checking is not None and kind == "train"
             before = Snapshot(self) if checked else None
             results = loop.run(arrays.columns, order, watch)
             if before is not None and not is_sound(self, results.logs):
                 results = Results(results.logs or self._measured(), ())
                 before.restore()
-                complain(self, find(passing.step, arrays, order, size, self), self._checking)
+                complain(
+                    self,
+                    find(partial(self._outcome, kind), arrays, order, size, self),
+                    self._checking,
+                )
                 self.stop_training = True
             yield results
-            if passing.is_stopped():
+            if getattr(self, STOPS[kind]):
                 break
 
-    def _watch(self, passing: Pass) -> Watch:
+    def _watch(self, kind: Kind, listeners: CallbackList) -> Watch:
         """How the loop tells the progress bar, and the callbacks if one wants every batch."""
         batch, compiled = 0, self._compile_arguments
+        is_heard = listeners.wants_batches(kind)
+        on_begin, on_end = (getattr(listeners, f"on_{kind}_batch_{at}") for at in ("begin", "end"))
 
         def done(batches: int, logs: Logs) -> bool:
             nonlocal batch
-            passing.advance(batches)
-            if passing.is_listened_to:
-                passing.on_end(batch, logs or self._measured())
+            listeners.advance(batches)
+            if is_heard:
+                on_end(batch, logs or self._measured())
             if self._compile_arguments is not compiled:
                 raise RuntimeError(
                     f"model {self.name!r} was compiled anew between two batches: call compile in "
                     "on_epoch_begin or on_epoch_end, or before"
                 )
             batch += batches
-            return passing.is_stopped()
+            return bool(getattr(self, STOPS[kind]))
 
         def begin() -> None:
-            if passing.is_listened_to:
-                passing.on_begin(batch)
+            if is_heard:
+                on_begin(batch)
 
         # Whoever has stopped it already gets one batch, as where each is listened to.
-        one_by_one = passing.is_listened_to or passing.is_stopped()
+        one_by_one = is_heard or getattr(self, STOPS[kind])
         return Watch(done, begin if one_by_one else None)
 
     def _on_batch(
-        self,
-        kind: Callable[[Structure], Outcome],
-        step: str,
-        arrays: Arrays,
-        return_dict: bool,
+        self, kind: Kind, arrays: Arrays, return_dict: bool
     ) -> float | list[float] | Logs:
         if self._known_loop(kind, arrays, len(arrays)) is None:
-            self._try(arrays, step, len(arrays))
+            self._try(arrays, kind, len(arrays))
         with self._own_metrics():
             self.reset_metrics()
             logs = self._in_one(kind, arrays).logs
@@ -562,48 +539,16 @@ class Trainer(Steps):
         """What metrics have measured before is as it was after a failure, and in the midst of
         another pass afterwards.
         """
-        variables = self._metric_variables()
-        return _kept(variables) if is_nested(self) else _kept_on_failure(variables)
+        return kept(self._metric_variables(), if_it_fails=not is_nested(self))
 
     def _metric_variables(self) -> list[Variable]:
         return [v for metric in self.metrics for v in metric.variables]
 
-    def _in_one(self, kind: Callable[[Structure], Outcome], arrays: Arrays) -> Results:
+    def _in_one(self, kind: Kind, arrays: Arrays) -> Results:
         """A step with all samples in one batch."""
         samples = len(arrays)
         loop = self._loop(kind, arrays, samples)
         return loop.run(arrays.columns, np.arange(samples), Watch())
-
-
-@contextmanager
-def _kept(variables: list[Variable]) -> Iterator[None]:
-    """Whatever happens inside the block, the variables are the same afterwards."""
-    before = _values_of(variables)
-    try:
-        yield
-    finally:
-        _put_back(before)
-
-
-@contextmanager
-def _kept_on_failure(variables: list[Variable]) -> Iterator[None]:
-    """Should the block fail, the variables are as before it."""
-    before = _values_of(variables)
-    try:
-        yield
-    except BaseException:
-        _put_back(before)
-        raise
-
-
-def _values_of(variables: list[Variable]) -> list[tuple[Variable, Tensor]]:
-    return [(variable, variable.value) for variable in variables]
-
-
-def _put_back(before: list[tuple[Variable, Tensor]]) -> None:
-    for variable, value in before:
-        if variable.value is not value:
-            variable.assign(value)
 
 
 @contextmanager

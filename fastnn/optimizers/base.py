@@ -68,8 +68,7 @@ class Optimizer(Configurable):
     Parameters
     ----------
     learning_rate : float, LearningRateSchedule or callable
-        Not negative. A schedule is asked at every step; a callable without arguments too, but in a
-        compiled step once, when it is recorded.
+        Not negative. A schedule is asked at every step, and so is a callable without arguments.
     weight_decay : float, optional
         Before each step a variable loses this share of itself, times the learning rate.
     clipnorm : float, optional
@@ -158,7 +157,7 @@ class Optimizer(Configurable):
         self._not_decayed: tuple[list[Variable], list[str]] = ([], [])
         self._kept: list[str] = []  # for each variable, since the first was known
         self._rested_on: list[Part] = []  # at the last step
-        self._recorded = Function(self._flat_step)
+        self._recorded = Function(self._step)
 
     @property
     def iterations(self) -> Variable:
@@ -201,11 +200,6 @@ class Optimizer(Configurable):
         """
         rate = [self._learning_rate] if isinstance(self._learning_rate, Variable) else []
         return [self._iterations, *rate, *self._variables]
-
-    def settings(self) -> tuple[object, ...]:
-        """What a compiled step depends on and can be changed: the schedule."""
-        rate = self._learning_rate
-        return () if isinstance(rate, Variable) else (rate,)
 
     @property
     def looks_beyond(self) -> bool:
@@ -328,12 +322,12 @@ class Optimizer(Configurable):
         gradients, variables = self._taken_apart(list(grads_and_vars))
         rate, parts = self._current_rate(), self._rest_on(variables)
         if parts != self._rested_on:
-            self._rested_on, self._recorded = parts, Function(self._flat_step)
+            self._rested_on, self._recorded = parts, Function(self._step)
         elif self._may_be_recorded(parts):
             self._recorded(rate, *gradients, *variables)
             return
         with all_or_nothing():
-            self._step(rate, gradients, variables)
+            self._step(rate, *gradients, *variables)
 
     def _rest_on(self, variables: list[Variable]) -> list[Part]:
         """The objects whose attributes have a say in a step for these variables: this one, and
@@ -403,14 +397,10 @@ class Optimizer(Configurable):
             return False
         return all(is_ours(type(part)) for _, part, _ in parts)
 
-    def _flat_step(self, rate: Tensor, *gradients_and_variables: Any) -> None:
-        """`_step` for `Function`, which looks through positional arguments fastest."""
+    def _step(self, rate: Tensor, *gradients_and_variables: Any) -> None:
+        # `Function` looks through positional arguments fastest.
         count = len(gradients_and_variables) // 2
-        self._step(rate, gradients_and_variables[:count], gradients_and_variables[count:])
-
-    def _step(
-        self, rate: Tensor, gradients: Sequence[Tensor], variables: Sequence[Variable]
-    ) -> None:
+        gradients, variables = gradients_and_variables[:count], gradients_and_variables[count:]
         clipped = self._clip_gradients(gradients)
         if self.weight_decay:
             for w in filter(self._is_decayed, variables):
@@ -531,7 +521,7 @@ class Optimizer(Configurable):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal optimizer, without its state."""
         config = super().get_config() | {"learning_rate": serialize(self._learning_rate)}
-        del config["lr"]
+        config.pop("lr", None)
         return config
 
     def __getstate__(self) -> dict[str, Any]:
