@@ -73,9 +73,13 @@ class Configurable:
         return True
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal object, as plain data."""
+        """The arguments that make an equal object, as plain data.
+
+        A class of yours that defines `get_config` gets from this one the arguments that it hands on
+        to fastnn's, and adds its own.
+        """
         config = {}
-        for name in arguments_of(type(self)):
+        for name in self._described():
             if not hasattr(self, name):
                 raise NotImplementedError(
                     f"{type(self).__name__} keeps no attribute {name!r} for its constructor's "
@@ -83,6 +87,15 @@ class Configurable:
                 )
             config[name] = serialize(getattr(self, name), by_name=is_ours(type(self)))
         return config
+
+    @classmethod
+    def _described(cls) -> list[str]:
+        """The arguments of which `get_config` tells."""
+        names = arguments_of(cls)
+        if is_ours(next(base for base in cls.__mro__ if "get_config" in vars(base))):
+            return names
+        handed_on = arguments_of(next(base for base in cls.__mro__ if is_ours(base)))
+        return [name for name in names if name in handed_on]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -13,6 +13,7 @@ from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.forks import in_child
 from fastnn.hyperparameters import count
+from fastnn.lookup import refusal
 from fastnn.ops import take, updates
 from fastnn.ops.shaping import existing_axis
 from fastnn.recorders import recorders
@@ -348,3 +349,7 @@ __all__ = [
     "truncated_normal",
     "uniform",
 ]
+
+__getattr__ = refusal(
+    __name__, __all__, {"dropout": "call a layer: layers.Dropout(rate)(x, training=True)"}
+)

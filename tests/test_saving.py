@@ -412,6 +412,92 @@ def test_from_config():
         models.model_from_json(dense)
 
 
+class Hidden(layers.Layer):
+    """Its argument is kept under another name."""
+
+    def __init__(self, units=4, **options):
+        super().__init__(**options)
+        self.dense = layers.Dense(units)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def get_config(self):
+        return dict(units=self.dense.units, **super().get_config())  # as Keras's guides write it
+
+
+class Below(fastnn.losses.Loss):
+    def __init__(self, threshold=1.0, **options):
+        super().__init__(**options)
+        self._threshold = threshold
+
+    def call(self, y_true, y_pred):
+        return fastnn.maximum(y_true - y_pred - self._threshold, 0)
+
+    def get_config(self):
+        return {**super().get_config(), "threshold": self._threshold}
+
+
+class Doubled(layers.Dense):
+    def __init__(self, units, extra=1, **options):
+        super().__init__(2 * units, **options)
+        self._half, self._extra = units, extra
+
+    def get_config(self):
+        return {**super().get_config(), "units": self._half, "extra": self._extra}
+
+
+@pytest.mark.parametrize(
+    ("thing", "own"),
+    [
+        (Hidden(7, name="hidden"), {"units": 7, "name": "hidden"}),
+        (Below(0.5, name="below"), {"threshold": 0.5, "name": "below", "dtype": None}),
+        (Doubled(3, 2, use_bias=False), {"units": 3, "extra": 2, "use_bias": False}),
+    ],
+)
+def test_a_class_that_tells_of_itself_adds_to_what_its_base_tells(thing, own):
+    config = thing.get_config()
+    assert own.items() <= config.items()
+    assert type(thing).from_config(config).get_config() == config
+
+
+class Started(layers.Layer):
+    """Its build wants more than a shape."""
+
+    def build(self, input_shape, start):
+        self.w = self.add_weight((input_shape[-1], 4), start)
+
+    def call(self, inputs):
+        return fastnn.matmul(inputs, self.w)
+
+    def get_build_config(self):
+        return {"input_shape": [None, 3]}
+
+    def build_from_config(self, config):
+        self.build(config["input_shape"], "ones")
+
+
+def test_a_layer_of_a_model_without_input_is_built_by_its_own_configuration(tmp_path):
+    inner = Started()
+    inner.build([None, 3], "ones")
+    model = fastnn.Sequential([fastnn.Sequential([inner]), layers.Dense(1)])
+    expected = model(X[:, :3]).numpy()
+    model.save(tmp_path / "model")
+    with fastnn.utils.custom_object_scope({"Started": Started}):
+        again = models.load_model(tmp_path / "model")
+    assert again(X[:, :3]).numpy().tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("method", ["save_own_variables", "load_assets"])
+@pytest.mark.parametrize("save", ["save", "save_weights"])
+def test_what_would_not_be_saved_is_refused(method, save, tmp_path):
+    kind = type("Own", (layers.ReLU,), {method: lambda self, store: None})
+    model = fastnn.Sequential([layers.Dense(2, input_shape=(3,)), kind(name="own")])
+    with pytest.raises(TypeError, match=f"layer 'own' defines {method}, which is not called here"):
+        getattr(model, save)(tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+
+
 def test_compile_config():
     model = classifier(optimizers.Adam(0.02))
     again = classifier("sgd")
@@ -719,7 +805,7 @@ DAMAGE = {
     "negative units": (set_in(*LAYERS, 0, "config", "units", value=-1), "must be a positive integ"),
     "input": (set_in("architecture", "config", "build_input_shape", value=[None, 10**12]), "too l"),
     "input of text": (
-        set_in("architecture", "config", "build_input_shape", value=["a", "b"]),
+        set_in("layers", 1, "build", "input_shape", value=["a", "b"]),
         "cannot be made",
     ),
     "fewer layers": (described(lambda d: d["layers"].pop() and None), "no entry for the layer"),

@@ -74,6 +74,26 @@ def test_a_copy_has_turns_of_its_own(copied):
     CALLS["fit"](copies)
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_layer_may_get_attributes_while_it_is_copied(copied):
+    """As another thread gives it, where that builds it."""
+    layer = fastnn.layers.Dense(1)
+    layer.activation = Built(layer)
+    assert copied(layer).units == 1
+
+
+class Built(fastnn.layers.Layer):
+    """Copied, it gives another layer an attribute."""
+
+    def __init__(self, other):
+        super().__init__()
+        self.other = other
+
+    def __reduce__(self):
+        self.other.kernel = 1
+        return fastnn.layers.ReLU, ()
+
+
 @pytest.mark.parametrize("name", CALLS.keys() - {"fit"})
 def test_a_callback_of_the_same_thread_has_its_turn(name):
     model = compiled()

@@ -50,7 +50,14 @@ __all__ = [
 __getattr__ = refusal(
     __name__,
     __all__,
-    {"Lambda": "write a Layer with a method call(self, inputs)"},
+    {
+        "Lambda": "write a Layer with a method call(self, inputs)",
+        # Which are no Normalization, though they are called nearly so.
+        **dict.fromkeys(
+            [f"{kind}Normalization" for kind in ("Group", "RMS", "Spectral", "Unit")],
+            "write a Layer whose call(self, inputs) computes it",
+        ),
+    },
     "; the layers here are those of dense networks: write a Layer of your own with "
     "build(self, input_shape) and call(self, inputs)",
 )

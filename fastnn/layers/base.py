@@ -15,7 +15,6 @@ import numpy as np
 
 from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_open_shape, to_shape
-from fastnn.changes import is_in_a_program
 from fastnn.configuration import Configurable, arguments_of, is_ours, is_plain
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
@@ -154,15 +153,20 @@ class Layer(Configurable):
         self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self).copy()  # another thread may be building
+
     def _goes_by(self, before: Any, value: Any) -> bool:
         # What a call leaves behind, such as a hidden output, is no setting.
         if phase.call is None or is_plain(value) or isinstance(before, Variable):
             return True
         is_first = before is None and type(value) is Tensor
-        return is_first or (type(before) is Tensor and is_in_a_program(before))
+        return is_first or (type(before) is Tensor and hasattr(before, "is_in_a_program"))
 
     def __getattr__(self, name: str) -> Any:
         hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"
+        if name in ("input", "inputs", "output", "outputs"):
+            hint = "; to get what a layer inside computes write a Model whose call returns it"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def _checked(
@@ -377,20 +381,8 @@ class Layer(Configurable):
         trained = {id(w) for w in self.trainable_weights}
         return [w for w in self.weights if id(w) not in trained]
 
-    @property
-    def variables(self) -> list[Variable]:
-        """The same as `weights`."""
-        return self.weights
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        """The same as `trainable_weights`."""
-        return self.trainable_weights
-
-    @property
-    def non_trainable_variables(self) -> list[Variable]:
-        """The same as `non_trainable_weights`."""
-        return self.non_trainable_weights
+    variables, trainable_variables = weights, trainable_weights
+    non_trainable_variables = non_trainable_weights
 
     def get_weights(self) -> list[Array]:
         """The values of `weights`."""
@@ -452,7 +444,7 @@ class Layer(Configurable):
         left: list[Layer] = [self]
         while left:
             part = left.pop()
-            found += part, part._trainable, part.dtype
+            found += part, part._trainable
             if part._is_custom:  # which may hold weights in a list
                 for held in parts_of(part, (Layer, Variable)):
                     if isinstance(held, Layer):

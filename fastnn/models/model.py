@@ -10,6 +10,7 @@ from fastnn import saving
 from fastnn.arrays import to_open_shape
 from fastnn.configuration import serialize
 from fastnn.layers.base import Layer, float_type, layers_in, parts_of
+from fastnn.lookup import refuse_arguments
 from fastnn.models.summary import summary
 from fastnn.models.trainer import Trainer
 from fastnn.saving.files import Path
@@ -99,8 +100,9 @@ class Model(Trainer):
         """Write the weights into a file; see `fastnn.saving.save_weights`."""
         saving.save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: Path) -> None:
+    def load_weights(self, filepath: Path, **unknown: Any) -> None:
         """Take the weights from a file; see `fastnn.saving.load_weights`."""
+        refuse_arguments(Model.load_weights, unknown)
         saving.load_weights(self, filepath)
 
     def to_json(self, **options: Any) -> str:
@@ -109,7 +111,7 @@ class Model(Trainer):
         """
         return json.dumps(serialize(self), **{"default": serialize, **options})
 
-    def summary(self, print_fn: Callable[[str], object] = print) -> None:
+    def summary(self, print_fn: Callable[[str], object] = print, **unknown: Any) -> None:
         """Print a table of the layers, the shapes of their outputs, and their parameters.
 
         Parameters
@@ -131,4 +133,5 @@ class Model(Trainer):
         Total parameters: 49 (196 bytes)
         Trainable: 49, not trainable: 0
         """
+        refuse_arguments(Model.summary, unknown)
         print_fn(summary(self))

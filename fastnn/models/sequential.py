@@ -9,7 +9,7 @@ from typing import Any, Self
 from fastnn import ops
 from fastnn.arrays import Shape, to_open_shape
 from fastnn.configuration import serialize
-from fastnn.layers.base import Layer, unbuilt_again_on_failure
+from fastnn.layers.base import Layer, phase, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
 from fastnn.layers.input import InputLayer
 from fastnn.models.model import Model
@@ -34,7 +34,7 @@ class Sequential(Model):
     TypeError
         If something in the list is not a layer, or there is another option.
     ValueError
-        If a layer is there twice, or an `Input` is not the first.
+        If a layer, or a name, is there twice, or an `Input` is not the first.
 
     Examples
     --------
@@ -170,7 +170,8 @@ class Sequential(Model):
         arguments = dict(config)
         shape = arguments.pop("build_input_shape", None)
         model = super().from_config(arguments)
-        if shape is not None and not model.built:
+        # What is in a file is built layer by layer, each as it was.
+        if shape is not None and not model.built and phase.initializer is None:
             model.build(to_open_shape("build_input_shape", shape))
         return model
 

@@ -3,6 +3,7 @@
 The names are TensorFlow's and Keras's; where the two differ both stand for one op.
 """
 
+from fastnn.lookup import refusal
 from fastnn.ops import updates as _updates  # noqa: F401  # it gives Variable.assign its meaning
 from fastnn.ops.activations import (
     celu,
@@ -304,3 +305,7 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+__getattr__ = refusal(
+    __name__, __all__, {}, "; the ops here are those of dense networks: make it of these"
+)

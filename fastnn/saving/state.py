@@ -24,8 +24,22 @@ Changes: TypeAlias = list[tuple[Variable, str]]  # the tensor that each is to ge
 Values: TypeAlias = list[tuple[Variable, Array]]
 
 
+# What a layer of Keras may define to save more than its weights.
+OWN_STATE = ("save_own_variables", "load_own_variables", "save_assets", "load_assets")
+
+
 def weights_by_key(model: Model) -> dict[str, Variable]:
-    """All weights by names that are unique: the layer's place, then the path of the variable."""
+    """All weights by names that are unique: the layer's place, then the path of the variable.
+
+    TypeError if a layer would save more than weights.
+    """
+    for layer in layers_in(model):
+        for method in OWN_STATE:
+            if hasattr(type(layer), method):
+                raise TypeError(
+                    f"layer {layer.name!r} defines {method}, which is not called here: keep what "
+                    "it saves in weights (add_weight), or in get_config"
+                )
     places: dict[int, str] = {}
     for at, layer in enumerate(model.layers):
         for w in layer.weights:
