@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from operator import index
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+Checked = TypeVar("Checked")
 
 
 def number(value: Any) -> float:
@@ -50,9 +53,9 @@ def count(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def count_if_given(name: str, value: Any) -> int | None:
-    """A positive integer, or None."""
-    return None if value is None else count(name, value)
+def if_given(check: Callable[[str, Any], Checked], name: str, value: Any) -> Checked | None:
+    """What a check makes of an argument, or None."""
+    return None if value is None else check(name, value)
 
 
 def one_axis(name: str, value: Any) -> int:

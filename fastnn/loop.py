@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -21,37 +20,16 @@ from fastnn.forks import Lock
 from fastnn.function import trace
 from fastnn.program import Program
 from fastnn.recent import Recent
+from fastnn.samples import Column, is_in_order
 from fastnn.sparse import Samples, SparseTensor
 from fastnn.structure import Structure, filled, leaves
-from fastnn.tensor import Tensor, wrap
+from fastnn.tensor import Tensor
 from fastnn.trace import TraceError
 from fastnn.variable import all_or_nothing
 
 Logs: TypeAlias = dict[str, Any]  # of numbers, or arrays of them
 
 SLICE = 0.05  # seconds after which a program gives way to Python: to a bar, or to Ctrl-C
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One array of a data set: a row for each sample."""
-
-    data: Samples
-    dtype: np.dtype[np.generic]  # in which a batch of it is computed with
-
-    def batch(self, rows: Array) -> Tensor:
-        """Some of its rows."""
-        chosen = self.data[rows]
-        if isinstance(chosen, CompressedRows):
-            return SparseTensor(chosen)
-        return wrap(chosen.astype(self.dtype, copy=False))
-
-    @property
-    def kind(self) -> object:
-        """What a compiled loop depends on of it."""
-        if isinstance(self.data, CompressedRows):
-            return id(self.data)
-        return self.data.shape[1:], self.data.dtype, is_in_order(self.data), self.dtype
 
 
 class Outcome(NamedTuple):
@@ -344,8 +322,3 @@ class CompiledLoop:
         if known is not None:
             return known
         return self._batches.keep(size, _Batch(self._step, self._streams, columns, size))
-
-
-def is_in_order(x: Array) -> bool:
-    """Whether kernels can read it where it lies."""
-    return x.flags.c_contiguous and x.flags.aligned

@@ -64,7 +64,7 @@ def test_weights_of_classes(eagerly):
 
 @pytest.mark.parametrize("targets", [LABELS, LABELS[:, None], np.eye(2)[LABELS]], ids=str)
 def test_classes_in_every_form_have_weights(targets):
-    found = fastnn.batches.weights_of_classes(targets, {0: 0.25})
+    found = fastnn.samples.weights_of_classes(targets, {0: 0.25})
     np.testing.assert_array_equal(found, np.where(LABELS == 0, 0.25, 1))
 
 

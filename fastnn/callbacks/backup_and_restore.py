@@ -6,8 +6,8 @@ import os
 from contextlib import suppress
 
 from fastnn import saving
-from fastnn.callbacks.callback import Logs
 from fastnn.callbacks.saver import Saver
+from fastnn.loop import Logs
 
 
 class BackupAndRestore(Saver):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
-Logs: TypeAlias = dict[str, Any]
+from fastnn.loop import Logs
 
 
 class Callback:

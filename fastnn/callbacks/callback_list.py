@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from fastnn.callbacks.callback import Callback, Logs
+from fastnn.callbacks.callback import Callback
 from fastnn.callbacks.history import History
 from fastnn.callbacks.progbar_logger import ProgbarLogger
 from fastnn.callbacks.terminate_on_nan import TerminateOnNaN
+from fastnn.loop import Logs
 from fastnn.structure import leaves
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from fastnn.callbacks.callback import Callback, Logs
+from fastnn.callbacks.callback import Callback
+from fastnn.loop import Logs
 
 
 class CSVLogger(Callback):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fastnn.arrays import Array
-from fastnn.callbacks.callback import Logs
 from fastnn.callbacks.monitor import MonitorCallback
 from fastnn.hyperparameters import count
+from fastnn.loop import Logs
 
 
 class EarlyStopping(MonitorCallback):

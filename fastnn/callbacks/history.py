@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastnn.callbacks.callback import Callback, Logs
+from fastnn.callbacks.callback import Callback
+from fastnn.loop import Logs
 
 
 class History(Callback):

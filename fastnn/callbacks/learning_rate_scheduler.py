@@ -7,7 +7,8 @@ from inspect import signature
 from numbers import Real
 from typing import Any
 
-from fastnn.callbacks.callback import Callback, Logs
+from fastnn.callbacks.callback import Callback
+from fastnn.loop import Logs
 
 
 class LearningRateScheduler(Callback):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from fastnn.callbacks.callback import Logs
 from fastnn.callbacks.monitor import MonitorCallback
 from fastnn.callbacks.saver import Saver
+from fastnn.loop import Logs
 
 
 class ModelCheckpoint(Saver, MonitorCallback):

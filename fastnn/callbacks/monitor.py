@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
-from fastnn.callbacks.callback import Callback, Logs
+from fastnn.callbacks.callback import Callback
 from fastnn.caller import warn
+from fastnn.loop import Logs
 from fastnn.naming import snake_case
 
 # Words in the names of losses and metrics, and of their classes.

@@ -6,7 +6,8 @@ import sys
 import time
 from typing import Any, Literal, TypeAlias
 
-from fastnn.callbacks.callback import Callback, Logs
+from fastnn.callbacks.callback import Callback
+from fastnn.loop import Logs
 
 Verbose: TypeAlias = Literal["auto", 0, 1, 2]
 

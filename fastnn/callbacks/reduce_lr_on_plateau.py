@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fastnn.callbacks.callback import Logs
 from fastnn.callbacks.monitor import MonitorCallback
 from fastnn.hyperparameters import count, fraction, not_negative
+from fastnn.loop import Logs
 
 
 class ReduceLROnPlateau(MonitorCallback):

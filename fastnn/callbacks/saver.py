@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fastnn.callbacks.callback import Callback, Logs
+from fastnn.callbacks.callback import Callback
 from fastnn.hyperparameters import count
+from fastnn.loop import Logs
 
 
 class Saver(Callback):

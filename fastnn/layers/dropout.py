@@ -60,7 +60,7 @@ class Dropout(ShapePreserving):
     ) -> None:
         super().__init__(**options)
         self.rate = self._checked(fraction, "rate", rate, self._below_one)
-        self.noise_shape = checked_noise_shape(self, noise_shape)
+        self.noise_shape = _checked_noise_shape(self, noise_shape)
         self.seed = seed
         self._stream = random.Stream(seed)
 
@@ -87,7 +87,7 @@ class Dropout(ShapePreserving):
         return ops.dropout(ones(shape, x.dtype), self.rate, self._stream.key, self._stream.next())
 
 
-def checked_noise_shape(
+def _checked_noise_shape(
     layer: Layer, noise_shape: Sequence[int | None] | None
 ) -> tuple[int | None, ...] | None:
     """`noise_shape` as a tuple; ValueError if a length is neither a positive integer nor None."""

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import pickle
-import random
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from types import BuiltinMethodType, CodeType, FunctionType, MethodType, SimpleNamespace
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-from fastnn import random as fastnn_random
+from fastnn import random
 from fastnn.configuration import CONTAINERS, Configurable, arguments_of, is_ours
 from fastnn.metrics import Metric
+from fastnn.models.generators import generators_of, go_on, state_of
 from fastnn.tensor import Tensor, is_gone
 from fastnn.variable import Variable
 
-Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Random
-
-GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 FLAT = frozenset([bool, int, float, complex, str, bytes, type(None)])
 LOOKED_AT = (*PLAIN, *CONTAINERS, tuple, np.ndarray, Tensor)
@@ -43,16 +39,14 @@ class Effects:
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self._parts = _with_inner(parts)
-        # By id, what can be changed in place, and what was in it.
-        self._kept: dict[int, tuple[Any, Any]] = {}
-        self._attributes: set[int] = set()  # those of it that are an object's attributes
+        # By id, what can be changed in place, and what was in it; and how to put that back.
+        self._kept: dict[int, tuple[Any, Any, Callable[[Any, Any], None]]] = {}
         for part in self._parts:
-            self._kept[id(vars(part))] = vars(part), vars(part).copy()
-            self._attributes.add(id(vars(part)))
+            self._kept[id(vars(part))] = vars(part), vars(part).copy(), _fill_attributes
         self._keep()
-        generators = _generators([*parts, *self._parts])
-        self._generators = [(g, _state(g), pickle.dumps(_state(g))) for g in generators]
-        self._drawn = _state(fastnn_random.generator())
+        generators = generators_of([*parts, *self._parts])
+        self._generators = [(g, state_of(g), pickle.dumps(state_of(g))) for g in generators]
+        self._drawn = state_of(random.generator())
 
     def _keep(self) -> None:
         """What the attributes hold, and what is in that."""
@@ -68,14 +62,12 @@ class Effects:
             value = _opened(found)
             if not isinstance(value, (*CONTAINERS, tuple, np.ndarray)) or id(value) in self._kept:
                 continue
-            if value is not found:
-                self._attributes.add(id(value))
             size = value.size if isinstance(value, np.ndarray) else len(value)
             if size > room:  # smaller ones beside it are still looked into
                 continue
             room -= size
             inside = _copied(value)
-            self._kept[id(value)] = value, inside
+            self._kept[id(value)] = value, inside, _fill if value is found else _fill_attributes
             if not _is_flat(inside):
                 left += _elements(inside)
 
@@ -97,20 +89,17 @@ class Effects:
         """As `state`, or what is drawn."""
         if state := self.state():
             return state
-        if any(pickle.dumps(_state(g)) != before for g, _, before in self._generators):
+        if any(pickle.dumps(state_of(g)) != before for g, _, before in self._generators):
             return "it draws from random numbers of NumPy or Python, which a program would do once"
         return ""
 
     def put_back(self) -> None:
         """Make everything as it was: the same step made again draws the same numbers."""
-        for value, before in self._kept.values():
-            if id(value) in self._attributes:
-                _fill_attributes(value, before)
-            else:
-                _fill(value, before)
+        for value, before, fill in self._kept.values():
+            fill(value, before)
         for generator, state, _ in self._generators:
-            _go_on(generator, state)
-        _go_on(fastnn_random.generator(), self._drawn)
+            go_on(generator, state)
+        go_on(random.generator(), self._drawn)
 
     def _is_as_before(self, now: Any, before: Any) -> bool:
         """Whether a value does for the same as what another was."""
@@ -120,7 +109,7 @@ class Effects:
             if (id(now), id(before)) in seen:
                 continue
             seen.add((id(now), id(before)))
-            then = self._kept.get(id(before), (None, before))[1]
+            then = self._kept.get(id(before), (None, before, None))[1]
             if not _holds_others(now):
                 if not _is_equal(now, then):
                     return False
@@ -262,73 +251,3 @@ def _holds_gone(value: Any) -> bool:
         elif isinstance(thing, Tensor) and is_gone(thing):
             return True
     return False
-
-
-def _state(generator: Generator) -> Any:
-    if isinstance(generator, np.random.Generator):
-        return generator.bit_generator.state
-    if isinstance(generator, np.random.RandomState):
-        return generator.get_state()
-    return generator.getstate()
-
-
-def _go_on(generator: Generator, state: Any) -> None:
-    if isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = state
-    elif isinstance(generator, np.random.RandomState):
-        generator.set_state(state)
-    else:
-        generator.setstate(state)
-
-
-def _generators(parts: Sequence[Any]) -> Iterator[Generator]:
-    """The common ones of NumPy and Python, those among the attributes of the parts, and those in
-    the variables of the user's functions.
-    """
-    seen: dict[int, Any] = {}
-    left = [np.random.random, random.random, *parts]
-    for part in parts:
-        if isinstance(part, Configurable):
-            left += vars(part).values()
-            own = [kind for kind in type(part).__mro__[:-1] if not is_ours(kind)]
-            left += [f for kind in own for f in vars(kind).values()]
-    while left:
-        thing = left.pop()
-        if id(thing) in seen:
-            continue
-        if isinstance(thing, BuiltinMethodType | MethodType):  # such as generator.normal
-            left += [thing.__self__, getattr(thing, "__func__", None)]
-        elif isinstance(thing, FunctionType) and not is_ours(thing):
-            left += _variables_of(thing)
-        elif isinstance(thing, property | staticmethod | classmethod):
-            left.append(thing.fget if isinstance(thing, property) else thing.__func__)
-        elif isinstance(thing, partial):
-            left += [thing.func, *thing.args, *thing.keywords.values()]
-        elif type(thing) in (list, tuple, dict) and len(thing) <= LARGEST:
-            left += thing.values() if isinstance(thing, dict) else thing
-        elif isinstance(thing, GENERATORS) and not isinstance(thing, random.SystemRandom):
-            yield thing
-        else:
-            continue
-        seen[id(thing)] = thing
-
-
-def _variables_of(function: FunctionType) -> Iterator[Any]:
-    """The values of a function's global and enclosing variables, and of its defaults."""
-    yield from function.__defaults__ or ()
-    yield from (function.__kwdefaults__ or {}).values()
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # it has no value yet
-            continue
-    for name in _names_in(function.__code__):
-        if name in function.__globals__:
-            yield function.__globals__[name]
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)

@@ -12,13 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from fastnn.arrays import Array
-from fastnn.batches import Arrays
 from fastnn.caller import warn
 from fastnn.layers.base import phase
 from fastnn.loop import Logs
 from fastnn.models.steps import Steps
 from fastnn.ops.core import Call
 from fastnn.recorders import Listener, recorders
+from fastnn.samples import Arrays
 from fastnn.saving.state import go_on, random_state, sources_in
 from fastnn.structure import Structure, leaves
 from fastnn.tensor import Tensor

@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any, Literal, TypeAlias
 
 from fastnn import _kernels, losses, metrics, optimizers
-from fastnn.batches import Arrays, unpack_x_y_sample_weight
+from fastnn.batches import unpack_x_y_sample_weight
 from fastnn.caller import warn
 from fastnn.changes import changes, computing
 from fastnn.configuration import deserialize, serialize
@@ -20,6 +20,7 @@ from fastnn.models.effects import Effects
 from fastnn.optimizers import Optimizer
 from fastnn.recent import Recent
 from fastnn.recorders import recorders
+from fastnn.samples import Arrays
 from fastnn.structure import NODES, Structure, filled, leaves
 from fastnn.tape import GradientTape
 from fastnn.tensor import Tensor, TensorLike, convert
@@ -113,7 +114,7 @@ class Steps(Layer):
             )
         chosen = optimizers.get(optimizer)
         objective = None if loss is None else losses.to_loss(loss)
-        measures, weighted = _measures(metrics), _measures(weighted_metrics)
+        measures, weighted = _to_metrics(metrics), _to_metrics(weighted_metrics)
         names = ["loss", *(m.name for m in measures)]
         new = [f"weighted_{m.name}" if m.name in names else m.name for m in weighted]
         names += new
@@ -387,7 +388,7 @@ class Steps(Layer):
             return EagerLoop(step, size)
 
 
-def _measures(given: Sequence[Any] | None) -> list[Metric]:
+def _to_metrics(given: Sequence[Any] | None) -> list[Metric]:
     if isinstance(given, str):
         raise ValueError(f"metrics must be a list: write metrics=[{given!r}]")
     if callable(given) or isinstance(given, Metric):

@@ -13,13 +13,11 @@ import numpy as np
 
 from fastnn import losses
 from fastnn.batches import (
-    Arrays,
     ArraysInBatches,
     Batches,
     Source,
     data_set,
     in_batches,
-    split,
     unpack_x_y_sample_weight,
     validation_set,
 )
@@ -27,13 +25,14 @@ from fastnn.callbacks import CallbackList, History
 from fastnn.callbacks.progbar_logger import Verbose
 from fastnn.caller import warn
 from fastnn.changes import computing
-from fastnn.hyperparameters import count, count_if_given
+from fastnn.hyperparameters import count, if_given
 from fastnn.layers.base import float_type, layers_in, unbuilt_again_on_failure
 from fastnn.lookup import refuse_arguments
-from fastnn.loop import Column, CompiledLoop, Logs, Results, Watch, joined
+from fastnn.loop import CompiledLoop, Logs, Results, Watch, joined
 from fastnn.models.numerics import Snapshot, complain, find, is_sound, point_to_check
 from fastnn.models.steps import Kind, Steps
 from fastnn.models.turns import Caller, in_turn, is_nested
+from fastnn.samples import Arrays, Column, split
 from fastnn.sparse import Samples
 from fastnn.tensor import Tensor, TensorLike
 from fastnn.variable import Variable, kept
@@ -159,11 +158,11 @@ class Trainer(Steps):
         the products, which gives the same bits in less time.
         """
         refuse_arguments(Trainer.fit, unknown)
-        size, epochs = count_if_given("batch_size", batch_size), count("epochs", epochs, least=0)
+        size, epochs = if_given(count, "batch_size", batch_size), count("epochs", epochs, least=0)
         first, due = count("initial_epoch", initial_epoch, least=0), _epochs_due(validation_freq)
-        steps = count_if_given("steps_per_epoch", steps_per_epoch)
-        validation_steps = count_if_given("validation_steps", validation_steps)
-        validation_size = count_if_given("validation_batch_size", validation_batch_size) or size
+        steps = if_given(count, "steps_per_epoch", steps_per_epoch)
+        validation_steps = if_given(count, "validation_steps", validation_steps)
+        validation_size = if_given(count, "validation_batch_size", validation_batch_size) or size
         to_validate = partial(self._arrays, part_of="validation_data")
         data, held_back = data_set(self._arrays, x, y, sample_weight), None
         if validation_data is not None:
@@ -225,8 +224,8 @@ class Trainer(Steps):
             one at a time. A callback of `fit` may call it.
         """
         refuse_arguments(Trainer.evaluate, unknown)
-        size = count_if_given("batch_size", batch_size)
-        steps = count_if_given("steps", steps)
+        size = if_given(count, "batch_size", batch_size)
+        steps = if_given(count, "steps", steps)
         data = data_set(self._arrays, x, y, sample_weight)
         source = in_batches(self._arrays, data, size, steps)
         self._begin(source, "test", passes=1)
@@ -275,8 +274,8 @@ class Trainer(Steps):
         made before, ``copy.deepcopy(model)``, gives those of one step.
         """
         refuse_arguments(Trainer.predict, unknown)
-        size = count_if_given("batch_size", 128 if batch_size is steps is None else batch_size)
-        steps = count_if_given("steps", steps)
+        size = if_given(count, "batch_size", 128 if batch_size is steps is None else batch_size)
+        steps = if_given(count, "steps", steps)
         source = in_batches(self._arrays, data_set(self._arrays, x), size, steps)
         self._leave_zeros_out(source, passes=1)
         self.stop_predicting = False
@@ -357,7 +356,7 @@ class Trainer(Steps):
         TraceError
             If the step cannot be compiled: the message names the line that is in the way.
         """
-        size = count_if_given("batch_size", batch_size)
+        size = if_given(count, "batch_size", batch_size)
         source = ArraysInBatches(self._arrays(x, y), size)
         self._begin(source, "train", passes=2)
         arrays, samples = source.arrays, len(source.arrays)

@@ -17,7 +17,7 @@ from fastnn.caller import warn
 from fastnn.configuration import Configurable, arguments_of, is_ours, serialize
 from fastnn.forks import Lock
 from fastnn.function import Function
-from fastnn.hyperparameters import count, fraction, not_negative, positive
+from fastnn.hyperparameters import count, fraction, if_given, not_negative, positive
 from fastnn.initializers import Initializer
 from fastnn.lookup import refuse_options
 from fastnn.naming import unique_name
@@ -135,13 +135,13 @@ class Optimizer(Configurable):
         if len(given) > 1:
             raise ValueError(f"only one way to clip gradients can be chosen, got {given}")
         self.name = unique_name(type(self)) if name is None else name
-        self.weight_decay = _optional(not_negative, "weight_decay", weight_decay)
-        self.clipnorm = _optional(positive, "clipnorm", clipnorm)
-        self.clipvalue = _optional(positive, "clipvalue", clipvalue)
-        self.global_clipnorm = _optional(positive, "global_clipnorm", global_clipnorm)
+        self.weight_decay = if_given(not_negative, "weight_decay", weight_decay)
+        self.clipnorm = if_given(positive, "clipnorm", clipnorm)
+        self.clipvalue = if_given(positive, "clipvalue", clipvalue)
+        self.global_clipnorm = if_given(positive, "global_clipnorm", global_clipnorm)
         self.use_ema = bool(use_ema)
         self.ema_momentum = fraction("ema_momentum", ema_momentum)
-        self.ema_overwrite_frequency = _optional(
+        self.ema_overwrite_frequency = if_given(
             count, "ema_overwrite_frequency", ema_overwrite_frequency
         )
         self.slots: Mapping[str, float] = {}
@@ -546,10 +546,6 @@ def _one_number(rate: Callable[..., TensorLike], *arguments: Tensor) -> Tensor:
     if now.shape != ():
         raise ValueError(f"a learning rate is one number, and {rate!r} gave the shape {now.shape}")
     return now
-
-
-def _optional(check: Callable[[str, Any], Any], name: str, value: Any) -> Any:
-    return None if value is None else check(name, value)
 
 
 def _updatable(w: Variable) -> Variable:

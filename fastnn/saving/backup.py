@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 from fastnn import random
 from fastnn.saving import files
 from fastnn.saving.files import Path
-from fastnn.saving.model import shuffles_from, state_of
-from fastnn.saving.state import assign, go_on, optimizer_from, random_from, values_of, weights_from
+from fastnn.saving.state import (
+    assign,
+    go_on,
+    optimizer_from,
+    random_from,
+    shuffles_from,
+    training_state,
+    values_of,
+    weights_from,
+)
 from fastnn.trace import paused
 
 if TYPE_CHECKING:
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 def save_backup(model: Model, filepath: Path, epoch: int) -> None:
     """Write all that changes while a model is trained, and the epoch that comes next."""
     with paused():  # as in `save_model`
-        description, tensors = state_of(model)
+        description, tensors = training_state(model)
         files.write(filepath, {**description, "epoch": epoch}, tensors, overwrite=True)
 
 

@@ -21,11 +21,9 @@ from fastnn.saving.state import (
     fill,
     go_on,
     optimizer_from,
-    optimizer_state,
     random_from,
-    random_state,
-    tensors_of,
-    weights_by_key,
+    shuffles_from,
+    training_state,
     weights_from,
 )
 from fastnn.trace import paused
@@ -136,7 +134,7 @@ def load_model(
 
 def _description(model: Model) -> tuple[dict[str, Any], Tensors]:
     """A model as plain data and tensors."""
-    description, tensors = state_of(model)
+    description, tensors = training_state(model)
     if model.compiled:
         description["compile"] = model.get_compile_config()
     layers = [
@@ -150,26 +148,6 @@ def _description(model: Model) -> tuple[dict[str, Any], Tensors]:
             "when it is loaded: define a function, def f(x): ..., for each"
         )
     return description, tensors
-
-
-def state_of(model: Model) -> tuple[dict[str, Any], Tensors]:
-    """All that changes while a model is trained, as plain data and tensors."""
-    weights = weights_by_key(model)
-    description: dict[str, Any] = {"weights": list(weights), "random": random_state(model)}
-    tensors = tensors_of(weights)
-    if model.compiled:
-        more, slots = optimizer_state(model)
-        description |= more | {"shuffles": random.state_of(random.generator())}
-        tensors |= slots
-    return description, tensors
-
-
-def shuffles_from(saved: SavedFile) -> list[int]:
-    """Where the common random numbers are to go on."""
-    state: list[int] = saved.field("shuffles", list)
-    if not random.is_state(state):
-        saved.refuse(f"is damaged: the state of random numbers is {str(state)[:100]}")
-    return state
 
 
 def _made(saved: SavedFile) -> Model:

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn.arrays import Array
 from fastnn.caller import warn
 from fastnn.layers.base import Layer, layers_in
-from fastnn.random import SeedGenerator, Stream, is_state, set_state, state_of
+from fastnn.random import SeedGenerator, Stream, generator, is_state, set_state, state_of
 from fastnn.saving.files import SavedFile
 from fastnn.structure import leaves
 from fastnn.variable import Variable, all_or_nothing
@@ -205,6 +205,26 @@ def go_on(states: list[tuple[Source, list[int]]]) -> None:
             source.state = state
         else:
             set_state(source.generator, state)
+
+
+def training_state(model: Model) -> tuple[dict[str, Any], Tensors]:
+    """All that changes while a model is trained, as plain data and tensors."""
+    weights = weights_by_key(model)
+    description: dict[str, Any] = {"weights": list(weights), "random": random_state(model)}
+    tensors = tensors_of(weights)
+    if model.compiled:
+        more, slots = optimizer_state(model)
+        description |= more | {"shuffles": state_of(generator())}
+        tensors |= slots
+    return description, tensors
+
+
+def shuffles_from(saved: SavedFile) -> list[int]:
+    """Where the common random numbers are to go on."""
+    state: list[int] = saved.field("shuffles", list)
+    if not is_state(state):
+        saved.refuse(f"is damaged: the state of random numbers is {str(state)[:100]}")
+    return state
 
 
 def _some(keys: Iterable[str]) -> str:
