@@ -192,24 +192,6 @@ cdef inline Program recording():
     return <Program>recorded_now
 
 
-cdef class Unrecorded(Scope):
-    """A scope in which kernels compute at once, whoever records them outside."""
-
-    cdef void *recorded
-
-    def __enter__(self):
-        global recorded_now
-        self.recorded, recorded_now = recorded_now, NULL
-        return Scope.__enter__(self)
-
-    def __exit__(self, *error):
-        global recorded_now
-        try:
-            Scope.__exit__(self, *error)
-        finally:
-            recorded_now = self.recorded
-
-
 cdef inline int only_in_place(str reason) except -1:
     """Refuses, while a program is recorded, what it could not repeat."""
     if is_recording():

@@ -42,36 +42,29 @@ cdef class Scope:
 
 
 cdef class Member:
-    """Is a key of a dict, an attribute of an object, inside a ``with`` block.
+    """Is in the stack of an object, the keys of a dict, inside a ``with`` block.
 
-    Parameters
+    Attributes
     ----------
-    of : object
-    name : str
-        Of its attribute.
+    members_of : object
+        Of the class.
     """
 
-    cdef object of
-    cdef str name
-
-    def __init__(self, of, str name not None):
-        self.of, self.name = of, name
-
     def __enter__(self):
-        cdef dict members = getattr(self.of, self.name)
-        kind = type(self).__name__
-        if self in members:
+        cdef dict stack = self.members_of.stack
+        if self in stack:
+            kind = type(self).__name__
             raise RuntimeError(f"this {kind} is open already; nest another {kind}() instead")
-        members[self] = None
+        stack[self] = None
         return self
 
     def __exit__(self, *error):
-        cdef dict members = getattr(self.of, self.name)
-        if self not in members:
+        cdef dict stack = self.members_of.stack
+        if self not in stack:
             raise RuntimeError(
-                f"this {type(self).__name__} was opened in another thread, where it stays open: leave its with "
-                "block in the thread that entered it")
-        del members[self]
+                f"this {type(self).__name__} is not open in this thread: leave its with block once, in the thread "
+                "that entered it")
+        del stack[self]
 
 
 cdef class Limit:

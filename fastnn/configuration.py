@@ -75,8 +75,8 @@ class Configurable:
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data.
 
-        A class of yours that defines `get_config` gets from this one the arguments that it hands on
-        to fastnn's, and adds its own.
+        A class of yours that defines `get_config` adds the arguments of its own constructor to what
+        it gets from this one, which are all others.
         """
         config = {}
         for name in self._described():
@@ -90,12 +90,12 @@ class Configurable:
 
     @classmethod
     def _described(cls) -> list[str]:
-        """The arguments of which `get_config` tells."""
-        names = arguments_of(cls)
-        if is_ours(next(base for base in cls.__mro__ if "get_config" in vars(base))):
-            return names
-        handed_on = arguments_of(next(base for base in cls.__mro__ if is_ours(base)))
-        return [name for name in names if name in handed_on]
+        """The arguments of which `get_config` tells: of classes that do not do so themselves."""
+        told: set[str] = set()
+        for base in cls.__mro__[:-1]:
+            if "__init__" in vars(base) and (is_ours(base) or "get_config" not in vars(base)):
+                told.update(signature(vars(base)["__init__"]).parameters)
+        return [name for name in arguments_of(cls) if name in told]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

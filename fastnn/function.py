@@ -24,7 +24,7 @@ from fastnn.recorders import recorders
 from fastnn.sparse import may_save_time, saves_time
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor, to_array, wrap
-from fastnn.trace import Instruction, Trace, Value, undisturbed
+from fastnn.trace import Instruction, Trace, Value
 from fastnn.variable import Variable
 
 BY_VALUE = (int, str, bytes, complex, type, type(None), np.generic, np.dtype, Enum)
@@ -39,7 +39,6 @@ class Traced(NamedTuple):
     structure: Structure  # what the function returned
 
 
-@undisturbed()
 def trace(
     function: Callable[..., Structure], inputs: list[Tensor], *args: Any, **kwargs: Any
 ) -> Traced:

@@ -68,3 +68,6 @@ class threads(_kernels.Limit, ContextDecorator):  # noqa: N801  # it is called a
     >>> with fastnn.threads(1):
     ...     y = fastnn.matmul(fastnn.ones((2, 3)), fastnn.ones((3, 2)))
     """
+
+    def __init__(self, n: SupportsIndex) -> None:
+        super().__init__(n)

@@ -21,7 +21,7 @@ from fastnn.memory import laid_out, root_of, views_in
 from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
 from fastnn.tensor import Tensor, wrap
-from fastnn.trace import Instruction, Value, undisturbed
+from fastnn.trace import Instruction, Value
 from fastnn.variable import Writing, all_about_to_change, all_or_nothing, kept
 
 Step: TypeAlias = Callable[[], object]
@@ -39,7 +39,6 @@ class Program:
         Called with the program while it is built, to add what is to run first and last.
     """
 
-    @undisturbed()
     def __init__(
         self,
         instructions: list[Instruction],

@@ -59,8 +59,9 @@ class GradientTape(Member):
     Tensor(8.0, shape=(), dtype=float32)
     """
 
+    members_of = recorders
+
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
-        super().__init__(recorders, "stack")
         self._persistent = persistent
         self._automatic = watch_accessed_variables
         self._steps: list[Step] = []

@@ -8,18 +8,12 @@ and not done.
 
 from __future__ import annotations
 
-import signal
-import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from types import FrameType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastnn._kernels import Scope, Unrecorded
+from fastnn._kernels import Scope
 from fastnn.arrays import Array, Shape
 from fastnn.caller import line_outside
 from fastnn.ops.core import Call, Primitive, Update
@@ -28,8 +22,6 @@ from fastnn.recorders import Listener, makes, recorders
 from fastnn.sparse import SparseTensor
 from fastnn.tensor import GONE, ReadFrom, Tensor, wrap
 from fastnn.variable import Variable
-
-Handler: TypeAlias = Callable[[int, FrameType | None], Any]  # of a signal
 
 
 class TraceError(RuntimeError):
@@ -219,26 +211,4 @@ def _refusal(line: str, what: str) -> TraceError:
 
 def paused() -> Scope:
     """Compute at once inside a ``with`` block, as if no step were being traced."""
-    return Unrecorded(recorders, trace=None, stack={})
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """What handlers of signals compute inside the ``with`` block is no part of what is recorded."""
-    own: dict[signal.Signals, Handler] = {}
-    if threading.current_thread() is threading.main_thread():  # no handler runs in another
-        for number in signal.valid_signals():
-            handler = signal.getsignal(number)
-            if callable(handler) and handler is not signal.default_int_handler:
-                own[number] = handler
-                signal.signal(number, partial(_apart, handler))
-    try:
-        yield
-    finally:
-        for number, handler in own.items():
-            signal.signal(number, handler)
-
-
-def _apart(handler: Handler, number: int, frame: FrameType | None) -> None:
-    with paused():
-        handler(number, frame)
+    return Scope(recorders, trace=None, stack={})

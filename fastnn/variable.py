@@ -147,7 +147,9 @@ class Variable(Tensor):
 
     @property
     def value(self) -> Tensor:
-        """The variable as it is now, as a tensor that later assignments do not change."""
+        """The variable as it is now, as a tensor that later assignments do not change, unless they
+        come from another thread at this moment.
+        """
         if recorders.trace is not None:
             return recorders.trace.present(self)
         snapshot = self._snapshot() if self._snapshot is not None else None

@@ -676,3 +676,18 @@ def test_averages_of_what_learns_from_the_last_epoch_on():
     average = model.optimizer._model_variables_moving_average[0]
     np.testing.assert_array_equal(model.layers[1].kernel, average)
     assert len(model.trainable_weights) == 4
+
+
+def test_patience_begins_anew_after_a_reduction():
+    model = Stub(1.0)
+    plateau = callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=2)
+    drive(plateau, [1.0] * 6, "loss", model)
+    assert float(model.optimizer.learning_rate) == 0.25
+
+
+def test_nan_is_no_improvement_on_nan():
+    assert drive(callbacks.EarlyStopping(patience=1), [math.nan] * 4) == 2
+
+
+def test_the_sign_of_min_delta_does_not_count():
+    assert drive(callbacks.EarlyStopping(min_delta=-0.5, patience=1), [2.0, 1.9, 1.8, 1.7]) == 2

@@ -1,7 +1,6 @@
 """@fastnn.function: what is recorded, what is read anew, and what is refused."""
 
 import copy
-import signal
 import subprocess
 import sys
 import threading
@@ -12,10 +11,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import GradientTape, Sequential, Variable, _kernels, layers, optimizers
+from fastnn import GradientTape, Sequential, Variable, layers, optimizers
 from fastnn.function import Function, function
 from fastnn.recent import KEPT
-from fastnn.trace import TraceError, undisturbed
+from fastnn.trace import TraceError
 
 
 def test_python_runs_once_for_each_kind_of_argument():
@@ -336,7 +335,7 @@ def add(x):
     return 2 * x
 
 x, handled = np.ones(5, np.float32), []
-add(x)  # to record it takes so long that the next signal would interrupt the handler, and so on
+add(x)  # records; what a handler computes in the midst of that would be recorded too
 total.assign(0.0)
 signal.signal(signal.SIGALRM, lambda number, frame: handled.append(float(add(x)[0])))
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
@@ -354,53 +353,6 @@ def test_the_handler_of_a_signal_may_call_what_it_interrupts():
     command = [sys.executable, "-c", HANDLED]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "0.0\n"
-
-
-def test_what_a_handler_computes_while_a_call_is_recorded_is_no_part_of_that():
-    seen, w, handled = Variable(0.0), Variable([1.0, 2.0]), []
-
-    def handle(number, frame):
-        seen.assign_add(1.0)
-        handled.append(float(fastnn.reduce_sum(w * w)))
-
-    @function
-    def step(x):
-        if not handled:
-            signal.raise_signal(signal.SIGUSR1)
-        return x * w
-
-    before = signal.signal(signal.SIGUSR1, handle)
-    try:
-        for _ in range(3):
-            np.testing.assert_array_equal(step(fastnn.ones(2)), [1, 2])
-        assert signal.getsignal(signal.SIGUSR1) is handle
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    assert float(seen) == 1
-    assert handled == [5]
-
-
-def test_a_handler_that_comes_while_kernels_are_recorded():
-    """They are those of the program alone."""
-    handled, x, y = [], np.array([-1.0, 2.0], np.float32), np.empty(2, np.float32)
-
-    def handle(number, frame):
-        handled.append(float(fastnn.reduce_sum(fastnn.ones(3))))
-
-    def call():
-        signal.raise_signal(signal.SIGUSR1)
-        _kernels.relu(x, out=y)
-
-    before, program = signal.signal(signal.SIGUSR1, handle), _kernels.Program()
-    try:
-        with undisturbed():
-            assert program.record(call)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    program.run()
-    assert handled == [3]
-    assert len(program) == 1
-    np.testing.assert_array_equal(y, [0, 2])
 
 
 def test_updates_by_calls_with_other_shapes_are_not_lost():

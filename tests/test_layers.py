@@ -359,3 +359,19 @@ def test_integers_that_float32_would_round(layer):
     y = layer(x)
     np.testing.assert_array_equal(y, x)
     assert y.dtype == (x.dtype if isinstance(layer, layers.Identity) else np.float64)
+
+
+def test_losses_are_of_the_last_call_alone():
+    class Sometimes(Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = layers.ReLU(activity_regularizer="l2")
+
+        def call(self, inputs, training=False):
+            return self.inner(inputs) if training else inputs
+
+    layer = Sometimes()
+    layer(np.ones((1, 2)), training=True)
+    assert len(layer.losses) == 1
+    layer(np.ones((1, 2)))
+    assert layer.losses == []

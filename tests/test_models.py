@@ -953,3 +953,24 @@ def test_a_forgotten_sigmoid_is_seen_though_the_first_prediction_may_be_a_share(
     model.compile("sgd", "binary_crossentropy")
     with pytest.warns(SyntaxWarning, match="activation='sigmoid'"):
         model.fit(x, (x[:, 0] > 0) * 1, verbose=0, shuffle=False)
+
+
+@pytest.mark.parametrize("base", [Sequential, Model])
+def test_a_build_of_ones_own_may_call_that_of_the_base(base):
+    calls = []
+
+    class Own(base):
+        def build(self, input_shape):
+            calls.append(tuple(input_shape))
+            super().build(input_shape)
+
+        def call(self, inputs):
+            return self.head(inputs)
+
+    for build in (lambda model: model(np.ones((2, 3))), lambda model: model.build((None, 3))):
+        model = Own()
+        model.head = layers.Dense(1)
+        build(model)
+        assert [w.shape for w in model.weights] == [(3, 1), (1,)]
+        assert model.built
+    assert calls == [(2, 3), (None, 3)]

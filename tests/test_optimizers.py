@@ -526,3 +526,9 @@ def test_what_is_kept_for_a_variable_stays(make, name, value, kept):
     for _ in range(3):
         early.apply([[1.0, 1.0]], [w])
     assert (w.numpy() < before).all()
+
+
+def test_an_optimizer_that_never_took_a_step_has_no_averages_to_put_in():
+    w = Variable([1.0])
+    optimizers.SGD(0.1, use_ema=True).finalize_variable_values([w])
+    assert w.numpy() == 1

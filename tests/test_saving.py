@@ -461,6 +461,71 @@ def test_a_class_that_tells_of_itself_adds_to_what_its_base_tells(thing, own):
     assert type(thing).from_config(config).get_config() == config
 
 
+class Scaled(layers.Layer):
+    """It leaves its configuration to the base."""
+
+    def __init__(self, factor=1.0, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+
+class Shifted(Scaled):
+    def __init__(self, shift=0.0, **options):
+        super().__init__(**options)
+        self._shift = shift
+
+    def get_config(self):
+        return {**super().get_config(), "shift": self._shift}
+
+
+class Again(Shifted):
+    def __init__(self, factor, times=1, **options):
+        super().__init__(factor=factor, **options)
+        self.times = times
+
+
+def test_weights_of_one_name_are_all_kept(tmp_path):
+    class Three(layers.Layer):
+        def build(self, input_shape):
+            self.parts = [self.add_weight((2,), "ones") for _ in range(3)]
+
+        def call(self, inputs):
+            return sum(self.parts, inputs)
+
+    model, other = (fastnn.Sequential([Three(input_shape=(2,))]) for _ in range(2))
+    model.set_weights([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    model.save_weights(tmp_path / "weights")
+    other.load_weights(tmp_path / "weights")
+    np.testing.assert_array_equal(other.get_weights(), model.get_weights())
+
+
+def test_the_arguments_of_classes_between_are_told():
+    config = Again(5.0, 2, shift=3.0).get_config()
+    assert {"factor": 5.0, "shift": 3.0, "times": 2}.items() <= config.items()
+    assert Again.from_config(config).get_config() == config
+
+
+class Tied(fastnn.Model):
+    """Its constructor looks at weights."""
+
+    def __init__(self, body, **options):
+        super().__init__(**options)
+        self.body, self.head = body, layers.Dense(body.layers[0].kernel.shape[0])
+
+    def call(self, inputs):
+        return self.head(self.body(inputs))
+
+
+def test_a_model_inside_is_built_when_the_outer_one_is_made(tmp_path):
+    body = fastnn.Sequential([layers.Dense(4)])
+    body.build((None, 5))
+    model = Tied(body)
+    expected = model.predict(X)
+    model.save(tmp_path / "model")
+    again = models.load_model(tmp_path / "model", custom_objects={"Tied": Tied})
+    assert again.predict(X).tobytes() == expected.tobytes()
+
+
 class Started(layers.Layer):
     """Its build wants more than a shape."""
 
@@ -690,6 +755,12 @@ def set_in(*keys, value):
     return described(change)
 
 
+def _in_texts(description):
+    """For each of the two ways to build a layer."""
+    description["architecture"]["config"]["build_input_shape"] = ["a", "b"]
+    description["layers"][1]["build"]["input_shape"] = ["a", "b"]
+
+
 def without(name):
     def damage(header, data):
         key = next(key for key in header if key.endswith(name))
@@ -805,7 +876,7 @@ DAMAGE = {
     "negative units": (set_in(*LAYERS, 0, "config", "units", value=-1), "must be a positive integ"),
     "input": (set_in("architecture", "config", "build_input_shape", value=[None, 10**12]), "too l"),
     "input of text": (
-        set_in("layers", 1, "build", "input_shape", value=["a", "b"]),
+        described(_in_texts),
         "cannot be made",
     ),
     "fewer layers": (described(lambda d: d["layers"].pop() and None), "no entry for the layer"),

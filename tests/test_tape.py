@@ -1,6 +1,8 @@
 """GradientTape: what it records, what it gives back, nesting, memory."""
 
+import copy
 import gc
+import pickle
 import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -276,8 +278,17 @@ def test_an_interrupt_leaves_no_tape_open():
 def test_a_tape_is_left_in_the_thread_that_opened_it():
     with GradientTape() as tape, ThreadPoolExecutor(1) as other:
         left = other.submit(tape.__exit__, None, None, None)
-        with pytest.raises(RuntimeError, match="opened in another thread"):
+        with pytest.raises(RuntimeError, match="is not open in this thread"):
             left.result()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_tape_is_copied(copied):
+    tape = copied(GradientTape(persistent=True))
+    v = Variable(3.0)
+    with tape:
+        y = v * v
+    assert [float(tape.gradient(y, v)) for _ in range(2)] == [6, 6]
 
 
 def test_an_index_that_changes_later():

@@ -137,7 +137,7 @@ def test_every_kernel_is_here():
     compressed = {"CompressedRows", "from_csr", "empty_rows"}
     chains = {"CHAIN_OPS", "CHAIN_STEPS", "CHAIN_INPUTS", "chain_fits"}
     programs = {"Program", "NotRecorded", "Cursor", "settings", "read_next", "write_next"}
-    programs |= {"copy_arrays", "fetch_next", "Scope", "Unrecorded", "Member", "Limit"}
+    programs |= {"copy_arrays", "fetch_next", "Scope", "Member", "Limit"}
     constants = {"FEW_ROWS", "LINE", "LONGEST_ACCUMULATED"}
     of_one_number = {"count_up", "accumulate", "all_finite"}
     others = (
@@ -301,6 +301,21 @@ def test_a_scope_restores_the_limit_from_before():
             assert fastnn.get_num_threads() == 2
         assert fastnn.get_num_threads() == 3
     assert fastnn.get_num_threads() == 5
+
+
+def test_a_scope_around_a_function_and_within_itself():
+    scope, before = fastnn.threads(3), fastnn.get_num_threads()
+
+    @scope
+    def limit():
+        return fastnn.get_num_threads()
+
+    with scope:
+        assert limit() == 3
+        fastnn.set_num_threads(2)
+        assert limit() == 3
+        assert fastnn.get_num_threads() == 2
+    assert fastnn.get_num_threads() == before
 
 
 def test_a_scope_that_ends_in_an_error_restores_the_limit_too():

@@ -683,3 +683,84 @@ def test_a_step_of_ones_own_that_is_a_function():
     for m in (model, expected):
         m.fit(X, Y[:, None], 8, epochs=2, shuffle=False, verbose=0)
     np.testing.assert_array_equal(model.get_weights()[0], expected.get_weights()[0])
+
+
+def test_a_prediction_that_is_ended_has_the_rows_until_then(eagerly):
+    model = linear(eagerly)
+    outputs = model.predict(X, 5, callbacks=[Enough()])
+    np.testing.assert_array_equal(outputs, model.predict(X[:15]))
+
+
+def test_so_many_steps_are_all_of_the_samples():
+    assert len(linear().predict(X, steps=5)) == len(X)  # the last one has fewer
+
+
+def test_a_stop_is_for_one_call(eagerly):
+    model = linear(eagerly)
+    model.stop_training = model.stop_evaluating = model.stop_predicting = True
+    assert model.fit(X, Y, 8, 2, verbose=0).epoch == [0, 1]
+    whole = model.evaluate(X, Y, len(X), verbose=0)
+    assert model.evaluate(X, Y, 8, verbose=0) == pytest.approx(whole)
+    assert len(model.predict(X, 8)) == len(X)
+
+
+def test_averages_leave_out_what_begins_to_learn_at_the_end():
+    model = Sequential([layers.Dense(2, trainable=False), layers.Dense(1)])
+    model.compile(fastnn.optimizers.SGD(0.1, use_ema=True), "mse")
+    thaw = callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: setattr(model.layers[0], "trainable", True)
+    )
+    model.fit(X, Y, callbacks=[thaw], verbose=0)
+    assert len(model.trainable_weights) == 4
+
+
+def test_a_model_may_take_whole_batches_alone():
+    class Pairs(layers.Layer):
+        def call(self, inputs):
+            return fastnn.reshape(inputs, (64, 2, 3))
+
+    model = Sequential([Pairs(), layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((128, 6), np.float32), np.ones(128), 64, verbose=0)
+    assert int(model.optimizer.iterations) == 2
+
+
+def test_validation_is_in_batches_of_the_training_by_default():
+    class Counts(callbacks.Callback):
+        batches = 0
+
+        def on_test_batch_end(self, batch, logs=None):
+            self.batches += 1
+
+    counts = Counts()
+    linear().fit(X, Y, 8, validation_data=(X, Y), callbacks=[counts], verbose=0)
+    assert counts.batches == 3
+
+
+def test_describe_shows_the_program_of_fit():
+    assert "(24, 3)" in linear().describe(X, Y)  # there are fewer samples than in a batch
+    with pytest.raises(ValueError, match="not compiled"):
+        Sequential([layers.Dense(1)]).describe(X, Y)
+
+
+def test_who_ends_a_training_that_is_not_finite_is_told_nothing_more():
+    class Ends(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = not np.isfinite(logs["loss"])
+
+    model = linear()
+    model.optimizer.learning_rate = 1e30
+    history = model.fit(X, Y, 8, 9, callbacks=[Ends()], verbose=0).history
+    assert not np.isfinite(history["loss"][-1])
+
+
+def test_an_error_says_that_the_validation_data_are_wrong():
+    with pytest.raises(TypeError, match=r"^validation data: "):
+        linear().fit(X, Y, validation_data=(X, (Y, Y)), verbose=0)
+
+
+def test_metrics_may_come_in_a_list_for_the_only_output():
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[["mae", "mse"]])
+    model.evaluate(X, Y, verbose=0)
+    assert model.metrics_names == ["loss", "mae", "mse"]

@@ -71,7 +71,6 @@ class ReduceLROnPlateau(MonitorCallback):
             return
         if self.in_cooldown():
             self.cooldown_counter -= 1
-            self.wait = 0
         if self._is_improvement(value, self.best):
             self.best = value
             self.wait = 0

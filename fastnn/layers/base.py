@@ -112,7 +112,9 @@ class Layer(Configurable):
     """
 
     # Attributes are looked through at every call of `predict`: these hold no layer, no variable.
-    _bare = frozenset(["_added", "_build_shape", "_trainable", "built", "name", "output_shapes"])
+    _bare = frozenset(
+        ["_added", "_build_shape", "_is_building", "_trainable", "built", "name", "output_shapes"]
+    )
     _aside = _bare
     _takes_training = False
     _is_leaf = False  # one of fastnn's layers, which hold none but as activation;
@@ -153,8 +155,9 @@ class Layer(Configurable):
         self._added = _Added()
         self.output_shapes: list[tuple[int | None, ...]] = []
 
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self).copy()  # another thread may be building
+    def __getstate__(self) -> Any:
+        state = super().__getstate__()
+        return state.copy() if isinstance(state, dict) else state  # another thread may be building
 
     def _goes_by(self, before: Any, value: Any) -> bool:
         # What a call leaves behind, such as a hidden output, is no setting.
@@ -381,8 +384,20 @@ class Layer(Configurable):
         trained = {id(w) for w in self.trainable_weights}
         return [w for w in self.weights if id(w) not in trained]
 
-    variables, trainable_variables = weights, trainable_weights
-    non_trainable_variables = non_trainable_weights
+    @property
+    def variables(self) -> list[Variable]:
+        """The same as `weights`."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The same as `non_trainable_weights`."""
+        return self.non_trainable_weights
 
     def get_weights(self) -> list[Array]:
         """The values of `weights`."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastnn import saving
+from fastnn._kernels import Scope
 from fastnn.arrays import to_open_shape
 from fastnn.configuration import serialize
 from fastnn.layers.base import Layer, float_type, layers_in, parts_of
@@ -40,6 +41,8 @@ class Model(Trainer):
     >>> Classifier()(fastnn.ones((2, 4))).shape
     (2, 3)
     """
+
+    _is_building = False
 
     def __init__(self, *functional: Any, **options: Any) -> None:
         if functional or {"inputs", "outputs"} & set(options):
@@ -77,12 +80,15 @@ class Model(Trainer):
         if None in shape[1:]:
             self.compute_output_shape(shape)  # each layer sees which lengths are open
         lengths = tuple(1 if length is None else length for length in shape)
-        with paused():
+        if self._is_building:  # the call that is under way makes them
+            return
+        with Scope(self, _is_building=True), paused():
             self(zeros(lengths, float_type(layers_in(self))), training=False)
 
     def _build_for_call(self, input_shape: Any) -> None:
-        if type(self).build is not Model.build:
-            self.build(input_shape)
+        if type(self).build is not Model.build and not self._is_building:
+            with Scope(self, _is_building=True):
+                self.build(input_shape)
 
     def build_from_config(self, config: Mapping[str, Any]) -> None:
         """Note that the weights exist: those of the layers, unless `build` is the model's own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 from fastnn import ops
@@ -170,9 +171,11 @@ class Sequential(Model):
         arguments = dict(config)
         shape = arguments.pop("build_input_shape", None)
         model = super().from_config(arguments)
-        # What is in a file is built layer by layer, each as it was.
-        if shape is not None and not model.built and phase.initializer is None:
-            model.build(to_open_shape("build_input_shape", shape))
+        if shape is not None and not model.built:
+            # In a file each layer has the configuration that it is built by, if this does not do.
+            ignored = (Exception,) if phase.initializer is not None else ()
+            with suppress(*ignored), unbuilt_again_on_failure(model):
+                model.build(to_open_shape("build_input_shape", shape))
         return model
 
     def _prepared(self, x: Samples, passes: int) -> Samples:

@@ -369,7 +369,7 @@ class Trainer(Steps):
 
         def run() -> int:
             loop.run(arrays.columns, order, Watch())
-            return -(-len(order) // size)
+            return len(order) // size
 
         return program.describe(program.profiled(run))
 
@@ -446,7 +446,7 @@ class Trainer(Steps):
             if not measured:  # the data had ended before
                 break
             logs = measured
-            if not (self._checking or self.stop_training):  # else somebody has told
+            if not self.stop_training:  # else somebody has told
                 point_to_check(self, logs)
             if validation is not None and due(epoch + 1):
                 measured = self._evaluated(validation, listeners)
