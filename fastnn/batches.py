@@ -206,7 +206,7 @@ def in_batches(
 ) -> Source:
     """Passes over a data set."""
     if isinstance(data, Arrays):
-        return ArraysInBatches(data, size, steps, bool(shuffle))
+        return ArraysInBatches(data, size, steps, shuffle)
     return Batches(data, steps, to_arrays)
 
 

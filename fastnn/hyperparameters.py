@@ -53,6 +53,13 @@ def count(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False, or 1 or 0; TypeError otherwise."""
+    if not isinstance(value, bool | int | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def if_given(check: Callable[[str, Any], Checked], name: str, value: Any) -> Checked | None:
     """What a check makes of an argument, or None."""
     return None if value is None else check(name, value)

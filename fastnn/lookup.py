@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from fastnn.configuration import (
 )
 
 LONGEST = 100  # no name is; in a file one may be so long that to compare it takes memory
+SEVERAL = 3  # names, of which any may be meant
 
 
 def resolve(
@@ -109,7 +111,27 @@ def refusal(
 
 def near(name: str, names: Iterable[str]) -> str:
     """The end of a message that names what may have been meant; empty if nothing is like it."""
+    wanted, known = name[:LONGEST], list(names)
+    alike = [other for other in known if other.islower() == wanted.islower()]
+    meant = _alike(wanted, alike) or _alike(wanted, known)
+    return f"; did you mean {' or '.join(map(repr, meant))}?" if meant else ""
+
+
+def _alike(wanted: str, names: list[str]) -> list[str]:
     import difflib
 
-    found = difflib.get_close_matches(name[:LONGEST], names, n=1, cutoff=0.7)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    known = {name.lower(): name for name in names}
+    if wanted.lower() in known:
+        return [known[wanted.lower()]]
+    having = [name for name in names if _begins(name, wanted.lower().split("_"))]
+    if 0 < len(having) <= SEVERAL:
+        return having
+    found = difflib.get_close_matches(wanted.lower(), known, n=1, cutoff=0.7)
+    return [known[name] for name in found]
+
+
+def _begins(name: str, words: list[str]) -> bool:
+    """Whether a name begins with the first of the words, and others of its own with the rest."""
+    own = [part.lower() for part in re.findall("[A-Z]*[a-z0-9]+|[A-Z]+", name)]
+    rest = [any(part.startswith(word) for part in own) for word in words[1:]]
+    return name.lower().startswith(words[0]) and all(rest)

@@ -38,6 +38,9 @@ class Listener:
 class Tracer(Recorder, Protocol):
     """A recorder that writes a program down, for any values of its tensors."""
 
+    def varies(self, x: Tensor) -> bool:
+        """Whether a value may differ from run to run."""
+
     def read(self, x: Tensor) -> None:
         """Someone wants to see a value: an error, if it may differ from run to run."""
 

@@ -232,11 +232,19 @@ class Tensor:
     def __repr__(self) -> str:
         if is_gone(self):
             return "Tensor(gone)"
+        if recorders.trace is not None and recorders.trace.varies(self):  # as a print shows it then
+            return f"{type(self).__name__}(of a run, shape={self.shape}, dtype={self.dtype})"
         return f"{type(self).__name__}({self._values()}, shape={self.shape}, dtype={self.dtype})"
 
     def __format__(self, spec: str) -> str:
-        values = self._values()
-        return format(values.item() if spec and self.size == 1 else str(values), spec)
+        if not spec:
+            return str(self) if recorders.trace is not None else str(self._values())
+        if self.size != 1:
+            raise TypeError(
+                f"the format {spec!r} is for one number, and this tensor has shape {self.shape}: "
+                "format its elements, or print x.numpy().round(2)"
+            )
+        return format(self._values().item(), spec)
 
     def __bool__(self) -> bool:
         array = self._values()

@@ -115,14 +115,13 @@ class Trace(Listener):
             x.is_in_a_program = True
         return self._constants[id(x)][1]
 
-    def is_constant(self, x: Tensor) -> bool:
-        """Whether a tensor is the same whenever the program runs."""
-        return not (id(x) in self._known or isinstance(x, Variable))
+    def varies(self, x: Tensor) -> bool:
+        """Whether a tensor may be another whenever the program runs."""
+        return id(x) in self._known or isinstance(x, Variable | SparseTensor)
 
     def record(self, call: Call) -> None:
         """Append a call, unless it is of constants: then its output is one too."""
-        varies = "rows" in call.attributes or not all(map(self.is_constant, call.inputs))
-        if varies:
+        if "rows" in call.attributes or any(map(self.varies, call.inputs)):
             inputs = tuple(map(self.value_of, call.inputs))
             output = self.input(call.output)
             self.instructions.append(
@@ -154,7 +153,7 @@ class Trace(Listener):
 
     def read(self, x: Tensor) -> None:
         """Refuse to show a value that differs from run to run."""
-        if isinstance(x, SparseTensor) or not self.is_constant(x):
+        if self.varies(x):
             self.refuse(
                 "needs a number that is known only when the step runs, and Python is not there "
                 "then. Compute with ops and tensors alone (fastnn.where chooses, assign keeps a "

@@ -136,7 +136,7 @@ def test_gradients_flow_through_a_call():
         lambda x: float(fastnn.reduce_sum(x)),
         lambda x: np.mean(x) + 1,
         lambda x: [1, 2][fastnn.cast(x[0], "int32")],
-        lambda x: f"{x}",
+        lambda x: f"{x[0]:.2f}",
         lambda x: Variable(x) + 1,
         lambda x: x + fastnn.random.normal((2,)),
         lambda x: x + WEIGHT.numpy(),
@@ -936,3 +936,23 @@ def test_a_method_shows_its_program():
     assert "multiply" in double.describe(x)
     assert len(double.program(x).recorded) == 2
     np.testing.assert_array_equal(double.python_function(x), double(x))
+
+
+def test_a_print_shows_what_is_known_while_a_call_is_recorded(capsys):
+    v, known = Variable([1.0]), fastnn.constant([2.0])
+
+    @function
+    def step(x):
+        print(x, f"{x * v}", v, known, sep="\n")
+        return x * v
+
+    for _ in range(2):
+        np.testing.assert_array_equal(step(fastnn.ones(3)), [1, 1, 1])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown == [
+        *["Tensor(of a run, shape=(3,), dtype=float32)"] * 2,
+        "Variable(of a run, shape=(1,), dtype=float32)",
+        "Tensor([2.], shape=(1,), dtype=float32)",
+    ]
+    with pytest.raises(TraceError, match="needs a number that is known only when"):
+        function(lambda x: f"{fastnn.reduce_sum(x):.2f}")(fastnn.ones(3))

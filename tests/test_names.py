@@ -201,6 +201,12 @@ def test_rows_taken_by_what_an_op_computed():
     [
         (fastnn, "data", "a utils.PyDataset"),
         (fastnn, "matmull", "did you mean 'matmul'"),
+        (fastnn.ops, "einsum", "make it of these"),
+        (fastnn.random, "dropout", "layers.Dropout"),
+        (fastnn.layers, "relu", "did you mean 'ReLU'"),
+        (fastnn.layers, "UnitNormalization", "write a Layer"),
+        (fastnn.Sequential(), "inputs", "write a Model whose call returns it"),
+        (fastnn.layers.Dense(1), "kernel", "call the layer on data first"),
         (fastnn.backend, "set_floatx", 'dtype="float64"'),
         (fastnn.callbacks, "TensorBoard", "CSVLogger"),
         (fastnn.layers, "Lambda", r"a method call\(self, inputs\)"),
@@ -211,3 +217,18 @@ def test_rows_taken_by_what_an_op_computed():
 def test_names_that_are_not_here_come_with_what_is(module, name, remedy):
     with pytest.raises(AttributeError, match=f"no attribute '{name}'; .*{remedy}"):
         getattr(module, name)
+
+
+@pytest.mark.parametrize(
+    ("get", "name", "meant"),
+    [
+        (fastnn.activations.get, "Relu", "'relu'"),
+        (fastnn.losses.get, "sparse_crossentropy", "'sparse_categorical_crossentropy'"),
+        (fastnn.metrics.get, "f1", "'f1_score'"),
+        (fastnn.metrics.get, "r2", "'r2_score'"),
+        (fastnn.optimizers.get, "rmspropp", "'rmsprop'"),
+    ],
+)
+def test_names_that_are_nearly_right(get, name, meant):
+    with pytest.raises(ValueError, match=rf"unknown \w+ '{name}'; did you mean {meant}\?$"):
+        get(name)

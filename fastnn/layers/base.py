@@ -167,9 +167,13 @@ class Layer(Configurable):
         return is_first or (type(before) is Tensor and hasattr(before, "is_in_a_program"))
 
     def __getattr__(self, name: str) -> Any:
-        hint = "" if "built" in vars(self) else "; its __init__ must begin with super().__init__()"
-        if name in ("input", "inputs", "output", "outputs"):
+        hint = ""
+        if "built" not in vars(self):
+            hint = "; its __init__ must begin with super().__init__()"
+        elif name in ("input", "inputs", "output", "outputs"):
             hint = "; to get what a layer inside computes write a Model whose call returns it"
+        elif not self.built and not name.startswith("_"):
+            hint = "; if its build makes that, call the layer on data first"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def _checked(

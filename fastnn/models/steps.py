@@ -288,10 +288,14 @@ class Steps(Layer):
             self._loss_tracker.update_state(loss, sample_weight=len(leaves(x)[0]))
 
     def _measure(self, y: Any, y_pred: Any, sample_weight: TensorLike) -> None:
-        for metric in self._measures:
-            metric.update_state(y, y_pred)
-        for metric in self._weighted_measures:
-            metric.update_state(y, y_pred, sample_weight)
+        for metric, weights in [
+            *((metric, ()) for metric in self._measures),
+            *((metric, (sample_weight,)) for metric in self._weighted_measures),
+        ]:
+            try:
+                metric.update_state(y, y_pred, *weights)
+            except ValueError as error:
+                raise ValueError(f"metric {metric.name!r}: {error}") from error
 
     def _measured(self) -> Logs:
         return {name: plain(value) for name, value in self.get_metrics_result().items()}

@@ -25,7 +25,7 @@ from fastnn.callbacks import CallbackList, History
 from fastnn.callbacks.progbar_logger import Verbose
 from fastnn.caller import warn
 from fastnn.changes import computing
-from fastnn.hyperparameters import count, if_given
+from fastnn.hyperparameters import count, flag, if_given
 from fastnn.layers.base import float_type, layers_in, unbuilt_again_on_failure
 from fastnn.lookup import refuse_arguments
 from fastnn.loop import CompiledLoop, Logs, Results, Watch, joined
@@ -169,7 +169,7 @@ class Trainer(Steps):
             held_back = validation_set(to_validate, validation_data)
         elif validation_split:
             data, held_back = split(data, validation_split)
-        train = in_batches(self._arrays, data, size, steps, shuffle)
+        train = in_batches(self._arrays, data, size, steps, flag("shuffle", shuffle))
         train.weigh(class_weight)
         validation: Source | None = None
         if held_back is not None:

@@ -360,7 +360,10 @@ class Optimizer(Configurable):
             raise ValueError("a variable comes twice; add its gradients up first")
         if len(gradients) < len(given):
             missing = [w.path for g, w in given if g is None]
-            warn(f"there is no gradient for {missing}: they stay as they are")
+            warn(
+                f"there is no gradient for {missing}: they stay as they are; does the loss depend "
+                "on them by fastnn's ops alone, without NumPy's functions?"
+            )
         if new or not self.built:
             with paused():  # what it makes is the optimizer's, and so the same in all runs
                 self.build([*self._trainable_variables, *new])
