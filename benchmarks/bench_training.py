@@ -100,6 +100,7 @@ def test_step_of_fit(case: Case, rival: str, stopwatch: Stopwatch) -> None:
     """A step of training, as a part of `Sequential.fit`, shuffled."""
     epoch, training = rivals(case)[rival], case.training
     assert case.samples is not None
+    epoch(True)  # some take milliseconds, of which the first are slow after seconds of another's
     group = Group(f"step, {case.name}", f"{training.network}, batch {training.batch}", "float32")
     steps = -(-case.samples // training.batch)
     stopwatch.time(group, rival, lambda: epoch(True), rounds=1, steps=steps)
