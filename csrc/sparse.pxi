@@ -3,6 +3,11 @@
 # So few rows of a product read its other operand where it lies.
 FEW_ROWS = FN_SPARSE_FEW
 
+cdef enum:
+    # Multiply-adds, of as many elements as there may be: fewer are soon over, and what one thread has written
+    # for the next product would have to come from its processor's caches.
+    WORTH_SHARING = 1 << 21
+
 
 cdef class CompressedRows:
     """A matrix (m, k) as the elements of each row that are not zero, with their columns; not changed.
@@ -349,7 +354,7 @@ cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite, int 
     cdef fn_sparse_args s = sparse_of(rows)
     cdef const fn_kernels *kernels = kernels_for(rows.values)
     cdef size_t work = stored(rows) * g.n
-    cdef int workers = thread_limit() if work > SMALL else 1
+    cdef int workers = thread_limit() if work > WORTH_SHARING else 1
     s.product, s.infinite, s.spoilt = g[0], infinite, spoilt
     s.product.parts_across = 1
     if not fn_is_outer(g):

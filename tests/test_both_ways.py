@@ -502,7 +502,7 @@ def test_options(options, zeros):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("zeros", [0.0, 0.9])
 def test_threads(threads, zeros):
-    x, y = data("labels", n=300, features=300, zeros=zeros)
+    x, y = data("labels", n=300, features=900, zeros=zeros)
     loss = "sparse_categorical_crossentropy"
     setting = (LAYERS["wide"], OPTIMIZERS["sgd"], loss, ["accuracy"], x, y)
     alone = trained(True, *setting, batch_size=128)

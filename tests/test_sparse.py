@@ -99,7 +99,7 @@ def test_accumulation_has_the_bits_of_the_dense_one(m, k, n, density, dtype, isa
 
 def test_parts_of_many_rows(dtype, isa, rng):
     """Two threads would take four parts, but so many rows are more than one part may have."""
-    a, b = sparse(rng, (5000, 40), 0.3, dtype), draw(rng, (40, 20), dtype)
+    a, b = sparse(rng, (5000, 40), 0.3, dtype), draw(rng, (40, 60), dtype)
     with fastnn.threads(2):
         found, expected = bits(a, b)
     assert found == expected
