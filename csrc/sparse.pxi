@@ -3,11 +3,6 @@
 # So few rows of a product read its other operand where it lies.
 FEW_ROWS = FN_SPARSE_FEW
 
-cdef enum:
-    # Multiply-adds, of as many elements as there may be: fewer are soon over, and what one thread has written
-    # for the next product would have to come from its processor's caches.
-    WORTH_SHARING = 1 << 21
-
 
 cdef class CompressedRows:
     """A matrix (m, k) as the elements of each row that are not zero, with their columns; not changed.
@@ -293,7 +288,7 @@ cdef int find_infinite(cnp.ndarray like, const void *x, size_t size, int *infini
 cdef bint multiply_compressed(CompressedRows rows, fn_gemm_args *g) except -1:
     """The product of g with `rows` for its a, or their transpose; False if b is not finite."""
     cdef int infinite = 0
-    multiply_rows(transposed(rows) if g.transpose_a else rows, g, &infinite, NULL)
+    multiply_rows(transposed(rows) if g.transpose_a else rows, g, &infinite, NULL, False)
     return not infinite
 
 
@@ -313,7 +308,8 @@ cdef int record_compressed(CompressedRows rows, fn_gemm_args *g, int *known) exc
         recording().depend(infinite, False)
     multiply_rows(
         transposed(rows) if g.transpose_a else rows, g,
-        NULL if g.accumulate or infinite == known else infinite, known if g.accumulate else NULL)
+        NULL if g.accumulate or infinite == known else infinite, known if g.accumulate else NULL,
+        known != NULL)
     recording().depend(infinite, True)
     record_with_zeros(rows, g)
     if g.accumulate and known != NULL:
@@ -341,20 +337,21 @@ cdef int record_few(fn_gemm_args *g, cnp.ndarray like, int *infinite) except -1:
     cdef int *whole = <int *>recording().hold(sizeof(int))
     fill(rows, g.a, g.lda, infinite, whole)
     recording().depend(whole, False)
-    multiply_rows(rows, g, NULL, NULL)
+    multiply_rows(rows, g, NULL, NULL, True)
     recording().depend(whole, True)
     multiply(kernels, g)
     recording().depend(NULL, False)
     return 0
 
 
-cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite, int *spoilt) except -1:
+cdef int multiply_rows(CompressedRows rows, fn_gemm_args *g, int *infinite, int *spoilt, bint alone) except -1:
     """The product of g with `rows` for its op(a); *infinite is set where b is not finite, and
-    *spoilt where c is not after `accumulate`; both may be NULL, for what is known or does not matter."""
+    *spoilt where c is not after `accumulate`; both may be NULL, for what is known or does not matter. It stays
+    `alone`, on one thread, where only products of few rows use the weights: they are then in its caches."""
     cdef fn_sparse_args s = sparse_of(rows)
     cdef const fn_kernels *kernels = kernels_for(rows.values)
     cdef size_t work = stored(rows) * g.n
-    cdef int workers = thread_limit() if work > WORTH_SHARING else 1
+    cdef int workers = thread_limit() if work > SMALL and not alone else 1
     s.product, s.infinite, s.spoilt = g[0], infinite, spoilt
     s.product.parts_across = 1
     if not fn_is_outer(g):
