@@ -229,16 +229,20 @@ class Tensor:
     def __reduce__(self) -> tuple[Any, ...]:
         return (_gone, ()) if is_gone(self) else (Tensor, (np.array(self._values()),))
 
+    def _is_of_a_run(self) -> bool:
+        """Whether its values are known only when the step that is being traced runs."""
+        return recorders.trace is not None and recorders.trace.varies(self)
+
     def __repr__(self) -> str:
         if is_gone(self):
             return "Tensor(gone)"
-        if recorders.trace is not None and recorders.trace.varies(self):  # as a print shows it then
+        if self._is_of_a_run():  # as a print shows it then
             return f"{type(self).__name__}(of a run, shape={self.shape}, dtype={self.dtype})"
         return f"{type(self).__name__}({self._values()}, shape={self.shape}, dtype={self.dtype})"
 
     def __format__(self, spec: str) -> str:
         if not spec:
-            return str(self) if recorders.trace is not None else str(self._values())
+            return str(self if self._is_of_a_run() else self._values())
         if self.size != 1:
             raise TypeError(
                 f"the format {spec!r} is for one number, and this tensor has shape {self.shape}: "

@@ -943,7 +943,7 @@ def test_a_print_shows_what_is_known_while_a_call_is_recorded(capsys):
 
     @function
     def step(x):
-        print(x, f"{x * v}", v, known, sep="\n")
+        print(x, f"{x * v}", v, known, f"{known}", sep="\n")
         return x * v
 
     for _ in range(2):
@@ -953,6 +953,7 @@ def test_a_print_shows_what_is_known_while_a_call_is_recorded(capsys):
         *["Tensor(of a run, shape=(3,), dtype=float32)"] * 2,
         "Variable(of a run, shape=(1,), dtype=float32)",
         "Tensor([2.], shape=(1,), dtype=float32)",
+        "[2.]",
     ]
     with pytest.raises(TraceError, match="needs a number that is known only when"):
         function(lambda x: f"{fastnn.reduce_sum(x):.2f}")(fastnn.ones(3))

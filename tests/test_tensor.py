@@ -521,3 +521,9 @@ def test_nothing_is_selected_by_empty_lists():
     v = fastnn.Variable(np.ones(3))
     v[[]].assign(np.zeros(0))
     np.testing.assert_array_equal(v, np.ones(3))
+
+
+def test_the_format_of_a_number_is_for_one():
+    assert f"{constant([2.5]):.2f}" == "2.50"
+    with pytest.raises(TypeError, match=r"is for one number, and this .* shape \(2,\)"):
+        f"{constant([1.0, 2.0]):.2f}"

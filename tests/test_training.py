@@ -764,3 +764,16 @@ def test_metrics_may_come_in_a_list_for_the_only_output():
     model.compile("sgd", "mse", metrics=[["mae", "mse"]])
     model.evaluate(X, Y, verbose=0)
     assert model.metrics_names == ["loss", "mae", "mse"]
+
+
+def test_an_error_names_the_metric_that_does_not_fit(eagerly):
+    model = Sequential([layers.Dense(3, activation="softmax")])
+    loss = "sparse_categorical_crossentropy"
+    model.compile("sgd", loss, metrics=["accuracy", "Precision"], run_eagerly=eagerly)
+    with pytest.raises(ValueError, match="metric 'Precision': y_true has shape"):
+        model.fit(X, np.zeros(len(X)), verbose=0)
+
+
+def test_whether_to_shuffle_is_yes_or_no():
+    with pytest.raises(TypeError, match="shuffle must be True or False, got 'no'"):
+        linear().fit(X, Y, shuffle="no", verbose=0)

@@ -288,14 +288,10 @@ class Steps(Layer):
             self._loss_tracker.update_state(loss, sample_weight=len(leaves(x)[0]))
 
     def _measure(self, y: Any, y_pred: Any, sample_weight: TensorLike) -> None:
-        for metric, weights in [
-            *((metric, ()) for metric in self._measures),
-            *((metric, (sample_weight,)) for metric in self._weighted_measures),
-        ]:
-            try:
-                metric.update_state(y, y_pred, *weights)
-            except ValueError as error:
-                raise ValueError(f"metric {metric.name!r}: {error}") from error
+        for metric in self._measures:
+            _update(metric, y, y_pred)
+        for metric in self._weighted_measures:
+            _update(metric, y, y_pred, sample_weight)
 
     def _measured(self) -> Logs:
         return {name: plain(value) for name, value in self.get_metrics_result().items()}
@@ -405,6 +401,13 @@ def _to_metrics(given: Sequence[Any] | None) -> list[Metric]:
             f"metrics must be a list of names and functions, got {given!r}: a model has one output"
         )
     return [metrics.to_metric(metric) for metric in chosen]
+
+
+def _update(metric: Metric, *batch: Any) -> None:
+    try:
+        metric.update_state(*batch)
+    except ValueError as error:
+        raise ValueError(f"metric {metric.name!r}: {error}") from error
 
 
 def _named(step: str, logs: Any) -> dict[str, Tensor]:
