@@ -126,7 +126,7 @@ typedef struct fn_gemm_args {
 } fn_gemm_args;
 
 /* Sums over k are cut into blocks of at most this length: longer ones would leave the cache that gemm.h keeps
- * them in, and let rounding errors grow. */
+ * them in, and let rounding errors grow. (Those of short.h are longer.) */
 enum { FN_BLOCK_MAX = 320 };
 
 /* From so many columns of c on, the columns of a transposed a are copied, as rows. */
@@ -135,10 +135,10 @@ enum { FN_COPY_COLUMNS = 192 };
 /* A part of c has all of its columns or so many at least, so that short products are never cut across. */
 enum { FN_PART_COLUMNS = 64 };
 
-/* The length of all blocks but the last, which may be shorter. */
-static inline size_t fn_block_length(size_t k)
+/* The length of all blocks of at most `most` but the last, which may be shorter. */
+static inline size_t fn_block_length(size_t k, size_t most)
 {
-    const size_t blocks = (k + FN_BLOCK_MAX - 1) / FN_BLOCK_MAX;
+    const size_t blocks = (k + most - 1) / most;
     return blocks ? (k + blocks - 1) / blocks : 1;
 }
 

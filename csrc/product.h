@@ -7,7 +7,7 @@
 /* Whether it costs less to compute the transpose of c, per step of k. */
 static int NAME(is_swapped)(const fn_gemm_args *g)
 {
-    const double m = (double)g->m, n = (double)g->n, k = (double)fn_block_length(g->k);
+    const double m = (double)g->m, n = (double)g->n, k = (double)NAME(block_length)(g);
     const double padded_m = (double)((g->m + WIDTH - 1) / WIDTH * WIDTH);
     const double padded_n = (double)((g->n + WIDTH - 1) / WIDTH * WIDTH);
     const double straight = m * padded_n + TRANSPOSE_COST * n * g->transpose_b;
@@ -62,7 +62,7 @@ KERNEL(gemm)
 {
     const fn_gemm_args *whole = args;
     const int is_short = NAME(is_short)(whole), is_shallow = NAME(is_shallow)(whole);
-    const size_t length = fn_block_length(whole->k);
+    const size_t length = NAME(block_length)(whole);
     for (size_t unit = begin; unit < end; unit++) {
         fn_gemm_args g;
         NAME(gemm_part)(&g, whole, unit, worker);

@@ -5,7 +5,7 @@
  * first-level cache. A tile is LANE_ROWS x LANE_COLUMNS dot products; its sums, LANES wide each, fill the
  * registers, and both operands are loaded as vectors. What costs is joining the lanes: WIDTH sums are
  * joined together, in a tree of exchanges that leaves them side by side in one vector; so few steps are not
- * worth it.
+ * worth it, and blocks are as long as the cache has room for. Rounding errors grow with a LANESth of that.
  *
  * A single column takes WIDTH rows together instead. Such a product is bound by how fast a comes: a few rows
  * are read through DOT_BLOCKS blocks of k before the next ones, since the machine fetches ahead along a row.
@@ -26,7 +26,7 @@
 
 #ifndef SHORT_CHOICES
 #define SHORT_CHOICES
-enum { SHORT_N = 16, SHORT_K = 64, DOT_BLOCKS = 16 };
+enum { SHORT_N = 16, SHORT_K = 64, SHORT_BLOCK_MAX = 1024, DOT_BLOCKS = 5 };
 #endif
 
 INLINE int NAME(is_short)(const fn_gemm_args *g)
@@ -37,6 +37,12 @@ INLINE int NAME(is_short)(const fn_gemm_args *g)
 INLINE int NAME(is_shallow)(const fn_gemm_args *g)
 {
     return !g->transpose_a && g->n <= SHORT_N && g->n > 1 && g->k <= LANES;
+}
+
+/* The length of the blocks of k of any product. */
+INLINE size_t NAME(block_length)(const fn_gemm_args *g)
+{
+    return fn_block_length(g->k, NAME(is_short)(g) ? SHORT_BLOCK_MAX : FN_BLOCK_MAX);
 }
 
 /* LANES steps of k of a tile of dot products, or those that `kept` has bits of. */
@@ -168,7 +174,7 @@ INLINE size_t NAME(steps_of)(const NAME(column) *b, size_t blocks, size_t q)
 /* Copies k elements of b, `step` apart, in blocks of `length` to `to`. */
 INLINE void NAME(copy_column)(NAME(column) *of, T *to, const T *b, size_t step, size_t k, size_t length)
 {
-    _Static_assert((int)DOT_BLOCKS <= (int)(PANEL_ROWS + TILE_COLUMNS), "there is room for the blocks");
+    _Static_assert(DOT_BLOCKS * (SHORT_BLOCK_MAX + LANES) * sizeof(T) <= GEMM_SCRATCH, "there is room");
     of->data = to;
     of->blocks = k ? (k + length - 1) / length : 1;
     of->distance = (length + LANES - 1) / LANES * LANES;
@@ -215,7 +221,7 @@ INLINE void NAME(dot_rows)(const size_t blocks, const fn_gemm_args *g, size_t i,
 /* A product with a single column. */
 static void NAME(dots)(const fn_gemm_args *g)
 {
-    const size_t length = fn_block_length(g->k), most = DOT_BLOCKS * length;
+    const size_t length = NAME(block_length)(g), most = DOT_BLOCKS * length;
     const size_t step = g->transpose_b ? 1 : g->ldb;
     size_t p = 0;
     do {
@@ -291,6 +297,7 @@ static void NAME(short_block)(const fn_gemm_args *g, size_t p, size_t k)
     const T *a = (const T *)g->a + p;
     const T *b = (const T *)g->b + (g->transpose_b ? p : p * g->ldb);
     const size_t ldt = (k + LANES - 1) / LANES * LANES;
+    _Static_assert(SHORT_N * (SHORT_BLOCK_MAX + LANES) * sizeof(T) <= GEMM_SCRATCH, "there is room");
     T *columns = g->scratch;
     if (g->transpose_b)
         for (size_t j = 0; j < g->n; j++) {

@@ -159,7 +159,7 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
     const int copying = g->m > FN_SPARSE_FEW || columns < width;
     T *panel = scratch, *sums = panel + SPARSE_STRIP * SPARSE_SECTION;
     int64_t *cursor = (int64_t *)(sums + SPARSE_STRIP * FN_SPARSE_ROWS);
-    const size_t length = fn_block_length(g->k);
+    const size_t length = NAME(block_length)(g);
     const size_t longest = copying ? SPARSE_STRIP * SPARSE_SECTION / width : length;
     memcpy(cursor, s->starts + i, m * sizeof *cursor);
     for (size_t r = i; r < i + m; r++) NAME(fetch_elements)(s, s->starts[r], 0);
@@ -183,7 +183,7 @@ INLINE void NAME(sparse_strip)(const int vectors, const fn_sparse_args *s, size_
 static void NAME(sparse_short)(const fn_sparse_args *s, size_t i, size_t m)
 {
     const fn_gemm_args *g = &s->product;
-    const size_t length = fn_block_length(g->k);
+    const size_t length = NAME(block_length)(g);
     const T *values = s->values, *b = g->b;
     const int skips = g->accumulate && NAME(leaves_all)(NAME(target_at)(g, 0, 0, 0, g->k, g->n).alpha);
     for (size_t r = i; r < i + m; r++) {

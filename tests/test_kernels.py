@@ -414,7 +414,7 @@ def test_matmul_nan_and_infinity(n, dtype, isa):
 
 
 @pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
-@pytest.mark.parametrize(("k", "n"), [(450, 5), (450, 40), (320, 130)])  # two blocks of k, and one
+@pytest.mark.parametrize(("k", "n"), [(1100, 5), (450, 40), (320, 130)])  # two blocks of k, and one
 def test_matmul_rows_stand_alone(k, n, ta, tb, dtype, isa, rng):
     """A row of the result has the same bits in every batch, whatever its neighbours are."""
     m = 250
@@ -468,13 +468,15 @@ def lanes(a, b, dtype, fused) -> Fraction:
     ("k", "n", "transposed"),
     [
         *itertools.product([5, 16, 64, 65, 403], [1, 16, 17], TRANSPOSED),
+        *itertools.product([1500], [1, 2], TRANSPOSED),
         (5200, 1, (False, False)),
     ],
 )
 def test_matmul_is_the_chain_that_is_promised(k, n, transposed, dtype, isa, rng):
     """Exact arithmetic, rounded where the promise says, gives the same bits.
 
-    k is cut into as few near-equal blocks of at most 320 as there can be: 403 into 202 and 201.
+    k is cut into as few near-equal blocks of at most 320 as there can be: 403 into 202 and 201;
+    where sums run in lanes, of at most 1024.
     """
     m = 2
     ta, tb = transposed
@@ -483,7 +485,7 @@ def test_matmul_is_the_chain_that_is_promised(k, n, transposed, dtype, isa, rng)
     c = _kernels.matmul(a, b, ta, tb)
     rows, columns = (a.T if ta else a), (b if tb else b.T)
     one = lanes if not ta and n <= 16 and (n == 1 or k > 64) else chain
-    length = math.ceil(k / math.ceil(k / 320))
+    length = math.ceil(k / math.ceil(k / (1024 if one is lanes else 320)))
     for i, j in [(0, 0), (1, n - 1)]:
         total = Fraction(0)
         for p in range(0, k, length):
