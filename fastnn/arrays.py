@@ -14,6 +14,8 @@ Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 DType: TypeAlias = Any  # whatever np.dtype accepts
 Shape: TypeAlias = tuple[int, ...]
 
+COMPUTED_IN = (np.dtype(np.float32), np.dtype(np.float64))
+
 # glibc hands a large freed block back to the system, and each of its pages costs a fault when it is
 # next needed, until the process has once freed a larger block of at most 32 MB (mallopt(3), "The
 # dynamic mmap threshold"): op by op, a step on large arrays takes 2.7 times as long without this.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.arrays import Array
+from fastnn.arrays import COMPUTED_IN, Array
 from fastnn.graph import Graph
-from fastnn.ops.core import COMPUTED_IN, Primitive, Update, primitive, update
+from fastnn.ops.core import Primitive, Update, primitive, update
 from fastnn.trace import Instruction, Value
 
 

@@ -12,10 +12,9 @@ import numpy as np
 
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows
-from fastnn.arrays import Array
+from fastnn.arrays import COMPUTED_IN, Array
 from fastnn.changes import computing
 from fastnn.forks import Lock
-from fastnn.ops.core import COMPUTED_IN
 from fastnn.ops.elementwise import copy
 from fastnn.passes import products_with, with_rows
 from fastnn.program import Program

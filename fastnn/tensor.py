@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from fastnn.arrays import (
+    COMPUTED_IN,
     Array,
     DType,
     Shape,
@@ -372,6 +373,8 @@ def _gone() -> Tensor:
 
 def to_array(value: TensorLike, dtype: DType = None) -> Array:
     """`value` as an array of a dtype that tensors have, without a copy where it is one already."""
+    if type(value) is np.ndarray and dtype is None and value.dtype in COMPUTED_IN:  # found quickly
+        return value
     if isinstance(value, Tensor):
         array = value._values()
     elif isinstance(value, np.ndarray | np.generic):

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
 from fastnn import ops
-from fastnn.arrays import DType, to_dtype
+from fastnn.arrays import COMPUTED_IN, DType, to_dtype
 from fastnn.configuration import Configurable, FunctionWrapper
 from fastnn.naming import unique_name
-from fastnn.ops.core import COMPUTED_IN, floating
+from fastnn.ops.core import floating
 from fastnn.ops.targets import same_rank
 from fastnn.tensor import Tensor, TensorLike, convert, unshared
 

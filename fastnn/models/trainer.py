@@ -279,10 +279,12 @@ class Trainer(Steps):
         source = in_batches(self._arrays, data_set(self._arrays, x), size, steps)
         self._leave_zeros_out(source, passes=1)
         self.stop_predicting = False
-        listeners = NOBODY  # for whom who asks for one row does not wait
+        listeners = NOBODY
         if callbacks or verbose:
             params = {"steps": source.steps, "verbose": verbose}
             listeners = CallbackList(callbacks, False, bool(verbose), self, **params)
+        elif isinstance(source, ArraysInBatches) and len(source.arrays) <= source.size:
+            return self._in_one("predict", source.arrays).output  # one row needs no more
         with listeners:
             listeners.on_predict_begin()
             outputs = [part.output for part in self._pass("predict", source, listeners)]

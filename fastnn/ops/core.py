@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, overload
 import numpy as np
 from numpy import ndarray
 
-from fastnn.arrays import Array, Shape
+from fastnn.arrays import COMPUTED_IN, Array, Shape
 from fastnn.recorders import recorders
 from fastnn.tensor import ReadFrom, Shared, Tensor, TensorLike, convert, operators, wrap
 from fastnn.variable import Variable, Writing
@@ -136,9 +136,6 @@ def operator(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Enter a public op as the meaning of one of Tensor's operators."""
     operators[function.__name__.strip("_")] = function
     return function
-
-
-COMPUTED_IN = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def promote(*dtypes: np.dtype[Any]) -> np.dtype[Any]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.arrays import Array, DType, to_dtype
+from fastnn.arrays import COMPUTED_IN, Array, DType, to_dtype
 from fastnn.ops.core import (
-    COMPUTED_IN,
     Call,
     Gradients,
     broadcast,

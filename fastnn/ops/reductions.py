@@ -9,8 +9,8 @@ from types import EllipsisType
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.arrays import Array, Shape, to_shape
-from fastnn.ops.core import COMPUTED_IN, Call, Gradients, Primitive, computable, floating, primitive
+from fastnn.arrays import COMPUTED_IN, Array, Shape, to_shape
+from fastnn.ops.core import Call, Gradients, Primitive, computable, floating, primitive
 from fastnn.ops.shaping import Axis, along_one_axis, checked_axes, existing_axis, reshape
 from fastnn.tensor import Tensor, TensorLike, convert, unshared
 

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.arrays import Array, Shape
-from fastnn.ops.core import COMPUTED_IN, Call, Gradients, operands, operator, primitive
+from fastnn.arrays import COMPUTED_IN, Array, Shape
+from fastnn.ops.core import Call, Gradients, operands, operator, primitive
 from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert, unshared
 from fastnn.variable import Variable
 

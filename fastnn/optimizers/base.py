@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 
 from fastnn import initializers, ops
-from fastnn.arrays import DType, Shape, to_shape
+from fastnn.arrays import COMPUTED_IN, DType, Shape, to_shape
 from fastnn.caller import warn
 from fastnn.configuration import Configurable, arguments_of, is_ours, serialize
 from fastnn.forks import Lock
@@ -22,7 +22,6 @@ from fastnn.initializers import Initializer
 from fastnn.lookup import refuse_options
 from fastnn.naming import unique_name
 from fastnn.ops import updates
-from fastnn.ops.core import COMPUTED_IN
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, convert
