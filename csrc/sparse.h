@@ -132,6 +132,7 @@ INLINE void NAME(sparse_section)(const int vectors, const fn_sparse_args *s, siz
             const size_t column = fn_column(columns, at) - p;
             if (column >= k) break;
             const T *row = b + column * ldb;
+            ADDRESS(row);
             const NAME(vector) x = NAME(broadcast)(values[at]);
             UNROLL for (int v = 0; v < vectors; v++)
                 sum[v] = VECTOR_FMA(x, NAME(load)(row + v * WIDTH), sum[v]);
