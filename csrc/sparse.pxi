@@ -131,7 +131,8 @@ def compress(x, dtype=None):
     cdef cnp.ndarray some, columns = empty_columns(0, k), starts = empty(m + 1, cnp.NPY_INT64)
     cdef cnp.ndarray values = np.empty(0, whole.dtype if dtype is None else dtype)
     cdef const fn_kernels *kernels = kernels_for(floating(values, "dtype"))
-    cdef cnp.npy_intp rows = max(1, PIECE // max(1, k * cnp.PyArray_ITEMSIZE(values)))
+    cdef cnp.npy_intp row = k * <size_t>cnp.PyArray_ITEMSIZE(values)
+    cdef cnp.npy_intp rows = max(1, PIECE // max(1, row))
     cdef cnp.npy_intp step = min(m, rows * PIECES)
     cdef cnp.ndarray near_values = empty(step * k, cnp.PyArray_TYPE(values))
     cdef cnp.ndarray near_columns = empty_columns(step * k, k)
@@ -263,7 +264,7 @@ cdef CompressedRows transposed(CompressedRows rows):
     run(kernels_for(values).transpose_compressed, &g, sizeof(g), parts, work // parts, 1)
     give_scratch(bounds)
     cdef CompressedRows result = compressed(starts[:rows.k], starts[1:rows.k + 1], columns, values, s.product.m)
-    result.room = max(1, length)  # while a program is recorded nothing is in `starts` yet
+    result.room = max(1, <cnp.npy_intp>length)  # while a program is recorded nothing is in `starts` yet
     return result
 
 
