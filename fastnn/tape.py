@@ -12,6 +12,7 @@ from fastnn.ops.elementwise import ones_like, zeros_like
 from fastnn.recorders import recorders
 from fastnn.structure import NODES, Structure, filled, leaves
 from fastnn.tensor import ReadFrom, Tensor, convert, unshared
+from fastnn.variable import Variable
 
 
 def _key(x: Tensor) -> int:
@@ -109,9 +110,11 @@ class GradientTape(Member):
         """Whether gradients can flow back from this tensor to something that is watched."""
         origin = x.origin
         if type(origin) is ReadFrom and origin.index is None:
-            variable = origin.variable
-            return (self._automatic and variable._trainable) or id(variable) in self._watched
+            return self._follows_variable(origin.variable)
         return id(x) in self._computed or id(x) in self._watched
+
+    def _follows_variable(self, variable: Variable) -> bool:
+        return (self._automatic and variable._trainable) or id(variable) in self._watched
 
     def gradient(
         self,
@@ -165,7 +168,7 @@ class GradientTape(Member):
         if x.dtype.kind != "f":
             warn(f"a source of {x.dtype} has no gradient: make it of floats, as in Variable(3.0)")
             return False
-        return self.follows(x._now())
+        return self._follows_variable(x) if isinstance(x, Variable) else self.follows(x)
 
     def _check(self, targets: list[Any], sources: list[Any]) -> None:
         if self._used and not self._persistent:
