@@ -2,10 +2,11 @@
  * only. Their sums run in LANES lanes, as gemm.h promises.
  *
  * The columns of b over a block of k are copied as rows, padded with zeros to whole LANES, and stay in the
- * first-level cache. A tile is LANE_ROWS x LANE_COLUMNS dot products; its sums, LANES wide each, fill the
- * registers, and both operands are loaded as vectors. What costs is joining the lanes: WIDTH sums are
- * joined together, in a tree of exchanges that leaves them side by side in one vector; so few steps are not
- * worth it, and blocks are as long as the cache has room for. Rounding errors grow with a LANESth of that.
+ * first-level cache, but for the most and longest. A tile is LANE_ROWS x LANE_COLUMNS dot products; its sums,
+ * LANES wide each, fill the registers, and both operands are loaded as vectors. What costs is joining the
+ * lanes: WIDTH sums are joined together, in a tree of exchanges that leaves them side by side in one vector; so
+ * few steps are not worth it, and blocks are as long as the cache has room for. Rounding errors grow with a
+ * LANESth of that.
  *
  * A single column takes WIDTH rows together instead. Such a product is bound by how fast a comes: a few rows
  * are read through DOT_BLOCKS blocks of k before the next ones, since the machine fetches ahead along a row.
