@@ -31,18 +31,17 @@
 #define MOST_ROUNDS 32
 #define UNROLL PRAGMA(GCC unroll MOST_ROUNDS)
 
-/* Makes the compiler load a vector that is used several times once, and not anew at every use; or compute an
- * address once: vectors that are loaded from the sum of two registers, as they are used, take two operations. */
+/* Makes the compiler load a vector that is used several times once, and not anew at every use. */
 #if defined(__x86_64__)
 #define IN_REGISTER(v) __asm__("" : "+v"(v))
-#define ADDRESS(p) __asm__("" : "+r"(p))
 #elif defined(__aarch64__)
 #define IN_REGISTER(v) __asm__("" : "+w"(v))
-#define ADDRESS(p) __asm__("" : "+r"(p))
 #else
 #define IN_REGISTER(v)
-#define ADDRESS(p)
 #endif
+
+/* And compute an address once: a vector that is used from the sum of two registers takes two operations. */
+#define ADDRESS(p) __asm__("" : "+r"(p))
 
 #define EXPAND(...) __VA_ARGS__
 #define PASTE_(a, b) a##_##b

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastnn import constraints, initializers, random, regularizers
-from fastnn.arrays import Array, DType, Shape, to_dtype, to_open_shape, to_shape
+from fastnn.arrays import COMPUTED_IN, Array, DType, Shape, to_dtype, to_open_shape, to_shape
 from fastnn.configuration import Configurable, arguments_of, is_ours, is_plain
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
@@ -31,7 +31,7 @@ from fastnn.variable import Variable, all_or_nothing
 
 Checked = TypeVar("Checked")
 
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+FLOAT32, FLOAT64 = COMPUTED_IN
 
 # What attributes of these types hold is no layer and no variable.
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
