@@ -444,7 +444,8 @@ INLINE void NAME(add_square)(const int rows, NAME(vector) *sum, NAME(panel) a, c
                                 sum[r]);
 }
 
-/* Columns [j, j + DOT_COLUMNS) of few rows, or as many as there are. */
+/* Columns [j, j + DOT_COLUMNS) of few rows, or as many as there are: the last ones together with as many before
+ * them as make a whole strip, since parts of one take longer. */
 INLINE void NAME(strip_of_dots)(const int rows, const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p,
                                 size_t k, size_t j)
 {
@@ -453,15 +454,16 @@ INLINE void NAME(strip_of_dots)(const int rows, const fn_gemm_args *g, NAME(pane
     const NAME(target) t = NAME(target_at)(g, 0, j, p, k, columns);
     NAME(vector) sum[SQUARES * UNCOPIED_ROWS];
     UNROLL for (int i = 0; i < SQUARES * rows; i++) sum[i] = (NAME(vector)){0};
-    b += j * g->ldb;
-    if (columns == DOT_COLUMNS)
+    const size_t again = g->n < DOT_COLUMNS ? 0 : DOT_COLUMNS - columns;
+    b += (j - again) * g->ldb;
+    if (g->n >= DOT_COLUMNS)
         for (; k >= WIDTH; k -= WIDTH, a.data += WIDTH * a.k_step, b += WIDTH)
             UNROLL for (int s = 0; s < SQUARES; s++)
                 NAME(add_square)(rows, sum + s * rows, a, b + (size_t)s * WIDTH * g->ldb, g->ldb);
     while (k > 0) {
         T part[WIDTH * DOT_COLUMNS];
         const size_t steps = k < WIDTH ? k : WIDTH;
-        NAME(copy_transposed)(part, DOT_COLUMNS, b, g->ldb, steps, columns);
+        NAME(copy_transposed)(part, DOT_COLUMNS, b, g->ldb, steps, again + columns);
         for (size_t q = 0; q < steps; q++, a.data += a.k_step)
             UNROLL for (int s = 0; s < SQUARES; s++)
             {
@@ -475,11 +477,11 @@ INLINE void NAME(strip_of_dots)(const int rows, const fn_gemm_args *g, NAME(pane
         b += WIDTH;
         k -= steps;
     }
-    T sums[UNCOPIED_ROWS * DOT_COLUMNS];
+    T sums[UNCOPIED_ROWS * DOT_COLUMNS + WIDTH]; /* whole vectors are loaded */
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int s = 0; s < SQUARES; s++)
             NAME(store)(sums + r * DOT_COLUMNS + s * WIDTH, sum[s * rows + r]);
-    NAME(finish_tile)(&t, sums, (size_t)rows, DOT_COLUMNS);
+    NAME(finish_tile)(&t, sums + again, (size_t)rows, DOT_COLUMNS);
 }
 
 static size_t NAME(rows_of_dots)(const fn_gemm_args *g, NAME(panel) a, const T *b, size_t p, size_t k)
