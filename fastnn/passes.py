@@ -310,8 +310,9 @@ def with_labels_first(
             continue
         needed, left = set(), [i]
         while left:
-            needed.add(at := left.pop())
-            left += [maker[id(x)] for x in instructions[at].inputs if id(x) in maker]
+            if (at := left.pop()) not in needed:
+                needed.add(at)
+                left += [maker[id(x)] for x in instructions[at].inputs if id(x) in maker]
         if all(x.variable is None for at in needed for x in instructions[at].inputs):
             first |= needed
     places = sorted(range(len(instructions)), key=lambda i: i not in first)
