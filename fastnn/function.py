@@ -17,6 +17,7 @@ from fastnn.changes import computing
 from fastnn.forks import Lock
 from fastnn.ops.elementwise import copy
 from fastnn.passes import products_with, with_rows
+from fastnn.phase import phase
 from fastnn.program import Program
 from fastnn.recent import Recent
 from fastnn.recorders import recorders
@@ -212,7 +213,7 @@ class Function:
         named = (*kwargs, *map(_key, kwargs.values())) if kwargs else ()
         # The key of a tensor, which is the usual argument, without the time of a call.
         keys = [(x._array.shape, x._array.dtype) if type(x) is Tensor else _key(x) for x in args]
-        key = (*keys, *named, _kernels.settings())
+        key = (*keys, *named, phase.training, _kernels.settings())
         entry = self._entries.found(key)
         return self._entries.keep(key, self._made(args, kwargs)) if entry is None else entry
 

@@ -957,3 +957,42 @@ def test_a_print_shows_what_is_known_while_a_call_is_recorded(capsys):
     ]
     with pytest.raises(TraceError, match="needs a number that is known only when"):
         function(lambda x: f"{fastnn.reduce_sum(x):.2f}")(fastnn.ones(3))
+
+
+def test_a_function_inside_a_layer_heeds_training():
+    """What is recorded of a call for training is not what runs in another."""
+
+    class Wrapped(layers.Layer):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+            self.compiled = function(self.inner)
+
+        def call(self, inputs):
+            return self.compiled(inputs)
+
+    x = np.arange(12, dtype=np.float32).reshape(4, 3)
+    for first in (True, False):
+        inner = layers.BatchNormalization(momentum=0.0)
+        layer = Wrapped(inner)
+        for training in (first, not first, first):
+            before = inner.moving_mean.numpy() if inner.built else np.zeros(3)
+            spread = inner.moving_variance.numpy() if inner.built else np.ones(3)
+            found = layer(x, training=training)
+            mean, variance = (x.mean(axis=0), x.var(axis=0)) if training else (before, spread)
+            np.testing.assert_allclose(found, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-5)
+
+
+def test_labels_behind_many_forks():
+    """What they rest on is gone through once, though 2 ** 60 ways lead to it."""
+
+    @function
+    def loss(x, probabilities):
+        for _ in range(60):
+            x = 0.5 * x + x * x
+        labels = fastnn.argmax(x, axis=-1)
+        return fastnn.losses.sparse_categorical_crossentropy(labels, probabilities)
+
+    probabilities = np.array([[0.25, 0.75]], np.float32)
+    found = loss(np.array([[0.125, 0.5]], np.float32), probabilities)
+    np.testing.assert_allclose(found, -np.log([0.75]), rtol=1e-6)

@@ -21,6 +21,7 @@ from fastnn.forks import Lock
 from fastnn.initializers import Start
 from fastnn.lookup import refuse_options
 from fastnn.naming import unique_name
+from fastnn.phase import phase
 from fastnn.recorders import recorders
 from fastnn.regularizers import Penalty
 from fastnn.sparse import is_scipy, to_tensor
@@ -36,18 +37,6 @@ FLOAT32, FLOAT64 = COMPUTED_IN
 # What attributes of these types hold is no layer and no variable.
 _PLAIN = frozenset([bool, float, int, str, type(None), FunctionType])
 
-
-class _Phase(threading.local):
-    """What the outermost layer of a call was told holds for those inside, in this thread."""
-
-    training = False
-    call: object = None  # stands for the outermost call
-    layer: str | None = None  # the innermost one that is being called
-    may_add: bool = True  # whether that may make weights: it is its first call
-    initializer: Start | None = None  # of all weights, while a model is read from a file
-
-
-phase = _Phase()
 
 # One thread at a time builds: whoever comes second finds the layer built.
 _building = Lock(threading.RLock)

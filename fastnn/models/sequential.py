@@ -10,10 +10,11 @@ from typing import Any, Self
 from fastnn import ops
 from fastnn.arrays import Shape, to_open_shape
 from fastnn.configuration import serialize
-from fastnn.layers.base import Layer, phase, unbuilt_again_on_failure
+from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
 from fastnn.layers.input import InputLayer
 from fastnn.models.model import Model
+from fastnn.phase import phase
 from fastnn.sparse import Samples, may_save_time, without_zeros
 from fastnn.tensor import Tensor
 

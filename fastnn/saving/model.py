@@ -13,7 +13,8 @@ from fastnn import random
 from fastnn.arrays import Array, Shape
 from fastnn.caller import warn
 from fastnn.configuration import custom_object_scope, deserialize, serialize
-from fastnn.layers.base import Layer, layers_in, phase
+from fastnn.layers.base import Layer, layers_in
+from fastnn.phase import phase
 from fastnn.saving import files
 from fastnn.saving.files import Path, SavedFile
 from fastnn.saving.state import (
