@@ -19,7 +19,6 @@ from fastnn.changes import computing
 from fastnn.forks import Lock
 from fastnn.function import trace
 from fastnn.program import Program
-from fastnn.recent import Recent
 from fastnn.samples import Column, is_in_order
 from fastnn.sparse import Samples, SparseTensor
 from fastnn.structure import Structure, filled, leaves
@@ -109,8 +108,21 @@ def joined(parts: Sequence[Structure]) -> Structure:
     """One structure of the arrays in several, rows after rows."""
     if len(parts) == 1:
         return parts[0]
-    arrays = map(np.concatenate, zip(*map(leaves, parts), strict=True))
-    return filled(parts[0], arrays)
+    together = list(zip(*map(leaves, parts), strict=True))
+    for arrays in together:
+        check_alike(arrays)
+    return filled(parts[0], map(np.concatenate, together))
+
+
+def check_alike(outputs: Sequence[Array]) -> None:
+    """ValueError if the rows that batches give cannot stand in one array."""
+    kinds = {(y.shape[1:], y.dtype) for y in outputs}
+    if len(kinds) > 1:
+        rows = " and ".join(sorted(f"{shape} of {dtype}" for shape, dtype in kinds))
+        raise ValueError(
+            f"a sample's output differs from batch to batch: {rows}. It must not depend on how "
+            "many samples are together; or choose a batch_size that divides their number"
+        )
 
 
 class _Streams:
@@ -247,7 +259,8 @@ class CompiledLoop:
     ----------
     step : callable
     columns : list of Column
-        An example: others may come with `run`, if they are of the same kinds.
+        An example: others may come with `run`, if they are of the same kinds, and as many samples
+        are left for the last batch.
     size : int
         The samples in a batch; the last one may have fewer.
 
@@ -260,12 +273,10 @@ class CompiledLoop:
     def __init__(self, step: Step, columns: Sequence[Column], size: int) -> None:
         self._step, self._size = step, size
         self._streams = _Streams(len(columns))
-        self._batches: Recent[int, _Batch] = Recent()
+        sizes = (size, len(columns[0].data) % size)
+        self._batches = {n: _Batch(step, self._streams, columns, n) for n in sizes if n}
         self._lock = Lock()  # programs serve one thread at a time
         self._thread = 0  # which that is
-        for samples in (size, len(columns[0].data) % size):
-            if samples:
-                self._batch(columns, samples)
 
     def run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         """One pass."""
@@ -282,7 +293,9 @@ class CompiledLoop:
     def _run(self, columns: Sequence[Column], order: Array, watch: Watch) -> Results:
         whole, rest = divmod(len(order), self._size)
         parts = [(self._size, whole), (rest, 1)]
-        batches = [(self._batch(columns, size), times) for size, times in parts if size and times]
+        batches = [(self._batches[size], times) for size, times in parts if size and times]
+        for outputs in zip(*[batch.outputs for batch, _ in batches], strict=True):
+            check_alike(outputs)
         self._streams.bind(columns, order)
         rooms = self._rooms(batches[0][0], len(order))
         samples = 0
@@ -316,9 +329,3 @@ class CompiledLoop:
         for room, cursor in zip(rooms, self._streams.outputs, strict=True):
             cursor.move_to(room)
         return rooms
-
-    def _batch(self, columns: Sequence[Column], size: int) -> _Batch:
-        known = self._batches.found(size)
-        if known is not None:
-            return known
-        return self._batches.keep(size, _Batch(self._step, self._streams, columns, size))

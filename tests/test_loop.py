@@ -179,6 +179,34 @@ def test_an_output_with_other_rows_than_samples_runs_op_by_op(layer, rows):
     np.testing.assert_array_equal(output, np.concatenate(batches))
 
 
+class Products(layers.Layer):
+    """Of all samples of a batch with each other."""
+
+    def call(self, inputs):
+        return fastnn.matmul(inputs, inputs, transpose_b=True)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_an_output_whose_shape_is_the_batch_size(eagerly):
+    model, (x, _) = Sequential([Products()]), data()
+    model.run_eagerly = eagerly
+    with pytest.raises(ValueError, match=r"\(32,\) of float32 and \(8,\).*divides"):
+        model.predict(x, batch_size=32)
+    found = model.predict(x, batch_size=20)
+    np.testing.assert_allclose(found[:20], x[:20] @ x[:20].T, rtol=1e-5)
+
+
+def test_a_short_last_batch_that_comes_later_may_run_op_by_op():
+    class Choosy(layers.Layer):
+        def call(self, inputs):
+            return inputs if len(inputs) == 32 or float(fastnn.reduce_sum(inputs)) else -inputs
+
+    model, (x, _) = Sequential([Choosy()]), data()
+    np.testing.assert_array_equal(model.predict(x[:32], batch_size=32), x[:32])
+    with pytest.warns(UserWarning, match="op by op"):
+        np.testing.assert_array_equal(model.predict(x, batch_size=32), x)
+
+
 def unaligned(array):
     memory = np.zeros(array.nbytes + 1, np.uint8)[1:]
     copied = memory.view(array.dtype).reshape(array.shape)
@@ -248,8 +276,7 @@ def test_the_programs_of_last_batches_are_forgotten_one_day():
     expected = eager(model, x)
     for n in (*range(50, 99), 63, 200):
         np.testing.assert_array_equal(model.predict(x[:n], batch_size=50), expected[:n])
-    (loop,) = model._loops.values()
-    assert len(loop._batches) == KEPT
+    assert len(model._loops) == KEPT
     for n in range(1, KEPT + 5):
         model.predict_on_batch(x[:n])
     assert len(model._loops) == KEPT

@@ -356,7 +356,8 @@ class Steps(Layer):
         optimizer, own = self.optimizer, self.settings()
         if optimizer is not None and optimizer.looks_beyond:
             own += (optimizer.count_beyond(self.trainable_weights),)
-        data = kind, arrays.kind, min(size, len(arrays))
+        size = min(size, len(arrays))
+        data = kind, arrays.kind, size, len(arrays) % size
         return *data, _kernels.settings(), changes(), *own
 
     def _new_loop(self, kind: Kind, arrays: Arrays, size: int) -> Loop:
