@@ -27,13 +27,12 @@ cdef class Scope:
 
     def __exit__(self, kind, error, traceback):
         try:
-            if error is not None:
-                self.failed()
+            self.ended(error is not None)
         finally:
             self.give(self.outside)
 
-    def failed(self):
-        """What is to be done before if the block has failed: by itself nothing."""
+    def ended(self, failed):
+        """What is to be done before, whether the block has failed or not: by itself nothing."""
 
     cdef int give(self, dict values) except -1:
         for name, value in values.items():

@@ -36,6 +36,13 @@ def on_a_line(size: int) -> Array:
     return block[-block.ctypes.data % _kernels.LINE :][:size]
 
 
+def is_finite(array: Array) -> bool:
+    """Whether there is neither NaN nor infinity."""
+    if array.dtype in COMPUTED_IN:
+        return _kernels.all_finite(array)
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
 def from_python(value: Any, dtype: DType = None) -> Array:
     """Numbers or nested sequences as an array: floats of no stated dtype as float32, integers as
     int32 where they fit.

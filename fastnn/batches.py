@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -100,6 +101,7 @@ class Batches:
         self._batches, self._given_steps, self._to_arrays = batches, steps, to_arrays
         self._iterator: Iterator[Any] | None = None
         self._class_weight: Mapping[int, float] | None = None
+        self._is_read_once = isinstance(batches, Iterator)
         self._had_batches = self.ran_out = False
 
     @property
@@ -120,6 +122,26 @@ class Batches:
         """Let the next epoch begin with the first batch; a generator only goes on."""
         self._iterator = None
 
+    def first(self) -> Arrays | None:
+        """The batch that comes first, and will come all the same; None if it cannot be had yet."""
+        if self._is_read_once:
+            data = self._from_start()
+            batch = next(data, _END)
+            self._iterator = data if batch is _END else chain([batch], data)
+        else:
+            try:
+                batch = next(self._from_start(), _END)
+            except Exception:  # whoever makes them waits to be told that an epoch begins
+                return None
+        return None if batch is _END else self._arrays_of(batch)
+
+    def _arrays_of(self, batch: Any) -> Arrays:
+        parts = batch if isinstance(batch, tuple | list) else (batch,)
+        if batch is None or not 1 <= len(parts) <= len(PARTS):
+            found = "None" if batch is None else f"{len(parts)} parts"
+            raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {found}")
+        return self._to_arrays(*parts)
+
     def epoch(self) -> Iterator[Part]:
         """The parts of one epoch: its batches."""
         self._tell("on_epoch_begin")
@@ -128,16 +150,15 @@ class Batches:
         done = 0
         while done != self.steps:
             batch = next(self._iterator, _END)
+            if batch is _END and not done and self._had_batches and not self._is_read_once:
+                self._iterator = self._from_start()
+                batch = next(self._iterator, _END)
             if batch is _END:
                 self._iterator = None
                 self.ran_out = self._given_steps is not None or not done
                 break
             done += 1
-            parts = batch if isinstance(batch, tuple | list) else (batch,)
-            if batch is None or not 1 <= len(parts) <= len(PARTS):
-                found = "None" if batch is None else f"{len(parts)} parts"
-                raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {found}")
-            arrays = self._to_arrays(*parts)
+            arrays = self._arrays_of(batch)
             self._had_batches = True
             yield Part(arrays.weighted(self._class_weight), np.arange(len(arrays)), len(arrays))
         if self._given_steps is None:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.arrays import Array, DType, Shape, on_a_line
+from fastnn.arrays import Array, DType, Shape, is_finite, on_a_line
 from fastnn.changes import note_change
 from fastnn.recorders import made_before, recorders
 from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert, operators, to_array, wrap
@@ -182,11 +182,11 @@ class Variable(Tensor):
             self._snapshot = None
 
     def is_finite(self) -> bool:
-        """Whether all values, which are floats, are finite: remembered until they change."""
+        """Whether all values are finite: remembered until they change."""
         known = self._finite
         if not isinstance(known, Writing):
             return known
-        was_over, finite = known.is_over, _kernels.all_finite(self._array)
+        was_over, finite = known.is_over, is_finite(self._array)
         if was_over and self._finite is known:  # no other thread has changed them meanwhile
             self._finite = finite
         return finite
@@ -273,7 +273,18 @@ class _AllOrNothing(_kernels.Scope):
         self._changed: dict[int, tuple[Variable, Array]] = {}
         super().__init__(recorders, undo=self._changed, stack=recorders.stack.copy())
 
-    def failed(self) -> None:
+    def ended(self, failed: bool) -> None:
+        if failed:
+            self._take_back()
+
+    def _take_back(self) -> None:
         recorders.undo = None
         for variable, value in self._changed.values():
             np.copyto(variable.mutable(), value)
+
+
+class OnTrial(_AllOrNothing):
+    """After the ``with`` block variables are as they were before it, or as they were made in it."""
+
+    def ended(self, failed: bool) -> None:
+        self._take_back()

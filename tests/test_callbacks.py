@@ -1,6 +1,7 @@
 """Callbacks: which hooks are called when, and what each callback does."""
 
 import csv
+import itertools
 import math
 import os
 
@@ -650,6 +651,38 @@ def test_a_backup_leaves_what_else_is_in_its_folder(tmp_path):
         regression(optimizers.SGD(0.1)).fit(X, Y, verbose=0, callbacks=[backup])
         there = [path.name for path in folder.iterdir()] if folder.exists() else None
         assert there == left
+
+
+@pytest.mark.parametrize("endless", [False, True])
+def test_a_backup_of_a_training_on_batches(tmp_path, endless):
+    """The model of the second try has no weights before its first batch."""
+
+    class Batches(fastnn.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return X[4 * index : 4 * index + 4], Y[4 * index : 4 * index + 4]
+
+    def training(seed, *others):
+        fastnn.utils.set_random_seed(seed)
+        data = itertools.cycle(Batches()) if endless else Batches()
+        model = regression(optimizers.SGD(0.1, momentum=0.9))
+        model.fit(data, epochs=4, steps_per_epoch=3, verbose=0, callbacks=others)
+        return model.get_weights()
+
+    def fail_then(epoch, logs):
+        if epoch == 1:
+            raise RuntimeError("power failure")
+
+    backup, fails = (
+        callbacks.BackupAndRestore(tmp_path / "own"),
+        callbacks.LambdaCallback(on_epoch_end=fail_then),
+    )
+    with pytest.raises(RuntimeError, match="power failure"):
+        training(1, backup, fails)
+    for found, expected in zip(training(2, backup), training(1), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("eagerly", [False, True])

@@ -156,6 +156,59 @@ def test_terminate_on_nan_keeps_the_last_good_weights():
         model(None).fit(x, Y, callbacks=[callbacks.TerminateOnNaN(raise_error=True)], verbose=0)
 
 
+class Batches(fastnn.utils.PyDataset):
+    """Of 8 samples, which may have a bad one."""
+
+    def __init__(self, bad=None):
+        super().__init__()
+        self.x = X.copy()
+        if bad is not None:
+            self.x[bad, 0] = np.nan
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        rows = slice(8 * index, 8 * index + 8)
+        return self.x[rows], Y[rows]
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_bad_sample_among_batches_is_named(at, eagerly):
+    """Also in the first batch of a model that has no weights before."""
+    trained = model(run_eagerly=eagerly)
+    with pytest.raises(NotFiniteError, match=rf"step {at} of 5.*sample 1.*has nan at index \(0,\)"):
+        trained.fit(Batches(bad=8 * at + 1), verbose=0)
+    for found, expected in zip(trained.get_weights(), weights_after(at, X, Y), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_weights_that_are_integers_are_finite():
+    normalization = layers.Normalization()  # which counts the samples it has seen
+    normalization.adapt(X)
+    trained = Sequential([normalization, layers.Dense(1)])
+    trained.compile("sgd", "mse", check_numerics="raise")
+    trained.fit(X, Y, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
+
+
+def test_a_step_that_reports_a_loss_for_each_sample():
+    class Reporting(Model):
+        def __init__(self):
+            super().__init__()
+            self.head = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.head(inputs)
+
+        def train_step(self, data):
+            return {"loss": self(data[0])[:, 0]}
+
+    trained = Reporting()
+    trained.compile("sgd", check_numerics="raise")
+    assert len(trained.fit(X, Y, 40, verbose=0).history["loss"][0]) == 40
+
+
 def test_the_choice_is_checked():
     with pytest.raises(ValueError, match=r'check_numerics must be "raise", "warn" or None'):
         model("maybe")

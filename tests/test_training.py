@@ -777,3 +777,42 @@ def test_an_error_names_the_metric_that_does_not_fit(eagerly):
 def test_whether_to_shuffle_is_yes_or_no():
     with pytest.raises(TypeError, match="shuffle must be True or False, got 'no'"):
         linear().fit(X, Y, shuffle="no", verbose=0)
+
+
+@pytest.mark.parametrize("is_built", [False, True])
+def test_a_look_at_the_data_beforehand_changes_no_weight(is_built):
+    class Counting(layers.Layer):
+        def build(self, input_shape):
+            self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+        def call(self, inputs):
+            self.calls.assign_add(1.0)
+            return inputs
+
+    model = Sequential([Counting(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    if is_built:
+        model.build((None, 3))
+    model.fit(np.ones((6, 3)), np.ones(6), batch_size=2, verbose=0)
+    assert float(model.layers[0].calls) == 3
+
+
+def test_steps_per_epoch_of_all_batches_of_a_data_set():
+    """It begins anew in each epoch, since it can."""
+
+    class Batches(fastnn.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return np.full((2, 3), index, np.float32), np.ones(2, np.float32)
+
+    def weights(**options):
+        fastnn.utils.set_random_seed(1)
+        model = Sequential([layers.Dense(1)])
+        model.compile("adam", "mse")
+        assert model.fit(Batches(), epochs=3, verbose=0, **options).epoch == [0, 1, 2]
+        return model.get_weights()
+
+    for found, expected in zip(weights(steps_per_epoch=3), weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)

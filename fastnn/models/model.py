@@ -17,6 +17,7 @@ from fastnn.models.trainer import Trainer
 from fastnn.saving.files import Path
 from fastnn.tensor import zeros
 from fastnn.trace import paused
+from fastnn.variable import OnTrial
 
 
 class Model(Trainer):
@@ -82,7 +83,7 @@ class Model(Trainer):
         lengths = tuple(1 if length is None else length for length in shape)
         if self._is_building:  # the call that is under way makes them
             return
-        with Scope(self, _is_building=True), paused():
+        with Scope(self, _is_building=True), paused(), OnTrial():
             self(zeros(lengths, float_type(layers_in(self))), training=False)
 
     def _build_for_call(self, input_shape: Any) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastnn.arrays import Array
+from fastnn.arrays import Array, is_finite
 from fastnn.caller import warn
-from fastnn.layers.base import phase
 from fastnn.loop import Logs
 from fastnn.models.steps import Steps
 from fastnn.ops.core import Call
+from fastnn.phase import phase
 from fastnn.recorders import Listener, recorders
 from fastnn.samples import Arrays
 from fastnn.saving.state import go_on, random_state, sources_in
@@ -67,7 +67,7 @@ def is_sound(model: Steps, logs: Logs) -> bool:
     """Whether the loss, and all weights, are finite."""
     tracker = [] if model._loss_tracker is None else [model._loss_tracker.total]
     loss = logs.get("loss", 0.0)
-    return bool(np.isfinite(loss)) and all(v.is_finite() for v in [*model.weights, *tracker])
+    return bool(np.isfinite(loss).all()) and all(v.is_finite() for v in [*model.weights, *tracker])
 
 
 def complain(model: Steps, cause: str, how: str | None) -> None:
@@ -101,8 +101,9 @@ def find(
     order: Array,
     size: int,
     model: Steps,
-) -> str:
-    """Repeat the steps of a pass up to the first number that is not finite; what it is.
+) -> tuple[int | None, str]:
+    """Repeat the steps of a pass up to the first number that is not finite; its step, counted from
+    0, if there is one, and what it is.
 
     The model is then as it was before the step with that number; before the first one if there is
     none. Metrics are left as the last step made them.
@@ -120,14 +121,9 @@ def find(
             _check_loss(model)
         except NotFiniteError as error:
             before.restore()
-            return f"step {number} of {-(-len(order) // size)}, counted from 0: {error}"
+            return number, f", counted from 0: {error}"
     first.restore()
-    return "some step, though it is finite when it is computed op by op"
-
-
-def is_finite(array: Array) -> bool:
-    """Whether there is neither NaN nor infinity."""
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+    return None, ", though it is finite when it is computed op by op"
 
 
 def _checked(step: Callable[[Structure], object], batch: Structure) -> None:

@@ -35,7 +35,7 @@ from fastnn.models.turns import Caller, in_turn, is_nested
 from fastnn.samples import Arrays, Column, split
 from fastnn.sparse import Samples
 from fastnn.tensor import Tensor, TensorLike
-from fastnn.variable import Variable, kept
+from fastnn.variable import OnTrial, Variable, kept
 
 TRIED = 32  # samples of a data set, before a pass over it: enough to show a forgotten softmax
 
@@ -401,6 +401,8 @@ class Trainer(Steps):
         if isinstance(source, ArraysInBatches):
             self._try(source.arrays, kind, source.size)
             self._leave_zeros_out(source, passes)
+        elif not self.built and (first := source.first()) is not None:
+            self._try(first, kind, len(first))
 
     def _try(self, arrays: Arrays, kind: Kind, size: int) -> None:
         if self._is_own(f"{kind}_step"):
@@ -414,8 +416,7 @@ class Trainer(Steps):
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first(size))
         if not self._is_own("compute_loss"):
             self._require_targets(y)
-        in_the_end = kept([*self.non_trainable_weights, *self._metric_variables()])
-        with computing(), unbuilt_again_on_failure(self), in_the_end:
+        with computing(), unbuilt_again_on_failure(self), OnTrial():
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 losses.check_targets(self._objective, arrays.y.data, y_pred)
@@ -481,6 +482,7 @@ class Trainer(Steps):
     def _pass(self, kind: Kind, source: Source, listeners: CallbackList) -> Iterator[Results]:
         """What the steps give, part by part."""
         watch = self._watch(kind, listeners)
+        done = 0
         for arrays, order, size in source.epoch():
             loop = self._loop(kind, arrays, size)
             checked = self._checking is not None and kind == "train"
@@ -489,12 +491,12 @@ class Trainer(Steps):
             if before is not None and not is_sound(self, results.logs):
                 results = Results(results.logs or self._measured(), ())
                 before.restore()
-                complain(
-                    self,
-                    find(partial(self._outcome, kind), arrays, order, size, self),
-                    self._checking,
-                )
+                step = partial(self._outcome, kind)
+                number, cause = find(step, arrays, order, size, self)
+                which = "some step" if number is None else f"step {done + number}"
+                complain(self, f"{which} of {source.steps or 'an epoch'}{cause}", self._checking)
                 self.stop_training = True
+            done += -(-len(order) // size)
             yield results
             if getattr(self, STOPS[kind]):
                 break
