@@ -7,6 +7,7 @@ public names, those that were registered, and those that the caller hands in.
 from __future__ import annotations
 
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,8 +39,16 @@ FAMILIES = (
 )
 
 _registered: dict[str, Any] = {}
-_custom: dict[object, Mapping[str, Any]] = {}  # of the open scopes, the innermost last
 
+
+class _Scopes(threading.local):
+    """Those that are open in this thread."""
+
+    def __init__(self) -> None:
+        self.custom: list[Mapping[str, Any]] = []  # the innermost last
+
+
+_scopes = _Scopes()
 
 CONTAINERS = (list, dict, set, deque)  # which are changed in place, as arrays are
 
@@ -270,7 +279,7 @@ def _public(module: Any, name: Any) -> Any:
 
 def custom_object(name: Any) -> Any:
     """What the open scopes, or else the registrations, call so; None if there is nothing."""
-    for scope in (*reversed(_custom.values()), _registered):
+    for scope in (*reversed(_scopes.custom), _registered):
         if isinstance(name, str) and name in scope:
             return scope[name]
     return None
@@ -318,7 +327,7 @@ def get_registered_name(thing: Any) -> str:
 
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
-    """Names that configurations may mention inside the block.
+    """Names that configurations may mention inside the block, in this thread.
 
     Examples
     --------
@@ -326,9 +335,8 @@ def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
     >>> with fastnn.utils.custom_object_scope({"triple": lambda x: 3 * x}):
     ...     layer = fastnn.layers.Dense(1, activation="triple")
     """
-    scope = object()
-    _custom[scope] = custom_objects
+    _scopes.custom.append(custom_objects)
     try:
         yield
     finally:
-        del _custom[scope]
+        _scopes.custom.pop()

@@ -20,6 +20,8 @@ from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, convert, wrap
 from fastnn.variable import Variable
 
+WORD = 2**64  # of which a Stream's key is one
+
 _generator = np.random.Generator(np.random.Philox())
 
 
@@ -101,7 +103,7 @@ class Stream:
         seed = checked_seed(seed)
         if not isinstance(seed, int):
             seed = int((_generator if seed is None else seed.generator).integers(2**63))
-        self.key = seed
+        self.key = seed % WORD
         self._uses = Variable(np.int64(0), trainable=False, name="uses")
 
     def next(self) -> Tensor:
@@ -138,8 +140,8 @@ class SeedGenerator(Configurable):
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = checked_seed(seed)
-        key = int(_generator.integers(2**63)) if seed is None else seed
+        self.seed = None if seed is None else count("seed", seed, least=0)
+        key = int(_generator.integers(2**63)) if self.seed is None else self.seed
         self.generator = np.random.Generator(np.random.Philox(key))
 
 
@@ -265,6 +267,8 @@ def uniform(
     if to_dtype(dtype).kind in "iu":
         raise TypeError(f"dtype must be float32 or float64, got {dtype!r}; randint draws integers")
     lengths = to_shape(shape)
+    if np.isnan(minval) or np.isnan(maxval):
+        raise ValueError(f"minval and maxval must be numbers, got {minval} and {maxval}")
     if maxval < minval:
         raise ValueError(f"maxval is {maxval}, below minval, {minval}; exchange them")
     kind = to_dtype(dtype, floating=True)

@@ -210,6 +210,27 @@ def test_seeds():
     np.testing.assert_array_equal(kernel(), kernel())
 
 
+def test_a_seed_of_many_bits(tmp_path):
+    """Philox's keys have 64 each; it is saved with the model."""
+    x = np.ones((2, 50), np.float32)
+    model = fastnn.Sequential(
+        [layers.Dropout(0.5, seed=2**70 + 3), layers.GaussianNoise(1.0, seed=2**64)]
+    )
+    model(x, training=True)
+    model.save(tmp_path / "model")
+    again = fastnn.models.load_model(tmp_path / "model")
+    np.testing.assert_array_equal(model(x, training=True), again(x, training=True))
+
+
+def test_a_wrong_common_seed_changes_nothing():
+    fastnn.utils.set_random_seed(np.int64(5))
+    expected = fastnn.random.normal((3,)).numpy()
+    fastnn.utils.set_random_seed(5)
+    with pytest.raises(ValueError, match="seed must be an integer"):
+        fastnn.utils.set_random_seed(5.5)
+    np.testing.assert_array_equal(fastnn.random.normal((3,)), expected)
+
+
 def test_activations():
     assert activations.get(None) is activations.linear
     assert activations.get("softmax") is fastnn.softmax

@@ -267,14 +267,14 @@ def test_public_names():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "error", "message"),
     [
-        ({"reduction": "max"}, "reduction must be one of"),
-        ({"dtype": "int32"}, "float32 or float64"),
+        ({"reduction": "max"}, ValueError, "reduction must be one of"),
+        ({"dtype": "int32"}, TypeError, "float32 or float64"),
     ],
 )
-def test_wrong_options(options, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_options(options, error, message):
+    with pytest.raises(error, match=message):
         losses.MeanSquaredError(**options)
 
 

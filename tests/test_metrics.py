@@ -469,6 +469,8 @@ class TestDecisions:
         (lambda: metrics.Precision(top_k=4)(np.ones((2, 3)), np.ones((2, 3))), "top_k=4 of 3"),
         (lambda: metrics.Recall(class_id=3)(np.ones((2, 3)), np.ones((2, 3))), "class_id=3 of"),
         (lambda: metrics.AUC(num_thresholds=1), "num_thresholds must be 2 or more, got 1"),
+        (lambda: metrics.AUC(num_thresholds=3.5), "num_thresholds must be a positive integer"),
+        (lambda: metrics.Precision(top_k=1.5), "top_k must be a positive integer, got 1.5"),
         (lambda: metrics.AUC(curve="RO"), "curve must be one of"),
         (lambda: metrics.AUC(curve=3), "curve must be one of"),
         (lambda: metrics.AUC(summation_method="x"), "summation_method one of"),

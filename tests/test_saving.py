@@ -10,6 +10,7 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -551,6 +552,16 @@ def test_a_layer_of_a_model_without_input_is_built_by_its_own_configuration(tmp_
     with fastnn.utils.custom_object_scope({"Started": Started}):
         again = models.load_model(tmp_path / "model")
     assert again(X[:, :3]).numpy().tobytes() == expected.tobytes()
+
+
+def test_names_of_a_scope_are_of_its_thread():
+    found = []
+    with fastnn.utils.custom_object_scope({"relu": fastnn.tanh}):
+        thread = threading.Thread(target=lambda: found.append(fastnn.activations.get("relu")))
+        thread.start()
+        thread.join()
+        found.append(fastnn.activations.get("relu"))
+    assert found == [fastnn.relu, fastnn.tanh]
 
 
 @pytest.mark.parametrize("method", ["save_own_variables", "load_assets"])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
 from fastnn import ops
-from fastnn.arrays import COMPUTED_IN, DType, to_dtype
+from fastnn.arrays import DType, to_dtype
 from fastnn.configuration import Configurable, FunctionWrapper
 from fastnn.naming import unique_name
 from fastnn.ops.core import floating
@@ -39,7 +39,9 @@ class Loss(Configurable):
     Raises
     ------
     ValueError
-        If there is no such reduction, or `dtype` is neither float32 nor float64.
+        If there is no such reduction.
+    TypeError
+        If `dtype` is neither float32 nor float64.
 
     Examples
     --------
@@ -64,9 +66,7 @@ class Loss(Configurable):
             raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
         self.name = name or unique_name(type(self))
         self.reduction = reduction
-        self.dtype = None if dtype is None else to_dtype(dtype)
-        if self.dtype not in (None, *COMPUTED_IN):
-            raise ValueError(f"a loss is computed in float32 or float64, got dtype {dtype!r}")
+        self.dtype = None if dtype is None else to_dtype(dtype, floating=True)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> TensorLike:
         """The values to be reduced, one for each sample."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.arrays import DType, Shape
+from fastnn.hyperparameters import count, if_given
 from fastnn.losses.base import quotient
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import weights_for
@@ -45,7 +46,8 @@ class ConfusionMetric(Metric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.thresholds = list(thresholds)
-        self.top_k, self.class_id = top_k, class_id
+        self.top_k = if_given(count, "top_k", top_k)
+        self.class_id = class_id
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

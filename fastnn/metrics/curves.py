@@ -79,7 +79,7 @@ class AUC(ConfusionMetric):
         label_weights: Sequence[float] | None = None,
         from_logits: bool = False,
     ) -> None:
-        if thresholds is None and num_thresholds < 2:
+        if thresholds is None and count("num_thresholds", num_thresholds) < 2:
             raise ValueError(f"num_thresholds must be 2 or more, got {num_thresholds}")
         if str(curve).upper() not in CURVES or str(summation_method).lower() not in SUMMATIONS:
             raise ValueError(

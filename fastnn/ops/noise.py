@@ -8,13 +8,11 @@ from fastnn.arrays import Array, DType, Shape, to_dtype
 from fastnn.ops.core import primitive
 from fastnn.tensor import Tensor, TensorLike, convert
 
-WORD = 2**64
-
 
 @primitive
 def _normal(counter: Array, shape: Shape, dtype: np.dtype[np.floating], key: int) -> Array:
     # The counter stands in the second word: each use has 2^64 blocks of its own below it.
-    bits = np.random.Philox(key=key % WORD, counter=[0, int(counter) % WORD, 0, 0])
+    bits = np.random.Philox(key=key, counter=[0, int(counter) % 2**64, 0, 0])
     return np.random.Generator(bits).standard_normal(shape, dtype)
 
 
@@ -25,6 +23,7 @@ def normal(shape: Shape, key: int, counter: TensorLike, dtype: DType = np.float3
     ----------
     shape : tuple of int
     key : int
+        From 0 to 2^64 - 1.
     counter : tensor of int64, shape ()
     dtype : float32 (default) or float64
     """

@@ -5,6 +5,7 @@ import random as python_random
 import numpy as np
 
 from fastnn import random
+from fastnn.hyperparameters import count
 
 
 def set_random_seed(seed: int) -> None:
@@ -26,6 +27,7 @@ def set_random_seed(seed: int) -> None:
     >>> bool((x.numpy() == fastnn.random.normal((3,)).numpy()).all())
     True
     """
+    seed = count("seed", seed, least=0)
     random.seed(seed)
     python_random.seed(seed)
     np.random.seed(seed % 2**32)  # it takes no more bits
