@@ -294,8 +294,9 @@ class CompiledLoop:
         whole, rest = divmod(len(order), self._size)
         parts = [(self._size, whole), (rest, 1)]
         batches = [(self._batches[size], times) for size, times in parts if size and times]
-        for outputs in zip(*[batch.outputs for batch, _ in batches], strict=True):
-            check_alike(outputs)
+        if len(batches) > 1:
+            for outputs in zip(*[batch.outputs for batch, _ in batches], strict=True):
+                check_alike(outputs)
         self._streams.bind(columns, order)
         rooms = self._rooms(batches[0][0], len(order))
         samples = 0
