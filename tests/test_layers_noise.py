@@ -108,7 +108,7 @@ def test_normal_numbers_of_a_key_and_a_counter():
     for key, counter in ((7, 4), (8, 3)):
         other = normal((100_000,), key, np.int64(counter)).numpy()
         assert abs(np.corrcoef(long, other)[0, 1]) < 0.02
-    assert normal((2,), -1, np.int64(0), "float64").dtype == np.float64
+    assert normal((2,), 2**64 - 1, np.int64(0), "float64").dtype == np.float64
 
 
 def test_a_program_goes_on_with_the_numbers():
