@@ -263,6 +263,8 @@ class CompiledLoop:
         are left for the last batch.
     size : int
         The samples in a batch; the last one may have fewer.
+    recorded : callable, optional
+        Called when a batch has been recorded.
 
     Raises
     ------
@@ -270,11 +272,20 @@ class CompiledLoop:
         If the step does something that a program cannot.
     """
 
-    def __init__(self, step: Step, columns: Sequence[Column], size: int) -> None:
+    def __init__(
+        self,
+        step: Step,
+        columns: Sequence[Column],
+        size: int,
+        recorded: Callable[[], object] = lambda: None,
+    ) -> None:
         self._step, self._size = step, size
         self._streams = _Streams(len(columns))
-        sizes = (size, len(columns[0].data) % size)
-        self._batches = {n: _Batch(step, self._streams, columns, n) for n in sizes if n}
+        self._batches: dict[int, _Batch] = {}
+        for samples in (size, len(columns[0].data) % size):
+            if samples:
+                self._batches[samples] = _Batch(step, self._streams, columns, samples)
+                recorded()
         self._lock = Lock()  # programs serve one thread at a time
         self._thread = 0  # which that is
 
@@ -319,6 +330,14 @@ class CompiledLoop:
             stop = bool(watch.done(done, logs))
             left -= done
         return times - left, stop
+
+    def ops(self) -> list[object]:
+        """What was recorded, to be compared with another recording of the same step."""
+        return [
+            (i.op, [(y.shape, y.dtype, id(y.variable)) for y in i.outputs])
+            for batch in self._batches.values()
+            for i in batch.program.recorded
+        ]
 
     def batch_program(self) -> Program:
         """The program of a whole batch."""

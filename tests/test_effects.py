@@ -746,3 +746,122 @@ def test_attributes_that_are_deep_cyclic_or_large(kept):
     model = Sequential([CountingSomehow(lambda layer: 1, kept()), layers.Dense(1)])
     model.compile("sgd", "mse")
     model.fit(X, Y, verbose=0)
+
+
+class Halves(Model):
+    """Two layers, for steps that do something else each time."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = layers.Dense(4, "tanh"), layers.Dense(1)
+        self.turn, self.function = self.first, fastnn.tanh
+        self.other = optimizers.SGD(1e-9)
+
+    def call(self, inputs):
+        return self.second(self.function(self.first(inputs)))
+
+
+def in_turns(model):
+    model.turn = model.second if model.turn is model.first else model.first
+    model.first.trainable = model.turn is model.first
+
+
+def freezing_a_weight(model):
+    model.first.kernel.trainable = not model.first.kernel.trainable
+
+
+def penalizing_a_weight(model):
+    kernel = model.first.kernel
+    kernel.regularizer = fastnn.regularizers.L2(0.5) if kernel.regularizer is None else None
+
+
+def with_another_function(model):
+    model.function = fastnn.relu if model.function is fastnn.tanh else fastnn.tanh
+
+
+def with_another_optimizer(model):
+    model.optimizer, model.other = model.other, model.optimizer
+
+
+def with_another_activation(model):
+    is_tanh = model.first.activation is fastnn.tanh
+    model.first.activation = fastnn.relu if is_tanh else fastnn.tanh
+
+
+CHANGES = [
+    in_turns,
+    freezing_a_weight,
+    penalizing_a_weight,
+    with_another_function,
+    with_another_optimizer,
+    with_another_activation,
+]
+
+
+@pytest.mark.parametrize("samples", [64, 60])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_steps_exchange(change, samples):
+    """Also where a short last batch makes the number of recordings even."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((samples, 5)).astype(np.float32)
+    y = rng.standard_normal((samples, 1)).astype(np.float32)
+
+    class Changing(Halves):
+        def train_step(self, data):
+            change(self)
+            return super().train_step(data)
+
+    def weights(**options):
+        fastnn.utils.set_random_seed(0)
+        model = Changing()
+        model(x[:1])
+        model.compile(optimizers.SGD(0.1), "mse", **options)
+        model.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    expected = weights(run_eagerly=True)
+    with pytest.warns(UserWarning, match="which a program would do once"):
+        found = weights()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class ActNorm(layers.Layer):
+    """Begins with the scale of its first batch."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight((input_shape[-1],), "ones", trainable=False)
+        self.is_set = False
+
+    def call(self, inputs, training=False):
+        if training and not self.is_set:
+            self.scale.assign(1 / fastnn.reduce_max(inputs, axis=0))
+            self.is_set = True
+        return inputs * self.scale
+
+
+def test_what_only_the_first_step_does():
+    x = np.random.default_rng(0).uniform(1, 9, (64, 5)).astype(np.float32)
+    model = Sequential([ActNorm(), layers.Dense(1)])
+    model(x[:1])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match=r"ActNorm\.is_set.*and not in every step"):
+        model.fit(x, np.ones(64), batch_size=16, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].scale, 1 / x[:16].max(axis=0))
+
+
+def test_random_numbers_of_an_object():
+    drawing = types.SimpleNamespace(inner=types.SimpleNamespace(rng=np.random.default_rng(0)))
+
+    class Scaled(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.drawing = drawing
+
+        def call(self, inputs):
+            return inputs * self.drawing.inner.rng.uniform(0.5, 1.5)
+
+    model = Sequential([Scaled()])
+    with pytest.warns(UserWarning, match="draws from random numbers of NumPy"):
+        found = model.predict(X, batch_size=10)
+    assert len(set(found[:, 0])) == 10

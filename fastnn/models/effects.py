@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from types import SimpleNamespace
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
 from fastnn import random
 from fastnn.configuration import CONTAINERS, Configurable, arguments_of, is_ours
+from fastnn.layers.base import Layer, parts_of
 from fastnn.metrics import Metric
-from fastnn.models.generators import generators_of, go_on, state_of
+from fastnn.models.generators import LARGEST, PLAIN, generators_of, go_on, opened, state_of
 from fastnn.tensor import Tensor, is_gone
 from fastnn.variable import Variable
 
-PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
+# What a step may go by, whatever is in it: another one is a change.
+GONE_BY = (Configurable, Variable, FunctionType, BuiltinFunctionType, MethodType, partial, type)
 FLAT = frozenset([bool, int, float, complex, str, bytes, type(None)])
-LOOKED_AT = (*PLAIN, *CONTAINERS, tuple, np.ndarray, Tensor)
-LARGEST = 1_000_000  # elements of all containers and arrays that are looked into
 MISSING = object()
 
 
@@ -44,6 +44,9 @@ class Effects:
         for part in self._parts:
             self._kept[id(vars(part))] = vars(part), vars(part).copy(), _fill_attributes
         self._keep()
+        layers = [part for part in self._parts if isinstance(part, Layer)]
+        variables = [v for layer in layers for v in parts_of(layer, Variable)]
+        self._chosen = [(v, _chosen_for(v)) for v in variables]
         generators = generators_of([*parts, *self._parts])
         self._generators = [(g, state_of(g), pickle.dumps(state_of(g))) for g in generators]
         self._drawn = state_of(random.generator())
@@ -56,10 +59,10 @@ class Effects:
             for name, value in [*vars(part).items()]  # another thread may add some
             if name not in part._aside
         ]
-        room = LARGEST
+        room = LARGEST  # elements of all of them
         while left:
             found = left.pop()
-            value = _opened(found)
+            value = opened(found)
             if not isinstance(value, (*CONTAINERS, tuple, np.ndarray)) or id(value) in self._kept:
                 continue
             size = value.size if isinstance(value, np.ndarray) else len(value)
@@ -82,7 +85,11 @@ class Effects:
                 # The result of a metric is asked for after the step.
                 is_lost = isinstance(part, Metric) and _holds_gone(now)
                 if is_lost or not self._is_as_before(now, before.get(name, MISSING)):
-                    return f"it changes {type(part).__name__}.{name}, which a program would do once"
+                    return _changed(f"{type(part).__name__}.{name.removeprefix('_')}")
+        for variable, before in self._chosen:
+            for name, value in before.items():
+                if getattr(variable, name) is not value:
+                    return _changed(f"the {name} of the variable {variable.path!r}")
         return ""
 
     def found(self) -> str:
@@ -97,6 +104,9 @@ class Effects:
         """Make everything as it was: the same step made again draws the same numbers."""
         for value, before, fill in self._kept.values():
             fill(value, before)
+        for variable, before in self._chosen:
+            for name, value in before.items():
+                setattr(variable, name, value)
         for generator, state, _ in self._generators:
             go_on(generator, state)
         go_on(random.generator(), self._drawn)
@@ -105,7 +115,7 @@ class Effects:
         """Whether a value does for the same as what another was."""
         left, seen = [(now, before)], set()
         while left:
-            now, before = map(_opened, left.pop())
+            now, before = map(opened, left.pop())
             if (id(now), id(before)) in seen:
                 continue
             seen.add((id(now), id(before)))
@@ -125,11 +135,22 @@ class Effects:
         return True
 
 
+def _changed(what: str) -> str:
+    return f"it changes {what}, which a program would do once"
+
+
+def _chosen_for(variable: Variable) -> dict[str, Any]:
+    """What somebody has chosen for a variable, apart from its values."""
+    return {name: getattr(variable, name) for name in ("trainable", "regularizer", "constraint")}
+
+
 def _names(part: Configurable) -> list[str]:
     """The attributes on which a computation may rest."""
     if is_ours(type(part)):
-        return [name for name in arguments_of(type(part)) if name in vars(part)]
-    return [name for name in [*vars(part)] if name not in part._aside]
+        names = [name for name in arguments_of(type(part)) if name in vars(part)]
+    else:
+        names = [name for name in [*vars(part)] if name not in part._aside]
+    return [*names, "_trainable"] if isinstance(part, Layer) else names
 
 
 def _with_inner(parts: Sequence[Any]) -> list[Configurable]:
@@ -142,18 +163,6 @@ def _with_inner(parts: Sequence[Any]) -> list[Configurable]:
             found[id(part)] = part
             left += vars(part).values()
     return list(found.values())
-
-
-def _opened(value: Any) -> Any:
-    """The attributes of an object of a class of the user's; anything else as it is."""
-    if isinstance(value, (*LOOKED_AT, Configurable)):
-        return value
-    family = type(value).__module__.partition(".")[0]
-    is_of_others = family == "fastnn" or family in sys.stdlib_module_names
-    if isinstance(value, type) or (is_of_others and type(value) is not SimpleNamespace):
-        return value
-    attributes = getattr(value, "__dict__", None)
-    return attributes if type(attributes) is dict else value
 
 
 def _holds_others(value: Any) -> bool:
@@ -213,7 +222,9 @@ def _is_equal(now: Any, then: Any) -> bool:
         return not is_other and _are_equal(now._array, then._array)
     if isinstance(now, PLAIN):
         return type(now) is type(then) and repr(now) == repr(then)
-    return True
+    if isinstance(now, MethodType):  # another one whenever it is asked for
+        return bool(now == then)
+    return not isinstance(now, GONE_BY)
 
 
 def _are_equal(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
@@ -244,7 +255,7 @@ def _holds_gone(value: Any) -> bool:
     """Whether it is a tensor that a recording has left, or has one in it."""
     left, seen = [value], set()
     while left:
-        thing = _opened(left.pop())
+        thing = opened(left.pop())
         if isinstance(thing, (*CONTAINERS, tuple)) and id(thing) not in seen:
             seen.add(id(thing))
             left += _elements(thing)

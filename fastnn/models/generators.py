@@ -1,20 +1,24 @@
-"""The random numbers of NumPy and Python that a step may draw."""
+"""The random numbers of NumPy and Python that a step may draw, also in objects of the user's."""
 
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
-from types import BuiltinMethodType, CodeType, FunctionType, MethodType
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType, SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnn.configuration import Configurable, is_ours
+from fastnn.configuration import CONTAINERS, Configurable, is_ours
+from fastnn.tensor import Tensor
 
 Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Random
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
+LOOKED_AT = (*PLAIN, *CONTAINERS, tuple, np.ndarray, Tensor, *GENERATORS)
 LARGEST = 1_000_000  # elements of a container that is looked into
 
 
@@ -64,9 +68,23 @@ def generators_of(parts: Sequence[Any]) -> Iterator[Generator]:
             left += thing.values() if isinstance(thing, dict) else thing
         elif isinstance(thing, GENERATORS) and not isinstance(thing, random.SystemRandom):
             yield thing
+        elif (attributes := opened(thing)) is not thing:
+            left += attributes.values()
         else:
             continue
         seen[id(thing)] = thing
+
+
+def opened(value: Any) -> Any:
+    """The attributes of an object of a class of the user's; anything else as it is."""
+    if isinstance(value, (*LOOKED_AT, Configurable)):
+        return value
+    family = type(value).__module__.partition(".")[0]
+    is_of_others = family == "fastnn" or family in sys.stdlib_module_names
+    if isinstance(value, type) or (is_of_others and type(value) is not SimpleNamespace):
+        return value
+    attributes = getattr(value, "__dict__", None)
+    return attributes if type(attributes) is dict else value
 
 
 def _variables_of(function: FunctionType) -> Iterator[Any]:

@@ -360,21 +360,31 @@ class Steps(Layer):
         data = kind, arrays.kind, size, len(arrays) % size
         return *data, _kernels.settings(), changes(), *own
 
+    @staticmethod
+    def _recorded(
+        step: Step, arrays: Arrays, size: int, effects: Effects
+    ) -> tuple[CompiledLoop, str]:
+        """A program, and the effects that the recording of one of its batches had."""
+        found: list[str] = []
+        loop = CompiledLoop(step, arrays.columns, size, lambda: found.append(effects.found()))
+        return loop, next(filter(None, found), "")
+
     def _new_loop(self, kind: Kind, arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)
         parts = [*layers_in(self), *self.metrics, self.loss, self.optimizer]
         first, again = Effects(parts), None
         try:
-            loop = CompiledLoop(step, arrays.columns, size)
-            if first.found():  # but perhaps only the first time, as where a layer keeps a constant
-                again = Effects(parts)
-                loop = CompiledLoop(step, arrays.columns, size)
-                if again.found():
+            loop, found = self._recorded(step, arrays, size, first)
+            if found:  # but perhaps only the first time, as where a layer keeps a constant
+                before, again = loop.ops(), Effects(parts)
+                loop, anew = self._recorded(step, arrays, size, again)
+                if anew or loop.ops() != before:
+                    found = anew or found
                     draw = "let a layer such as GaussianNoise draw"
                     raise TraceError(
-                        f"{again.found()} and not in every step: "
-                        f"{'make a Variable of it' if again.state() else draw}, or leave the step "
-                        "uncompiled: run_eagerly=True in compile"
+                        f"{found} and not in every step: "
+                        f"{draw if 'draws' in found else 'make a Variable of it'}, or leave the "
+                        "step uncompiled: run_eagerly=True in compile"
                     )
             return loop
         except BaseException as error:
