@@ -99,8 +99,8 @@ def _of_objects(array: Array) -> Array:
             raise TypeError(f"these are {array.size} sequences: {PADDED}")
         if value is None and not array.ndim:
             raise TypeError(
-                "None is no tensor: a gradient is None where the loss does not depend on the "
-                "source, or was computed outside of the tape's with block"
+                "None is no tensor: something is missing here; a gradient is None where the loss "
+                "does not depend on the source, or was computed outside of the tape's with block"
             )
         if not isinstance(value, int | float | np.number | np.bool_):
             raise TypeError(

@@ -229,7 +229,8 @@ class Variable(Tensor):
         if self.dtype.kind != "f" and not np.array_equal(converted._values(), new._values()):
             raise TypeError(
                 f"the variable {self.path!r} holds {self.dtype} and cannot take these values of "
-                f"{new.dtype}; round them, or make the variable with dtype='float32'"
+                f"{new.dtype} as they are: convert them with cast, or make the variable with "
+                f"dtype='{new.dtype}'"
             )
         return converted
 

@@ -1072,3 +1072,19 @@ def test_lambdas_have_no_names(tmp_path):
     model.build((None, 3))
     with pytest.warns(UserWarning, match="'nameless' contains a lambda, .* define a function"):
         model.save(tmp_path / "m.keras")
+
+
+def test_frozen_weights_stay_frozen(tmp_path):
+    model = classifier("adam")
+    model.build((None, 5))
+    model.layers[0].kernel.trainable = False
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model")
+    again = models.load_model(tmp_path / "model")
+    for one in (model, again):
+        one.fit(X, Y, verbose=0)
+    names = [[w.path for w in one.trainable_weights] for one in (model, again)]
+    assert names[0] == names[1]
+    assert len(names[0]) == len(model.weights) - 1 - 2  # the kernel; BatchNormalization's averages
+    for found, expected in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)

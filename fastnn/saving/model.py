@@ -20,6 +20,7 @@ from fastnn.saving.files import Path, SavedFile
 from fastnn.saving.state import (
     Tensors,
     fill,
+    freeze,
     go_on,
     optimizer_from,
     random_from,
@@ -62,6 +63,9 @@ def save_model(model: Model, filepath: Path, overwrite: bool = True) -> None:
 
     Notes
     -----
+    A regularizer or a constraint that a variable was given by hand is not in the file: give it to
+    the layer.
+
     A process that is killed while it saves leaves what it had written beside the file, under a
     hidden name that ends in ".tmp".
     """
@@ -119,6 +123,7 @@ def load_model(
         with random.kept(), _weights_to_come(saved):
             model = _made(saved)
         changes = weights_from(saved, model)
+        freeze(saved, model)
         sources = random_from(saved, model)
         state = None
         if compile and "compile" in saved.description:

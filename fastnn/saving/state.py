@@ -210,13 +210,25 @@ def go_on(states: list[tuple[Source, list[int]]]) -> None:
 def training_state(model: Model) -> tuple[dict[str, Any], Tensors]:
     """All that changes while a model is trained, as plain data and tensors."""
     weights = weights_by_key(model)
-    description: dict[str, Any] = {"weights": list(weights), "random": random_state(model)}
+    description: dict[str, Any] = {
+        "weights": list(weights),
+        "frozen": [key for key, w in weights.items() if not w.trainable],
+        "random": random_state(model),
+    }
     tensors = tensors_of(weights)
     if model.compiled:
         more, slots = optimizer_state(model)
         description |= more | {"shuffles": state_of(generator())}
         tensors |= slots
     return description, tensors
+
+
+def freeze(saved: SavedFile, model: Model) -> None:
+    """Have those weights of a new model trained that were in the file's."""
+    if "frozen" in saved.description:
+        frozen = set(saved.names("frozen"))
+        for key, w in zip(saved.names("weights"), weights_by_key(model).values(), strict=True):
+            w.trainable = key not in frozen
 
 
 def shuffles_from(saved: SavedFile) -> list[int]:
