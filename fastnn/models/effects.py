@@ -24,6 +24,8 @@ GONE_BY = (Configurable, Variable, FunctionType, BuiltinFunctionType, MethodType
 FLAT = frozenset([bool, int, float, complex, str, bytes, type(None)])
 MISSING = object()
 
+DRAWS = "it draws from random numbers of NumPy or Python, which a program would do once"
+
 
 class Effects:
     """What is so before a step is recorded; what has changed by then can be put back.
@@ -97,7 +99,7 @@ class Effects:
         if state := self.state():
             return state
         if any(pickle.dumps(state_of(g)) != before for g, _, before in self._generators):
-            return "it draws from random numbers of NumPy or Python, which a program would do once"
+            return DRAWS
         return ""
 
     def put_back(self) -> None:

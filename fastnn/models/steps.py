@@ -16,7 +16,7 @@ from fastnn.lookup import refuse_arguments
 from fastnn.loop import CompiledLoop, EagerLoop, Logs, Loop, Outcome, Step, plain
 from fastnn.losses import Loss
 from fastnn.metrics import Mean, Metric
-from fastnn.models.effects import Effects
+from fastnn.models.effects import DRAWS, Effects
 from fastnn.optimizers import Optimizer
 from fastnn.recent import Recent
 from fastnn.recorders import recorders
@@ -372,7 +372,7 @@ class Steps(Layer):
     def _new_loop(self, kind: Kind, arrays: Arrays, size: int) -> Loop:
         step = self._step(kind, arrays)
         parts = [*layers_in(self), *self.metrics, self.loss, self.optimizer]
-        first, again = Effects(parts), None
+        first, again, found = Effects(parts), None, ""
         try:
             loop, found = self._recorded(step, arrays, size, first)
             if found:  # but perhaps only the first time, as where a layer keeps a constant
@@ -383,12 +383,12 @@ class Steps(Layer):
                     draw = "let a layer such as GaussianNoise draw"
                     raise TraceError(
                         f"{found} and not in every step: "
-                        f"{draw if 'draws' in found else 'make a Variable of it'}, or leave the "
-                        "step uncompiled: run_eagerly=True in compile"
+                        f"{draw if found == DRAWS else 'make a Variable of it'}, or leave the step "
+                        "uncompiled: run_eagerly=True in compile"
                     )
             return loop
         except BaseException as error:
-            state = first.state()
+            state = first.state() or ("" if found == DRAWS else found)
             first.put_back()
             # What recordings count may be used up by them, and is there again.
             if not isinstance(error, TraceError) and not (state and isinstance(error, Exception)):
