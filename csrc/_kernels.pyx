@@ -11,6 +11,8 @@ arrays. The rules:
 - An output (`out`, or a variable that an update changes) must be writable, C-contiguous and of the right
   shape and dtype. It may be the same memory as an elementwise kernel's input; any other overlap is a
   ValueError.
+- Lists are made by `append`: where Cython 3.3 has no memory for an element of a comprehension, it frees that
+  element twice.
 """
 
 import os
@@ -209,8 +211,10 @@ cdef inline cnp.ndarray output(object out, int ndim, cnp.npy_intp *shape, cnp.nd
         raise TypeError(f"{name} must be {like.dtype}, got {y.dtype}")
     if not (cnp.PyArray_NDIM(y) == ndim
             and cnp.PyArray_CompareLists(cnp.PyArray_DIMS(y), shape, ndim)):
-        expected = tuple([shape[i] for i in range(ndim)])
-        raise ValueError(f"{name} has shape {out.shape}; the result has shape {expected}")
+        expected = []
+        for i in range(ndim):
+            expected.append(shape[i])
+        raise ValueError(f"{name} has shape {out.shape}; the result has shape {tuple(expected)}")
     writable(y, name)
     return y
 

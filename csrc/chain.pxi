@@ -41,7 +41,9 @@ def chain(steps, inputs, out):
     writable(y, "out")
     cdef const fn_kernels *kernels = chain_kernels(&g, inputs, y)
     read_steps(&g, steps)
-    cdef list shapes = [(<object>a).shape for a in inputs]
+    cdef list shapes = []
+    for a in inputs:
+        shapes.append(a.shape)
     if not broadcast_inputs(&g, shapes, out.shape):
         raise ValueError(
             f"inputs of shapes {', '.join(map(str, shapes))} do not broadcast to out {out.shape} as a "

@@ -134,7 +134,12 @@ cdef class Program:
     @property
     def seconds(self):
         """The time that each instruction took since `profile`."""
-        return [self.nanoseconds[i] * 1e-9 for i in range(self.timed)] if self.nanoseconds else []
+        cdef list found = []
+        cdef size_t i
+        if self.nanoseconds:
+            for i in range(self.timed):
+                found.append(self.nanoseconds[i] * 1e-9)
+        return found
 
     cdef size_t *refusal(self) except NULL:
         """Where a kernel says that it refuses its data."""

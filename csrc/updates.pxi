@@ -38,7 +38,9 @@ cdef int change(fn_kernel *f32, fn_kernel *f64, object w, tuple slots, object g,
                 double decay=0, double second_decay=0, double epsilon=0, bint nesterov=False) except -1:
     """Changes w and its `slots`, of which each is a name and an array, by a rule."""
     cdef cnp.ndarray weights = variable(w)
-    cdef list arrays = [slot(x, name, weights) for name, x in slots]
+    cdef list arrays = []
+    for name, x in slots:
+        arrays.append(slot(x, name, weights))
     cdef cnp.ndarray gradient = gradient_of(weights, g)
     cdef Py_ssize_t i, j
     cdef double own
