@@ -22,7 +22,7 @@ from fastnn.ops.core import Primitive, Update
 from fastnn.passes import optimized, weights_of
 from fastnn.tensor import Tensor, wrap
 from fastnn.trace import Instruction, Value
-from fastnn.variable import Writing, all_about_to_change, all_or_nothing, kept
+from fastnn.variable import OnTrial, Writing, all_about_to_change, all_or_nothing
 
 Step: TypeAlias = Callable[[], object]
 
@@ -231,7 +231,7 @@ class Program:
 
         Variables are as before afterwards.
         """
-        with kept(self.variables):
+        with OnTrial():
             return self._timed(run)
 
     def _timed(self, run: Callable[[], int]) -> list[float]:

@@ -20,8 +20,6 @@ from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, convert, wrap
 from fastnn.variable import Variable
 
-WORD = 2**64  # of which a Stream's key is one
-
 _generator = np.random.Generator(np.random.Philox())
 
 
@@ -103,7 +101,7 @@ class Stream:
         seed = checked_seed(seed)
         if not isinstance(seed, int):
             seed = int((_generator if seed is None else seed.generator).integers(2**63))
-        self.key = seed % WORD
+        self.key = seed % 2**64  # as many bits as a key has
         self._uses = Variable(np.int64(0), trainable=False, name="uses")
 
     def next(self) -> Tensor:

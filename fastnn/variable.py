@@ -246,7 +246,7 @@ def all_about_to_change(variables: list[Variable], writing: Writing) -> None:
 
 
 @contextmanager
-def kept(variables: list[Variable], if_it_fails: bool = False) -> Iterator[None]:
+def kept(variables: list[Variable], if_it_fails: bool) -> Iterator[None]:
     """The variables are as before after the ``with`` block; or only if it fails."""
     before = [(variable, variable.value) for variable in variables]
     is_done = False

@@ -865,3 +865,19 @@ def test_random_numbers_of_an_object():
     with pytest.warns(UserWarning, match="draws from random numbers of NumPy"):
         found = model.predict(X, batch_size=10)
     assert len(set(found[:, 0])) == 10
+
+
+def test_a_method_is_the_same_whenever_it_is_asked_for():
+    class Naming(Halves):
+        def call(self, inputs):
+            self.function = self.activate
+            return super().call(inputs)
+
+        def activate(self, inputs):
+            return fastnn.tanh(inputs)
+
+    model = Naming()
+    model(X)
+    found = model.predict(X)  # without a warning
+    np.testing.assert_array_equal(found, model(X))
+    assert isinstance(next(iter(model._loops.values())), CompiledLoop)

@@ -816,3 +816,35 @@ def test_steps_per_epoch_of_all_batches_of_a_data_set():
 
     for found, expected in zip(weights(steps_per_epoch=3), weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("kind", ["generator", "told when an epoch begins"])
+def test_a_model_without_weights_loses_no_batch(kind):
+    """It is built by a look at the first one, if there is one yet."""
+    x = np.random.default_rng(0).standard_normal((6, 2)).astype(np.float32)
+
+    class Told(fastnn.utils.PyDataset):
+        def on_epoch_begin(self):
+            self.x = x
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return self.x[2 * index : 2 * index + 2], np.ones(2, np.float32)
+
+    def batches():
+        return ((x[at : at + 2], np.ones(2, np.float32)) for at in (0, 2, 4))
+
+    def weights(is_built):
+        fastnn.utils.set_random_seed(1)
+        model = Sequential([layers.Dense(1)])
+        model.compile("adam", "mse")
+        if is_built:
+            model.build((None, 2))
+        model.fit(batches() if kind == "generator" else Told(), verbose=0)
+        assert int(model.optimizer.iterations) == 3
+        return model.get_weights()
+
+    for found, expected in zip(weights(False), weights(True), strict=True):
+        np.testing.assert_array_equal(found, expected)

@@ -35,8 +35,9 @@ class Effects:
     parts : list
         What the step is made of: layers, metrics, functions and so on. Looked at are the attributes
         of those that are the user's, and containers, arrays and other objects of the user's in
-        them, to any depth; of fastnn's own the arguments of their constructors; and the generators
-        of random numbers that stand there or in a global or enclosing variable of the user's code.
+        them, to any depth; of fastnn's own the arguments of their constructors; of layers and their
+        variables what is trained, and how; and the generators of random numbers that stand there
+        or in a global or enclosing variable of the user's code.
     """
 
     def __init__(self, parts: Sequence[Any]) -> None:
