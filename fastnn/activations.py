@@ -59,18 +59,6 @@ def exponential(x: TensorLike) -> Tensor:
 
 swish, hard_swish = silu, hard_silu
 
-_FUNCTIONS: tuple[Activation, ...] = (
-    *(celu, elu, exponential, gelu, glu, leaky_relu, linear, mish, relu, relu6, selu, silu),
-    *(hard_shrink, hard_sigmoid, hard_silu, hard_tanh, soft_shrink, tanh_shrink),
-    *(log_sigmoid, log_softmax, sigmoid, softmax, softplus, softsign, squareplus, tanh),
-    *(sparse_plus, sparse_sigmoid, sparsemax, threshold),
-)
-_NAMES: dict[str, Any] = {
-    **{function.__name__: function for function in _FUNCTIONS},
-    "hard_swish": hard_silu,
-    "swish": silu,
-}
-
 
 def get(identifier: Any) -> Activation:
     """An activation by name or configuration, the callable itself, or `linear` for None."""
@@ -118,3 +106,7 @@ __all__ = [
     "tanh_shrink",
     "threshold",
 ]
+
+_NAMES = {
+    name: globals()[name] for name in __all__ if name not in ("deserialize", "get", "serialize")
+}

@@ -152,8 +152,14 @@ def to_shape(shape: Any, second: Any = None) -> Shape:
     return lengths
 
 
-def to_open_shape(name: str, shape: Any) -> Shape:
-    """`shape`, of which a length may be None, as a tuple."""
-    if isinstance(shape, str) or not hasattr(shape, "__iter__"):
-        raise TypeError(f"{name} must be a tuple of lengths such as (784,), got {brief(shape)}")
-    return tuple(shape)
+def to_open_shape(name: str, shape: Any, least: int = 0) -> Any:
+    """`shape`, of which a length may be None, for any, as a tuple of lengths."""
+    try:
+        lengths = tuple(None if length is None else as_integer(length) for length in shape)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be a tuple of lengths such as (784,), got {brief(shape)}"
+        ) from None
+    if any(length is not None and length < least for length in lengths):
+        raise ValueError(f"{name} {lengths} has a length below {least}")
+    return lengths

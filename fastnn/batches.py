@@ -88,6 +88,9 @@ class Batches:
         The batches in an epoch; by default all.
     to_arrays : callable
         Makes Arrays of such a batch.
+    shuffle : bool, default False
+        Take the batches of a PyDataset, or of another object with ``len`` and an index alone, in a
+        new order each time.
 
     Raises
     ------
@@ -96,9 +99,14 @@ class Batches:
     """
 
     def __init__(
-        self, batches: Iterable[Any], steps: int | None, to_arrays: Callable[..., Arrays]
+        self,
+        batches: Iterable[Any],
+        steps: int | None,
+        to_arrays: Callable[..., Arrays],
+        shuffle: bool = False,
     ) -> None:
         self._batches, self._given_steps, self._to_arrays = batches, steps, to_arrays
+        self._shuffle = shuffle
         self._iterator: Iterator[Any] | None = None
         self._class_weight: Mapping[int, float] | None = None
         self._is_read_once = isinstance(batches, Iterator)
@@ -120,17 +128,18 @@ class Batches:
 
     def restart(self) -> None:
         """Let the next epoch begin with the first batch; a generator only goes on."""
-        self._iterator = None
+        if not self._is_read_once:
+            self._iterator = None
 
     def first(self) -> Arrays | None:
         """The batch that comes first, and will come all the same; None if it cannot be had yet."""
         if self._is_read_once:
-            data = self._from_start()
+            data = self._from_start(shuffle=False)
             batch = next(data, _END)
             self._iterator = data if batch is _END else chain([batch], data)
         else:
             try:
-                batch = next(self._from_start(), _END)
+                batch = next(self._from_start(shuffle=False), _END)
             except Exception:  # whoever makes them waits to be told that an epoch begins
                 return None
         return None if batch is _END else self._arrays_of(batch)
@@ -146,16 +155,16 @@ class Batches:
         """The parts of one epoch: its batches."""
         self._tell("on_epoch_begin")
         if self._iterator is None:
-            self._iterator = self._from_start()
+            self._iterator = self._from_start(self._shuffle)
         done = 0
         while done != self.steps:
             batch = next(self._iterator, _END)
             if batch is _END and not done and self._had_batches and not self._is_read_once:
-                self._iterator = self._from_start()
+                self._iterator = self._from_start(self._shuffle)
                 batch = next(self._iterator, _END)
             if batch is _END:
                 self._iterator = None
-                self.ran_out = self._given_steps is not None or not done
+                self.ran_out = not done or (self._is_read_once and self._given_steps is not None)
                 break
             done += 1
             arrays = self._arrays_of(batch)
@@ -177,11 +186,13 @@ class Batches:
         """Call a method of the data, if they have it."""
         getattr(self._batches, hook, lambda: None)()
 
-    def _from_start(self) -> Iterator[Any]:
+    def _from_start(self, shuffle: bool) -> Iterator[Any]:
         data: Any = self._batches
-        if hasattr(data, "__iter__"):
+        # Fastnn's PyDataset or Keras's can be gone through in order too, and is told of epochs.
+        if hasattr(data, "__iter__") and not hasattr(data, "on_epoch_end"):
             return iter(data)
-        return (data[at] for at in range(len(data)))
+        order = random.order(len(data)).tolist() if shuffle else range(len(data))
+        return (data[at] for at in order)
 
 
 Source: TypeAlias = ArraysInBatches | Batches
@@ -228,7 +239,7 @@ def in_batches(
     """Passes over a data set."""
     if isinstance(data, Arrays):
         return ArraysInBatches(data, size, steps, shuffle)
-    return Batches(data, steps, to_arrays)
+    return Batches(data, steps, to_arrays, shuffle)
 
 
 def are_batches(x: Any, y: Any) -> bool:

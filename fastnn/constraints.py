@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 from fastnn import ops
 from fastnn.configuration import Configurable, serialize
 from fastnn.hyperparameters import fraction, not_negative
-from fastnn.lookup import deserializer, resolve
-from fastnn.ops.shaping import Axis
+from fastnn.lookup import classes_of, deserializer, resolve
+from fastnn.ops.axes import Axis
 from fastnn.tensor import Tensor, TensorLike, convert, unshared
 
 Projection: TypeAlias = Callable[[Tensor], Tensor]
@@ -126,17 +126,7 @@ def _norms(w: Tensor, axis: Axis) -> Tensor:
 
 max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
 
-_NAMES: dict[str, Any] = {
-    "Constraint": Constraint,
-    "MaxNorm": MaxNorm,
-    "MinMaxNorm": MinMaxNorm,
-    "NonNeg": NonNeg,
-    "UnitNorm": UnitNorm,
-    "max_norm": MaxNorm,
-    "min_max_norm": MinMaxNorm,
-    "non_neg": NonNeg,
-    "unit_norm": UnitNorm,
-}
+_NAMES = classes_of(vars(), Constraint)
 
 
 def get(identifier: Any) -> Projection | None:

@@ -16,7 +16,7 @@ from fastnn import random
 from fastnn.arrays import DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable, serialize
 from fastnn.hyperparameters import not_negative, positive
-from fastnn.lookup import deserializer, resolve
+from fastnn.lookup import classes_of, deserializer, resolve
 from fastnn.random import Seed
 from fastnn.tensor import Tensor, TensorLike, convert, operators, to_array, wrap
 from fastnn.tensor import ones as tensor_of_ones
@@ -201,6 +201,8 @@ class VarianceScaling(_Random):
         self.scale = positive("scale", scale)
         self.mode = mode
         self.distribution = kind
+        if (input_axes is None) != (output_axes is None):
+            raise ValueError("give both input_axes and output_axes, or neither")
         self.input_axes = input_axes
         self.output_axes = output_axes
 
@@ -218,7 +220,7 @@ class VarianceScaling(_Random):
 
     def _fans(self, shape: Shape) -> tuple[int, int]:
         """The numbers of inputs and of outputs."""
-        if self.input_axes is not None and self.output_axes is not None:
+        if self.input_axes is not None and self.output_axes is not None:  # both, or neither
             inputs = math.prod(shape[axis] for axis in self.input_axes)
             return inputs, math.prod(shape[axis] for axis in self.output_axes)
         if len(shape) < 2:
@@ -344,16 +346,12 @@ glorot_normal, glorot_uniform = GlorotNormal, GlorotUniform
 he_normal, he_uniform = HeNormal, HeUniform
 lecun_normal, lecun_uniform = LecunNormal, LecunUniform
 
-_NAMES: dict[str, Any] = {
+_NAMES = {
+    **classes_of(vars(), Initializer),
     "normal": RandomNormal,
     "one": Ones,
     "uniform": RandomUniform,
     "zero": Zeros,
-}
-_NAMES |= {
-    name: thing
-    for name, thing in vars().items()
-    if isinstance(thing, type) and issubclass(thing, Initializer) and not name.startswith("_")
 }
 
 

@@ -74,6 +74,15 @@ def by_name(family: str, name: str, table: Mapping[str, Any]) -> Any:
     raise ValueError(f"unknown {family} {name[:LONGEST]!r}{hint}")
 
 
+def classes_of(names: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Of the public names of a module, those of a class and its subclasses."""
+    return {
+        name: thing
+        for name, thing in names.items()
+        if isinstance(thing, type) and issubclass(thing, kind) and not name.startswith("_")
+    }
+
+
 def refuse_options(owner: str, known: Callable[[], Sequence[str]], options: Iterable[str]) -> None:
     """TypeError if there are any: those that are known have gone where they belong."""
     for option in options:

@@ -18,7 +18,7 @@ from fastnn import _kernels
 from fastnn.arrays import Array, on_a_line
 from fastnn.description import description
 from fastnn.memory import laid_out, root_of, views_in
-from fastnn.ops.core import Primitive, Update
+from fastnn.ops.core import Op, Update
 from fastnn.passes import optimized, weights_of
 from fastnn.tensor import Tensor, wrap
 from fastnn.trace import Instruction, Value
@@ -253,7 +253,5 @@ class Program:
         return self._python_seconds.get(segment, 0.0)
 
 
-def _copy_result(
-    op: Primitive, arrays: list[Array], attributes: dict[str, Any], out: Array
-) -> None:
+def _copy_result(op: Op, arrays: list[Array], attributes: dict[str, Any], out: Array) -> None:
     np.copyto(out, op.forward(*arrays, **attributes))

@@ -15,7 +15,7 @@ from fastnn.forks import in_child
 from fastnn.hyperparameters import count
 from fastnn.lookup import refusal
 from fastnn.ops import take, updates
-from fastnn.ops.shaping import existing_axis
+from fastnn.ops.axes import existing_axis
 from fastnn.recorders import recorders
 from fastnn.tensor import Tensor, TensorLike, convert, wrap
 from fastnn.variable import Variable
@@ -330,12 +330,12 @@ def shuffle(x: TensorLike, axis: int = 0, seed: Seed = None) -> Tensor:
     """
     tensor = convert(x)
     at = existing_axis("shuffle", tensor, axis)
-    return take(tensor, order(tensor.shape[at], _drawing(seed)), at)
+    return take(tensor, order(tensor.shape[at], seed), at)
 
 
-def order(length: int, drawing: np.random.Generator | None = None) -> Array:
-    """The integers below `length` (int64) in a random order, by default of the common generator."""
-    key = (drawing or _generator).integers(2**64, dtype=np.uint64)
+def order(length: int, seed: Seed = None) -> Array:
+    """The integers below `length` (int64) in a random order."""
+    key = _drawing(seed).integers(2**64, dtype=np.uint64)
     return _kernels.random_order(length, int(key))
 
 

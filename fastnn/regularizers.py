@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.configuration import Configurable, serialize
 from fastnn.hyperparameters import not_negative
-from fastnn.lookup import deserializer, resolve
+from fastnn.lookup import classes_of, deserializer, resolve
 from fastnn.tensor import Tensor, TensorLike, convert
 
 Penalty: TypeAlias = Callable[[Tensor], Tensor]
@@ -138,18 +138,7 @@ def l1_l2(l1: float | None = None, l2: float | None = None) -> L1L2:
 
 l1, l2, orthogonal_regularizer = L1, L2, OrthogonalRegularizer
 
-_NAMES: dict[str, Any] = {
-    "L1": L1,
-    "L1L2": L1L2,
-    "L2": L2,
-    "OrthogonalRegularizer": OrthogonalRegularizer,
-    "Regularizer": Regularizer,
-    "l1": L1,
-    "l1_l2": l1_l2(),
-    "l1l2": L1L2,
-    "l2": L2,
-    "orthogonal_regularizer": OrthogonalRegularizer,
-}
+_NAMES = {**classes_of(vars(), Regularizer), "l1_l2": l1_l2(), "l1l2": L1L2}
 
 
 def get(identifier: Any) -> Penalty | None:

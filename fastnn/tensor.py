@@ -261,10 +261,19 @@ class Tensor:
         return bool(array)
 
     def __int__(self) -> int:
-        return int(self._values())
+        return int(self._one_number())
 
     def __float__(self) -> float:
-        return float(self._values())
+        return float(self._one_number())
+
+    def _one_number(self) -> Any:
+        array = self._values()
+        if array.size != 1:
+            raise TypeError(
+                f"a tensor of shape {self.shape} is not one number: choose an element, as in x[0], "
+                "or take reduce_mean(x)"
+            )
+        return array.item()
 
     def __index__(self) -> int:
         return self._values().__index__()

@@ -9,14 +9,14 @@ and not done.
 from __future__ import annotations
 
 import weakref
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn._kernels import Scope
 from fastnn.arrays import Array, Shape
 from fastnn.caller import line_outside
-from fastnn.ops.core import Call, Primitive, Update
+from fastnn.ops.core import Call, Op, Update
 from fastnn.ops.products import expand
 from fastnn.recorders import Listener, makes, recorders
 from fastnn.sparse import SparseTensor
@@ -58,9 +58,6 @@ class Value:
     def nbytes(self) -> int:
         """The bytes that it takes."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-
-
-Op: TypeAlias = Primitive | Update
 
 
 class Instruction(NamedTuple):

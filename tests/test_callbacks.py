@@ -605,6 +605,24 @@ def test_no_bar_is_left_after_an_error(capsys, monkeypatch):
     assert "Epoch 1/1" in capsys.readouterr().out
 
 
+def test_a_bar_counts_the_batches_of_the_training_alone(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    data = [(X[:4], Y[:4])] * 5
+
+    class Unsized:  # of which only a pass tells the length
+        def __iter__(self):
+            return iter(data)
+
+    bar, seen = callbacks.ProgbarLogger(), []
+    noting = callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: seen.append(bar._steps),
+        on_test_end=lambda logs: seen.append(bar._done),
+    )
+    regression().fit(Unsized(), epochs=2, validation_data=Unsized(), callbacks=[bar, noting])
+    assert seen == [None, 5, 5, 5]
+    assert "Epoch 2/2" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("eagerly", [False, True])
 def test_the_outputs_of_each_batch_of_a_prediction(eagerly):
     model = regression(metrics=["mae"])

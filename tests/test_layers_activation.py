@@ -118,6 +118,8 @@ def test_prelu(rng):
     assert layer(np.ones((2, 9, 3))).shape == (2, 9, 3)
     with pytest.raises(ValueError, match=r"shape \(2, 4, 5\) is incompatible with the layer"):
         layer(np.ones((2, 4, 5)))
+    with pytest.raises(ValueError, match=r"inputs of 3 axes, .* got the shape \(3, 3\)"):
+        layer(np.ones((3, 3)))
     assert layers.PReLU(shared_axes=1).shared_axes == [1]
     for axis in (3, -4):
         with pytest.raises(ValueError, match=f"axis {axis} is out of bounds"):

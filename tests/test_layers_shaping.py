@@ -32,12 +32,6 @@ def test_reshape_of_unknown_lengths():
     assert layers.Reshape(()).compute_output_shape((None, 1)) == (None,)
 
 
-@pytest.mark.parametrize("target", [(-1, -1), (-2, 3)])
-def test_a_target_shape_that_says_nothing(target):
-    with pytest.raises(ValueError, match="may have one length of -1"):
-        layers.Reshape(target)
-
-
 @pytest.mark.parametrize("target", [(5,), (5, -1), (0, -1)])
 def test_a_target_shape_that_does_not_fit(target):
     layer = layers.Reshape(target, name="r")
@@ -99,6 +93,23 @@ def test_an_input_that_was_not_announced(call):
 def test_an_input_has_one_shape(options):
     with pytest.raises(ValueError, match="give a shape"):
         fastnn.Input(**options)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: fastnn.Input((2.5,)), TypeError, r"'input_layer.*': shape must be a tuple of len"),
+        (lambda: fastnn.Input((-3,)), ValueError, r"shape \(-3,\) has a length below 0"),
+        (lambda: layers.Dense(2, input_shape=("a",)), TypeError, "'dense.*': input_shape must be"),
+        (lambda: layers.Reshape((2, "a")), TypeError, "'reshape.*': target_shape must be a tuple"),
+        (lambda: layers.Reshape((2, -2)), ValueError, "a length below -1"),
+        (lambda: layers.Reshape((-1, -1)), ValueError, "may have one length that is open, -1"),
+        (lambda: layers.Reshape((None, 2)), ValueError, "may have one length that is open, -1"),
+    ],
+)
+def test_shapes_are_lengths(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
 
 
 MERGING = {

@@ -482,7 +482,11 @@ class TestDecisions:
         (lambda: metrics.F1Score(threshold=0.0), "threshold must be a number in (0, 1]"),
         (lambda: metrics.F1Score()([1.0], [1.0]), "must have shape (n, classes)"),
         (lambda: metrics.R2Score("mean"), "class_aggregation must be one of"),
-        (lambda: metrics.R2Score(num_regressors=-1), "num_regressors must not be negative"),
+        (
+            lambda: metrics.R2Score(num_regressors=-1),
+            "num_regressors must be an integer and not negative",
+        ),
+        (lambda: metrics.R2Score(num_regressors=1.5), "num_regressors must be an integer"),
         (lambda: metrics.R2Score()([1.0], [1.0]), "must have shape (n, outputs)"),
         (lambda: metrics.MeanSquaredError()(np.ones(3), np.ones((3, 2))), "(3,) and y_pred (3, 2)"),
         (lambda: metrics.Precision()(np.ones(2), np.ones(3)), "shape (2,) and y_pred (3,)"),

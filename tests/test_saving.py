@@ -1088,3 +1088,73 @@ def test_frozen_weights_stay_frozen(tmp_path):
     assert len(names[0]) == len(model.weights) - 1 - 2  # the kernel; BatchNormalization's averages
     for found, expected in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@saving.register_keras_serializable()
+class Chain(fastnn.Model):
+    """Layers that it is given, after one of its own."""
+
+    def __init__(self, parts, **options):
+        super().__init__(**options)
+        self.base = layers.Dense(4)
+        self.parts = parts
+
+    def call(self, x):
+        x = self.base(x)
+        for part in self.parts:
+            x = part(x)
+        return x
+
+
+@pytest.mark.parametrize("copied", ["saved", "cloned"])
+def test_frozen_layers_stay_frozen(copied, tmp_path):
+    """Also those of which the configuration of the model does not tell."""
+    model = Chain([layers.BatchNormalization(), layers.Dense(1)])
+    model(X)
+    model.base.trainable = False
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    if copied == "saved":
+        model.save(tmp_path / "model")
+        again = models.load_model(tmp_path / "model")
+    else:
+        again = models.clone_model(model)
+    flags = [[layer.trainable for layer in one.layers] for one in (model, again)]
+    assert flags == [[False, True, True]] * 2
+    assert len(again.trainable_weights) == len(model.trainable_weights)
+
+
+def test_a_layer_at_several_places_is_not_saved_as_several(tmp_path):
+    shared = layers.Dense(4, name="shared")
+    model = Chain([shared, fastnn.Sequential([shared, layers.Dense(2)])])
+    model(X)
+    with pytest.raises(ValueError, match="layer 'shared' stands at several places"):
+        model.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+    model = Chain([layers.Dense(4, name="same"), fastnn.Sequential([layers.Dense(2, name="same")])])
+    model(X)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(models.load_model(tmp_path / "model")(X), model(X))
+
+
+def test_a_backup_of_a_model_with_a_step_of_its_own(tmp_path):
+    """It finds the weights, though nobody has called the new model."""
+
+    class Own(Chain):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    class CutOff(callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def trained(*more):
+        model = Own([layers.Dense(1)])
+        model.compile("adam", "mse")
+        backup = callbacks.BackupAndRestore(tmp_path)
+        return model.fit(X, Y, epochs=4, verbose=0, callbacks=[backup, *more]).epoch
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(CutOff())
+    assert trained() == [2, 3]

@@ -209,7 +209,7 @@ class Indexed:
 
 def test_batches_by_index(eagerly):
     model, expected, batches = linear(eagerly), linear(eagerly), Indexed()
-    model.fit(batches, epochs=3, verbose=0, validation_data=Indexed())
+    model.fit(batches, epochs=3, verbose=0, shuffle=False, validation_data=Indexed())
     expected.fit(X, Y, 8, 3, sample_weight=np.full(24, 2.0), shuffle=False, verbose=0)
     np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
     assert batches.epochs == 3
@@ -632,6 +632,34 @@ class Thirds(fastnn.utils.PyDataset):
         self.told.append("end")
 
 
+def test_the_batches_of_a_dataset_are_shuffled_to_train_alone():
+    asked = []
+
+    class Noted(Thirds):
+        def __getitem__(self, index):
+            asked.append(index)
+            return super().__getitem__(index)
+
+    model = Sequential([layers.Dense(1, input_shape=(1,))])
+    model.compile("sgd", "mse")
+    model.fit(Noted(), epochs=20, verbose=0)
+    epochs = [tuple(asked[at : at + 3]) for at in range(0, 60, 3)]
+    assert all(sorted(epoch) == [0, 1, 2] for epoch in epochs)
+    assert len(set(epochs)) > 1
+    asked.clear()
+    model.fit(Noted(), shuffle=False, verbose=0, validation_data=Noted())
+    model.predict(Noted())
+    assert asked == [0, 1, 2] * 3
+
+
+@pytest.mark.parametrize("steps", [2, 5])
+def test_steps_that_are_no_part_of_a_dataset(steps, eagerly):
+    """It ends within an epoch, and begins anew with the next one."""
+    model = linear(eagerly)
+    assert model.fit(Indexed(), epochs=4, steps_per_epoch=steps, verbose=0).epoch == [0, 1, 2, 3]
+    assert int(model.optimizer.iterations) == {2: 2 + 1 + 2 + 1, 5: 4 * 3}[steps]
+
+
 def test_a_dataset_of_batches_by_number():
     thirds, model = Thirds(), Sequential([layers.Dense(1)])
     model.compile("sgd", "mse")
@@ -818,6 +846,63 @@ def test_steps_per_epoch_of_all_batches_of_a_data_set():
         np.testing.assert_array_equal(found, expected)
 
 
+def test_a_generator_evaluates_a_model_without_weights_by_all_its_batches(eagerly):
+    def batches():
+        return ((X[rows], Y[rows]) for rows in in_batches(24, 8))
+
+    model = linear(eagerly)
+    loss = model.evaluate(batches(), verbose=0)[0]
+    np.testing.assert_allclose(loss, np.mean(Y.astype(np.float64) ** 2), rtol=1e-5)  # zeros
+
+
+def test_callbacks_find_the_weights_of_a_model_with_a_step_of_its_own():
+    class Own(Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def train_step(self, data):
+            return super().train_step(data)
+
+    found = []
+    model = Own()
+    model.compile("sgd", "mse")
+    noting = callbacks.LambdaCallback(
+        on_train_begin=lambda logs: found.append(model.count_params())
+    )
+    model.fit(X, Y, verbose=0, callbacks=[noting])
+    assert found == [4]
+
+
+def test_a_batch_at_a_time_op_by_op_goes_through_the_layers_once():
+    calls = []
+
+    class Noting(layers.Layer):
+        def call(self, inputs):
+            calls.append(inputs.shape)
+            return inputs
+
+    model = Sequential([Noting(), layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    model.train_on_batch(X, Y)
+    calls.clear()
+    model.train_on_batch(X, Y)
+    model.test_on_batch(X, Y)
+    assert calls == [X.shape] * 2
+
+
+def test_no_epochs_change_nothing():
+    model = linear()
+    model.compile(fastnn.optimizers.SGD(0.1, use_ema=True), "mse")
+    model.fit(X, Y, verbose=0)
+    model.set_weights([np.full((3, 1), 7.0)])
+    model.fit(X, Y, epochs=0, verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], np.full((3, 1), 7.0))
+
+
 @pytest.mark.parametrize("kind", ["generator", "told when an epoch begins"])
 def test_a_model_without_weights_loses_no_batch(kind):
     """It is built by a look at the first one, if there is one yet."""
@@ -842,7 +927,7 @@ def test_a_model_without_weights_loses_no_batch(kind):
         model.compile("adam", "mse")
         if is_built:
             model.build((None, 2))
-        model.fit(batches() if kind == "generator" else Told(), verbose=0)
+        model.fit(batches() if kind == "generator" else Told(), shuffle=False, verbose=0)
         assert int(model.optimizer.iterations) == 3
         return model.get_weights()
 

@@ -211,6 +211,11 @@ def test_split_with_a_shuffle():
     np.testing.assert_array_equal(x_last, X[y_last])
     again, _ = split_dataset((X, Y), right_size=0.3, shuffle=True, seed=1)
     assert again[1].tolist() == y.tolist()
+    source = fastnn.random.SeedGenerator(1)
+    orders = [
+        np.concatenate(split_dataset(Y, 0.5, shuffle=True, seed=source)).tolist() for _ in range(2)
+    ]
+    assert orders[0] != orders[1]
     assert Y.tolist() == list(range(10))
 
 

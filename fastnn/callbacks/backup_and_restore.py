@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from fastnn import saving
 from fastnn.callbacks.saver import Saver
 from fastnn.loop import Logs
+from fastnn.saving.backup import restore_backup, save_backup
 
 
 class BackupAndRestore(Saver):
@@ -56,7 +56,7 @@ class BackupAndRestore(Saver):
         there = [path for path in self._paths if os.path.exists(path)]
         for path in there:
             try:
-                self.model._initial_epoch = saving.restore_backup(self.model, path)
+                self.model._initial_epoch = restore_backup(self.model, path)
                 return
             except ValueError:
                 if path == there[-1]:
@@ -67,7 +67,7 @@ class BackupAndRestore(Saver):
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._paths[0]):
             os.replace(*self._paths)
-        saving.save_backup(self.model, self._paths[0], epoch + 1 if batch is None else epoch)
+        save_backup(self.model, self._paths[0], epoch + 1 if batch is None else epoch)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.delete_checkpoint:

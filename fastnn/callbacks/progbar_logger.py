@@ -28,6 +28,7 @@ class ProgbarLogger(Callback):
         self._done = 0
         self._bar: Any = None
         self._in_fit = False
+        self._is_validating = False  # whose batches are not those of the bar
 
     def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)
@@ -39,6 +40,8 @@ class ProgbarLogger(Callback):
 
     def advance(self, done: int) -> None:
         """So many batches more are done."""
+        if self._is_validating:
+            return
         self._done += done
         if self._bar is not None:
             self._bar.update(done)
@@ -66,7 +69,7 @@ class ProgbarLogger(Callback):
             print(f"{self._title} - {seconds:.2f} s{''.join(values)}", flush=True)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._in_fit = True
+        self._in_fit, self._is_validating = True, False
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._in_fit = False
@@ -78,10 +81,12 @@ class ProgbarLogger(Callback):
         self._end(logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._is_validating = self._in_fit
         if not self._in_fit:
             self._begin("Evaluation")
 
     def on_test_end(self, logs: Logs | None = None) -> None:
+        self._is_validating = False
         if not self._in_fit:
             self._end(logs)
 

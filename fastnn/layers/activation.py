@@ -191,6 +191,12 @@ class PReLU(ShapePreserving):
 
     def call(self, inputs: Tensor) -> Tensor:
         """The activation of the inputs."""
+        rank = 1 + self.alpha.ndim
+        if inputs.ndim != rank:
+            raise ValueError(
+                f"layer {self.name!r} was built for inputs of {rank} axes, the batch's among them, "
+                f"and got the shape {inputs.shape}: reshape them, or use another layer for them"
+            )
         check_lengths(self, inputs.shape, {a: self.alpha.shape[a - 1] for a in self._axes})
         x = convert(inputs, self.compute_dtype)
         return ops.relu(x) - self.alpha * ops.relu(-x)

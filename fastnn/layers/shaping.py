@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from operator import index as as_integer
 from typing import Any
 
 from fastnn import ops
@@ -83,11 +82,11 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
-        self.target_shape = tuple(map(as_integer, to_open_shape("target_shape", target_shape)))
-        if self.target_shape.count(-1) > 1 or min(self.target_shape, default=0) < -1:
+        given: Shape = to_open_shape(f"layer {self.name!r}: target_shape", target_shape, least=-1)
+        self.target_shape = given
+        if given.count(-1) > 1 or None in given:
             raise ValueError(
-                f"layer {self.name!r}: target_shape {self.target_shape} may have one length of -1, "
-                "and none below"
+                f"layer {self.name!r}: target_shape {given} may have one length that is open, -1"
             )
         self.built = True
 

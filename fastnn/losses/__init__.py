@@ -18,7 +18,6 @@ from fastnn.losses.crossentropies import (
     SparseCategoricalCrossentropy,
     binary_crossentropy,
     categorical_crossentropy,
-    check_targets,
     sparse_categorical_crossentropy,
 )
 from fastnn.losses.divergences import KLDivergence, Poisson, kl_divergence, poisson
@@ -66,14 +65,10 @@ _FORMS: tuple[Any, ...] = (
     (sparse_categorical_crossentropy, SparseCategoricalCrossentropy),
     (squared_hinge, SquaredHinge),
 )
+ALIASES = {alias: function for function, _, *short in _FORMS for alias in short}
 _NAMES: dict[str, Any] = {
-    name: form
-    for function, of, *short in _FORMS
-    for name, form in (
-        (function.__name__, function),
-        (of.__name__, of),
-        *((alias, function) for alias in short),
-    )
+    **{form.__name__: form for function, of, *_ in _FORMS for form in (function, of)},
+    **ALIASES,
 }
 
 
@@ -140,7 +135,6 @@ __all__ = [
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_hinge",
-    "check_targets",
     "cosine_similarity",
     "deserialize",
     "get",
@@ -156,5 +150,4 @@ __all__ = [
     "serialize",
     "sparse_categorical_crossentropy",
     "squared_hinge",
-    "to_loss",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from fastnn.configuration import serialize
 from fastnn.lookup import deserializer, resolve
 from fastnn.losses import (
+    ALIASES,
     binary_crossentropy,
     binary_focal_crossentropy,
     categorical_crossentropy,
@@ -102,18 +103,9 @@ _FORMS = [
 _NAMES: dict[str, Any] = {
     **{snake_case(form.__name__): form for form in _FORMS},
     **{form.__name__: form for form in _FORMS},  # of a class and a function the latter is meant
+    **ALIASES,
     "acc": accuracy,
-    "bce": binary_crossentropy,
-    "BCE": binary_crossentropy,
     "ce": crossentropy,
-    "mae": mean_absolute_error,
-    "MAE": mean_absolute_error,
-    "mape": mean_absolute_percentage_error,
-    "MAPE": mean_absolute_percentage_error,
-    "mse": mean_squared_error,
-    "MSE": mean_squared_error,
-    "msle": mean_squared_logarithmic_error,
-    "MSLE": mean_squared_logarithmic_error,
 }
 
 
@@ -230,6 +222,5 @@ __all__ = [
     "sparse_categorical_crossentropy",
     "sparse_top_k_categorical_accuracy",
     "squared_hinge",
-    "to_metric",
     "top_k_categorical_accuracy",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn import losses, ops
 from fastnn.arrays import DType
+from fastnn.hyperparameters import count
 from fastnn.losses.base import quotient
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import FunctionMetric, Mean, MeanMetricWrapper, weights_for
@@ -138,10 +139,8 @@ class R2Score(Metric):
         known = None, "uniform_average", "variance_weighted_average"
         if class_aggregation not in known:
             raise ValueError(f"class_aggregation must be one of {known}, got {class_aggregation!r}")
-        if num_regressors < 0:
-            raise ValueError(f"num_regressors must not be negative, got {num_regressors}")
         self.class_aggregation = class_aggregation
-        self.num_regressors = num_regressors
+        self.num_regressors = count("num_regressors", num_regressors, least=0)
         self.num_samples = self.add_variable((), "zeros", np.float64, "num_samples")
         self._sums: dict[str, Variable] = {}
 

@@ -65,6 +65,7 @@ def clone_model(
         if old.built and not new.built:
             new.build_from_config(old.get_build_config())
             new.built = True
+        new.trainable = old.trainable
     return copy
 
 

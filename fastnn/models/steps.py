@@ -321,12 +321,16 @@ class Steps(Layer):
         form = arrays.structured(range(len(arrays.columns)))
         return lambda *tensors: self._outcome(kind, filled(form, iter(tensors)))
 
+    @property
+    def _is_op_by_op(self) -> bool:
+        return self.run_eagerly or self._keeps_state
+
     def _loop(self, kind: Kind, arrays: Arrays, size: int) -> Loop:
         """The loop that runs a step over such data: a program from before, if there is one."""
         known = self._known_loop(kind, arrays, size)
         if known is not None:
             return known
-        if self.run_eagerly or self._keeps_state:
+        if self._is_op_by_op:
             return EagerLoop(self._step(kind, arrays), size)
         key = self._key(kind, arrays, size)  # before: another thread may change something meanwhile
         loop = self._new_loop(kind, arrays, min(size, len(arrays)))
@@ -339,7 +343,7 @@ class Steps(Layer):
                 f"goes through data with the model {self.name!r}, which the program would not "
                 "repeat: call the model itself, model(x), or leave"
             )
-        if self.run_eagerly or self._keeps_state:
+        if self._is_op_by_op:
             return None
         now = changes()
         if self._loops_after != now:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import losses
 from fastnn.batches import (
     ArraysInBatches,
     Batches,
@@ -29,6 +28,7 @@ from fastnn.hyperparameters import count, flag, if_given
 from fastnn.layers.base import float_type, layers_in, unbuilt_again_on_failure
 from fastnn.lookup import refuse_arguments
 from fastnn.loop import CompiledLoop, Logs, Results, Watch, joined
+from fastnn.losses.crossentropies import check_targets
 from fastnn.models.numerics import Snapshot, complain, find, is_sound, point_to_check
 from fastnn.models.steps import Kind, Steps
 from fastnn.models.turns import Caller, in_turn, is_nested
@@ -114,7 +114,7 @@ class Trainer(Steps):
         validation_data : (x, y) or (x, y, sample_weight), or iterable of batches, optional
             Evaluated after each epoch; takes precedence over `validation_split`.
         shuffle : bool, default True
-            Draw the samples in a new order in each epoch.
+            Draw the samples, or the batches of a PyDataset, in a new order in each epoch.
         class_weight : dict from int to float, optional
             What a sample of each class counts in the loss of the training; 1 for a class that is
             missing.
@@ -155,7 +155,8 @@ class Trainer(Steps):
         part of a program: the steps then run op by op, after one warning.
 
         Where the model begins with a `Dense` and most elements of x are zero, they are left out of
-        the products, which gives the same bits in less time.
+        the products, which gives the same bits in less time. They are looked for once, before the
+        first epoch: what is written into x later does not count then.
         """
         refuse_arguments(Trainer.fit, unknown)
         size, epochs = if_given(count, "batch_size", batch_size), count("epochs", epochs, least=0)
@@ -406,6 +407,10 @@ class Trainer(Steps):
 
     def _try(self, arrays: Arrays, kind: Kind, size: int) -> None:
         if self._is_own(f"{kind}_step"):
+            if not self.built:  # callbacks and backups shall find its weights
+                x, *_ = unpack_x_y_sample_weight(arrays.first(1))
+                with suppress(Exception), computing(), unbuilt_again_on_failure(self), OnTrial():
+                    self(x, training=False)
             return
         with suppress(Exception):  # some samples take no time, but perhaps it has to be a batch
             self._try_first(min(size, TRIED), arrays)
@@ -419,7 +424,7 @@ class Trainer(Steps):
         with computing(), unbuilt_again_on_failure(self), OnTrial():
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
-                losses.check_targets(self._objective, arrays.y.data, y_pred)
+                check_targets(self._objective, arrays.y.data, y_pred)
             self._loss(x, y, y_pred, sample_weight, training=False)
             self._measure(y, y_pred, sample_weight)
 
@@ -457,7 +462,7 @@ class Trainer(Steps):
             listeners.on_epoch_end(epoch, logs)
             if self.stop_training or (isinstance(train, Batches) and train.ran_out):
                 break
-        if self.optimizer is not None:
+        if self.optimizer is not None and logs:
             # A callback may have let others learn since the last step.
             known = map(self.optimizer.knows, self.trainable_weights)
             self.optimizer.finalize_variable_values(compress(self.trainable_weights, known))
@@ -531,7 +536,9 @@ class Trainer(Steps):
     def _on_batch(
         self, kind: Kind, arrays: Arrays, return_dict: bool
     ) -> float | list[float] | Logs:
-        if self._known_loop(kind, arrays, len(arrays)) is None:
+        known = self._known_loop(kind, arrays, len(arrays))
+        # Op by op a step that fails changes nothing, but for the weights that it makes.
+        if not self.built or (known is None and not self._is_op_by_op):
             self._try(arrays, kind, len(arrays))
         with self._own_metrics():
             self.reset_metrics()

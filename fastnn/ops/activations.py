@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from fastnn.arrays import Array
+from fastnn.ops.axes import Axis, checked_axes
 from fastnn.ops.core import Call, Gradients, floating, primitive
 from fastnn.ops.discrete import greater, less
 from fastnn.ops.elementwise import (
@@ -23,7 +24,7 @@ from fastnn.ops.elementwise import (
 )
 from fastnn.ops.neural import along_last, relu
 from fastnn.ops.reductions import reduce_sum
-from fastnn.ops.shaping import Axis, checked_axes, split
+from fastnn.ops.shaping import split
 from fastnn.ops.special import erf, expm1, softplus
 from fastnn.ops.statistics import logsumexp
 from fastnn.tensor import Tensor, TensorLike

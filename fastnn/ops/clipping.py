@@ -69,4 +69,5 @@ def _root(x: Tensor) -> Tensor:
 
 
 def _scale(norm: Tensor, limit: float) -> Tensor:
-    return divide(limit, maximum(norm, limit)) + (norm - norm)
+    larger = maximum(norm, limit)
+    return divide(limit, larger) * divide(larger, larger)  # the second is 1, or NaN of infinity

@@ -36,8 +36,8 @@ class Call(NamedTuple):
     output: Tensor
 
 
-class Primitive:
-    """An op as tapes and traces see it; made by the decorator `primitive`.
+class Op:
+    """What a function over arrays is to tapes and traces: a Primitive or an Update.
 
     Attributes
     ----------
@@ -48,13 +48,22 @@ class Primitive:
         The op's name as a step of `_kernels.chain`, for an elementwise one.
     """
 
-    __slots__ = ("chain", "forward", "kernel", "name", "rule")
+    __slots__ = ("chain", "forward", "kernel", "name")
 
     def __init__(self, forward: Callable[..., Any], kernel: bool, chain: str | None) -> None:
         self.name = forward.__name__.strip("_")
         self.forward = forward
         self.kernel = kernel
         self.chain = chain
+
+
+class Primitive(Op):
+    """An op that gives a new array; made by the decorator `primitive`."""
+
+    __slots__ = ("rule",)
+
+    def __init__(self, forward: Callable[..., Any], kernel: bool, chain: str | None) -> None:
+        super().__init__(forward, kernel, chain)
         self.rule: GradientRule | None = None
 
     def gradient(self, rule: GradientRule) -> GradientRule:
@@ -98,19 +107,13 @@ def primitive(
     return lambda forward: Primitive(forward, kernel, chain)
 
 
-class Update:
+class Update(Op):
     """An op that changes variables in place, and has no gradient; made by the decorator `update`.
 
     Its function takes the storage of the variables, then the arrays of the inputs, then attributes.
     """
 
-    __slots__ = ("chain", "forward", "kernel", "name")
-
-    def __init__(self, forward: Callable[..., None], kernel: bool, chain: str | None) -> None:
-        self.name = forward.__name__.strip("_")
-        self.forward = forward
-        self.kernel = kernel
-        self.chain = chain
+    __slots__ = ()
 
     def __call__(self, variables: tuple[Variable, ...], *inputs: Tensor, **attributes: Any) -> None:
         if recorders.trace is not None:

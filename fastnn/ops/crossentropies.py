@@ -14,6 +14,7 @@ from fastnn import _kernels
 from fastnn.arrays import Array, Shape
 from fastnn.caller import warn
 from fastnn.hyperparameters import fraction
+from fastnn.ops.axes import existing_axis
 from fastnn.ops.core import Call, Gradients, floating, primitive
 from fastnn.ops.discrete import not_equal
 from fastnn.ops.elementwise import exp, log, stop_gradient, where
@@ -21,7 +22,7 @@ from fastnn.ops.labels import one_hot, to_classes
 from fastnn.ops.neural import softmax, softmax_grad
 from fastnn.ops.rearranging import moveaxis
 from fastnn.ops.reductions import reduce_max, reduce_sum
-from fastnn.ops.shaping import existing_axis, expand_dims, reshape
+from fastnn.ops.shaping import expand_dims, reshape
 from fastnn.ops.special import softplus
 from fastnn.ops.targets import clipped, labels_of, pair
 from fastnn.recorders import recorders

@@ -296,9 +296,7 @@ def sqrt(x: TensorLike) -> Tensor:
     return _sqrt(floating(x))
 
 
-@primitive(chain="exp")
-def _exp(x: Array) -> Array:
-    return _kernels.exp(x)
+_exp = primitive(chain="exp")(_kernels.exp)
 
 
 @_exp.gradient
@@ -311,9 +309,7 @@ def exp(x: TensorLike) -> Tensor:
     return _exp(floating(x))
 
 
-@primitive(chain="log")
-def _log(x: Array) -> Array:
-    return _kernels.log(x)
+_log = primitive(chain="log")(_kernels.log)
 
 
 @_log.gradient
@@ -355,9 +351,7 @@ def cos(x: TensorLike) -> Tensor:
     return _cos(floating(x))
 
 
-@primitive(chain="tanh")
-def _tanh(x: Array) -> Array:
-    return _kernels.tanh(x)
+_tanh = primitive(chain="tanh")(_kernels.tanh)
 
 
 @_tanh.gradient
@@ -365,9 +359,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (_tanh_grad(dy, call.output),)
 
 
-@primitive(chain="tanh_grad")
-def _tanh_grad(dy: Array, y: Array) -> Array:
-    return _kernels.tanh_grad(dy, y)
+_tanh_grad = primitive(chain="tanh_grad")(_kernels.tanh_grad)
 
 
 @_tanh_grad.gradient
@@ -381,9 +373,7 @@ def tanh(x: TensorLike) -> Tensor:
     return _tanh(floating(x))
 
 
-@primitive(chain="sigmoid")
-def _sigmoid(x: Array) -> Array:
-    return _kernels.sigmoid(x)
+_sigmoid = primitive(chain="sigmoid")(_kernels.sigmoid)
 
 
 @_sigmoid.gradient
@@ -391,9 +381,7 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (_sigmoid_grad(dy, call.output),)
 
 
-@primitive(chain="sigmoid_grad")
-def _sigmoid_grad(dy: Array, y: Array) -> Array:
-    return _kernels.sigmoid_grad(dy, y)
+_sigmoid_grad = primitive(chain="sigmoid_grad")(_kernels.sigmoid_grad)
 
 
 @_sigmoid_grad.gradient

@@ -6,16 +6,14 @@ import math
 
 from fastnn import _kernels
 from fastnn.arrays import Array
+from fastnn.ops.axes import Axis, checked_axes
 from fastnn.ops.core import Call, Gradients, Primitive, floating, primitive
 from fastnn.ops.elementwise import minimum, where
 from fastnn.ops.reductions import reduce_sum
-from fastnn.ops.shaping import Axis, checked_axes, reshape, transpose
+from fastnn.ops.shaping import reshape, transpose
 from fastnn.tensor import SoftmaxOf, Tensor, TensorLike, convert, unshared
 
-
-@primitive(chain="relu")
-def _relu(x: Array) -> Array:
-    return _kernels.relu(x)
+_relu = primitive(chain="relu")(_kernels.relu)
 
 
 @_relu.gradient
@@ -23,10 +21,8 @@ def _(call: Call, dy: Tensor) -> Gradients:
     return (relu_grad(dy, call.output),)
 
 
-@primitive(chain="relu_grad")
-def relu_grad(dy: Array, y: Array) -> Array:
-    """The gradient of relu's input, from its output y and the gradient dy of that."""
-    return _kernels.relu_grad(dy, y)
+# The gradient of relu's input, from the gradient of its output and the output itself.
+relu_grad = primitive(chain="relu_grad")(_kernels.relu_grad)
 
 
 @relu_grad.gradient

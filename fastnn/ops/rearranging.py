@@ -7,8 +7,9 @@ from operator import index as as_integer
 
 import numpy as np
 
+from fastnn.ops.axes import Axis, checked_axes, existing_axis
 from fastnn.ops.reductions import broadcast_to
-from fastnn.ops.shaping import Axis, checked_axes, existing_axis, getitem, reshape, take, transpose
+from fastnn.ops.shaping import getitem, reshape, take, transpose
 from fastnn.tensor import Tensor, TensorLike, convert, to_array
 
 

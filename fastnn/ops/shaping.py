@@ -6,19 +6,17 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import index as as_integer
-from reprlib import repr as brief
 from types import EllipsisType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from fastnn import _kernels
 from fastnn.arrays import COMPUTED_IN, Array, Shape
+from fastnn.ops.axes import Axis, checked_axes, existing_axis, new_axes
 from fastnn.ops.core import Call, Gradients, operands, operator, primitive
 from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert, unshared
 from fastnn.variable import Variable
-
-Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
 
 
 @primitive(kernel=True)
@@ -375,31 +373,6 @@ def along_one_axis(name: str, x: Tensor, axis: int | EllipsisType | None) -> tup
     return (reshape(x, (-1,)), 0) if axis is None or axis is ... else (x, axis)
 
 
-def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
-    """`axis` as a tuple of distinct axes, none of them negative."""
-    if axis is None:
-        return tuple(range(x.ndim))
-    given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
-    for a in given:
-        if not isinstance(a, int | np.integer):
-            raise TypeError(f"{name}: axis is an int or a tuple of int, got {brief(axis)}")
-        if not -x.ndim <= a < x.ndim:
-            raise ValueError(
-                f"{name}: axis {a!r} does not exist in a tensor of shape {x.shape}; its axes are "
-                f"{-x.ndim} to {x.ndim - 1}"
-            )
-    axes = tuple(a % x.ndim for a in given)
-    if len(set(axes)) < len(axes):
-        raise ValueError(f"{name}: axis {axis} names an axis twice; name each once")
-    return axes
-
-
-def existing_axis(name: str, x: Tensor, axis: int) -> int:
-    """`axis`, counted from the first; ValueError if there is none."""
-    (at,) = checked_axes(name, x, (axis,))
-    return at
-
-
 @operator
 def stack(values: Iterable[TensorLike], axis: int = 0) -> Tensor:
     """The tensors, all of one shape, joined along a new axis.
@@ -417,52 +390,32 @@ def stack(values: Iterable[TensorLike], axis: int = 0) -> Tensor:
                 f"stack: values[0] has shape {tensors[0].shape} and values[{i}] has shape "
                 f"{tensor.shape}; they must be equal"
             )
-    return _stack(*tensors, axis=_new_axes("stack", tensors[0], as_integer(axis))[0])
+    return _stack(*tensors, axis=new_axes("stack", tensors[0], axis)[0])
 
 
-def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
+def expand_dims(x: TensorLike, axis: Axis) -> Tensor:
     """x with new axes of length 1, which in the result are number `axis`, or those of a tuple."""
     tensor = convert(x)
-    places = _new_axes("expand_dims", tensor, axis)
+    places = new_axes("expand_dims", tensor, axis)
     lengths = iter(tensor.shape)
     ndim = tensor.ndim + len(places)
     shape = tuple(1 if at in places else next(lengths) for at in range(ndim))
     return _reshape(tensor, shape=shape)
 
 
-def _new_axes(name: str, x: Tensor, axis: int | Sequence[int]) -> list[int]:
-    """Where new axes are to be, counted from the first."""
-    axes = _several(axis)
-    ndim = x.ndim + len(axes)
-    places = [at % ndim for at in axes if at in range(-ndim, ndim)]
-    if len(set(places)) < len(axes):
-        raise ValueError(
-            f"{name}: axis {axis} is outside {-ndim} to {ndim - 1}, the places for a new axis in "
-            f"shape {x.shape}, or comes twice"
-        )
-    return places
-
-
-def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
+def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     """x without the axis `axis`, or those of a tuple, whose length must be 1, or without all such
     axes.
     """
     tensor = convert(x)
-    shape, ndim = tensor.shape, tensor.ndim
-    if axis is None:
-        return _reshape(tensor, shape=tuple(n for n in shape if n != 1))
-    axes = _several(axis)
-    places = {at % ndim for at in axes if at in range(-ndim, ndim) and shape[at] == 1}
-    if len(places) < len(axes):
+    shape = tensor.shape
+    ones = {at for at, length in enumerate(shape) if length == 1}
+    places = ones if axis is None else set(checked_axes("squeeze", tensor, axis))
+    if not places <= ones:
         raise ValueError(
-            f"squeeze: axis {axis} of shape {shape} does not exist, is not of length 1 or comes "
-            "twice"
+            f"squeeze: axis {axis} of shape {shape} is not of length 1; choose from {sorted(ones)}"
         )
     return _reshape(tensor, shape=tuple(n for at, n in enumerate(shape) if at not in places))
-
-
-def _several(axis: int | Sequence[int]) -> list[int]:
-    return list(axis) if isinstance(axis, Sequence) else [axis]
 
 
 @operator

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from fastnn.ops.axes import Axis, checked_axes
 from fastnn.ops.core import computable, floating
 from fastnn.ops.elementwise import abs, exp, log, sqrt, square, stop_gradient, where
 from fastnn.ops.reductions import (
@@ -15,7 +16,7 @@ from fastnn.ops.reductions import (
     reduce_min,
     reduce_sum,
 )
-from fastnn.ops.shaping import Axis, checked_axes, concat, reshape, transpose
+from fastnn.ops.shaping import concat, reshape, transpose
 from fastnn.tensor import Tensor, TensorLike, convert
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, overload
 
 from fastnn import configuration
-from fastnn.lookup import resolve
+from fastnn.configuration import serialize
+from fastnn.lookup import classes_of, resolve
 from fastnn.optimizers import schedules
 from fastnn.optimizers.adadelta import Adadelta
 from fastnn.optimizers.adagrad import Adagrad
@@ -33,15 +34,8 @@ __all__ = [
     "serialize",
 ]
 
-_NAMES: dict[str, type[Optimizer]] = {
-    "adadelta": Adadelta,
-    "adagrad": Adagrad,
-    "adam": Adam,
-    "adamax": Adamax,
-    "adamw": AdamW,
-    "nadam": Nadam,
-    "rmsprop": RMSprop,
-    "sgd": SGD,
+_NAMES = {
+    name.lower(): kind for name, kind in classes_of(vars(), Optimizer).items() if kind != Optimizer
 }
 
 
@@ -66,12 +60,6 @@ def get(identifier: Any) -> Optimizer | None:
     name = identifier.lower() if isinstance(identifier, str) else identifier
     found: Optimizer = resolve("optimizer", name, _NAMES, Optimizer)
     return found
-
-
-def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """An optimizer as plain data: its class and arguments, without its state."""
-    config: dict[str, Any] = configuration.serialize(optimizer)
-    return config
 
 
 def deserialize(

@@ -6,15 +6,15 @@ They compute with ops, in float64, so a compiled step follows them too. The form
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from fastnn import configuration, ops
-from fastnn.configuration import Configurable
+from fastnn import ops
+from fastnn.configuration import Configurable, deserialize, serialize
 from fastnn.hyperparameters import number, positive
 from fastnn.optimizers.power import power
 from fastnn.tensor import Tensor, TensorLike, convert
@@ -324,17 +324,3 @@ class CosineDecayRestarts(LearningRateSchedule):
         height = _double(self.m_mul) ** restarts
         wave = height * _cosine(share, 0.0)
         return _double(self.initial_learning_rate) * ((1 - self.alpha) * wave + self.alpha)
-
-
-def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
-    """A schedule as plain data."""
-    config: dict[str, Any] = configuration.serialize(learning_rate_schedule)
-    return config
-
-
-def deserialize(
-    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
-) -> LearningRateSchedule:
-    """The schedule that `serialize` described."""
-    schedule: LearningRateSchedule = configuration.deserialize(dict(config), custom_objects)
-    return schedule

@@ -7,7 +7,6 @@ from fastnn.configuration import (
 )
 from fastnn.configuration import deserialize as deserialize_keras_object
 from fastnn.configuration import serialize as serialize_keras_object
-from fastnn.saving.backup import restore_backup, save_backup
 from fastnn.saving.model import load_model, save_model
 from fastnn.saving.weights import load_weights, save_weights
 
@@ -18,8 +17,6 @@ __all__ = [
     "load_model",
     "load_weights",
     "register_keras_serializable",
-    "restore_backup",
-    "save_backup",
     "save_model",
     "save_weights",
     "serialize_keras_object",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,8 @@ def save_model(model: Model, filepath: Path, overwrite: bool = True) -> None:
         untouched then: the new file takes its place when it is complete.
     TypeError
         If something in a configuration is no plain data.
+    ValueError
+        If a layer is used at two places of the configuration.
 
     Notes
     -----
@@ -144,16 +147,47 @@ def _description(model: Model) -> tuple[dict[str, Any], Tensors]:
     if model.compiled:
         description["compile"] = model.get_compile_config()
     layers = [
-        {"built": layer.built, "build": layer.get_build_config(), "outputs": layer.output_shapes}
+        {
+            "built": layer.built,
+            "build": layer.get_build_config(),
+            "outputs": layer.output_shapes,
+            "trainable": layer.trainable,
+        }
         for layer in layers_in(model)
     ]
     description |= {"architecture": serialize(model), "layers": layers}
+    _refuse_shared(model, description["architecture"])
     if "'<lambda>'" in repr(description):
         warn(
             f"model {model.name!r} contains a lambda, which has no name of its own to be found by "
             "when it is loaded: define a function, def f(x): ..., for each"
         )
     return description, tensors
+
+
+def _refuse_shared(model: Model, architecture: Any) -> None:
+    """ValueError if a layer is described at several places: it would come back as several."""
+    there = Counter(layer.name for layer in set(layers_in(model)))
+    described = Counter(name for name in _names_in(architecture) if name in there)
+    for name in described - there:
+        raise ValueError(
+            f"layer {name!r} stands at several places of the configuration of model "
+            f"{model.name!r}, and would come back as so many layers: make the model in code, and "
+            "save its weights alone, model.save_weights(...)"
+        )
+
+
+def _names_in(config: Any) -> Iterator[str]:
+    """The names of all that is described in a configuration."""
+    if isinstance(config, dict):
+        inner = config.get("config") if "class_name" in config else None
+        if isinstance(inner, dict) and "name" in inner:
+            yield inner["name"]
+        for part in config.values():
+            yield from _names_in(part)
+    elif isinstance(config, list):
+        for part in config:
+            yield from _names_in(part)
 
 
 def _made(saved: SavedFile) -> Model:
@@ -213,6 +247,7 @@ def _build(saved: SavedFile, model: Model) -> None:
         if entry.get("built") and not layer.built:
             layer.build_from_config(_with_shapes(entry.get("build")))
             layer.built = True
+        layer.trainable = entry.get("trainable", True)
         outputs = entry.get("outputs", [])
         if not isinstance(outputs, list):
             raise ValueError(f"the outputs of the layer {layer.name!r} should be a list of shapes")

@@ -15,7 +15,7 @@ def split_dataset(
     left_size: float | None = None,
     right_size: float | None = None,
     shuffle: bool = False,
-    seed: int | None = None,
+    seed: random.Seed = None,
 ) -> tuple[Structure, Structure]:
     """Split arrays along their first axis into two parts, as for training and for validation.
 
@@ -30,8 +30,8 @@ def split_dataset(
         other leaves. The left part is the first of the data, the right part the last.
     shuffle : bool, default False
         Draw the samples at random. The parts are then copies, otherwise views.
-    seed : int, optional
-        Shuffle with a generator of this seed instead of the common one.
+    seed : int or SeedGenerator, optional
+        Shuffle with this instead of the common generator.
 
     Returns
     -------
@@ -65,8 +65,7 @@ def split_dataset(
     first: Any = slice(left)
     last: Any = slice(count - right, None)
     if shuffle:
-        drawing = random.generator() if seed is None else np.random.default_rng(seed)
-        order = drawing.permutation(count)
+        order = random.order(count, seed)
         first, last = order[first], order[last]
     return (
         filled(dataset, (array[first] for array in arrays)),
