@@ -37,11 +37,13 @@ class ArraysInBatches:
         The samples in a batch; the last one of a pass may have fewer. By default 32, or such that
         `steps` are a whole pass.
     steps : int, optional
-        The batches in an epoch; by default a whole pass. A pass goes on in the next epoch; its
-        last one has what is left.
+        The batches in an epoch; by default a whole pass. A pass goes on in the next epoch; the
+        last epoch of a pass has what is left.
     shuffle : bool, default False
         Draw the samples in a new order in each pass.
     """
+
+    ran_out = False  # as batches that are read once may
 
     def __init__(
         self,

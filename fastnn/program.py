@@ -66,11 +66,9 @@ class Program:
         )
         # Those that must be known to be finite, and where the program finds and keeps that.
         flags = {
-            id(x.variable): (x.variable, i.attributes["infinite"])
+            id(w.variable): (w.variable, i.attributes["infinite"])
             for i in self.instructions
-            if "infinite" in i.attributes
-            for x in i.inputs
-            if x.variable is not None and x is weights_of(i)
+            if "infinite" in i.attributes and (w := weights_of(i)) and w.variable is not None
         }
         self._watched = list(flags.values())
         if before is not None:

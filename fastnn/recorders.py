@@ -82,7 +82,7 @@ class _Recorders(threading.local):
 recorders = _Recorders()
 
 
-def made_before(what: str) -> None:
+def refuse_in_a_trace(what: str) -> None:
     """TraceError if such a thing is made inside a step that is being compiled."""
     if recorders.trace is not None:
         recorders.trace.refuse(makes(what))

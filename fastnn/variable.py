@@ -18,7 +18,7 @@ import numpy as np
 from fastnn import _kernels
 from fastnn.arrays import Array, DType, Shape, is_finite, on_a_line
 from fastnn.changes import note_change
-from fastnn.recorders import made_before, recorders
+from fastnn.recorders import recorders, refuse_in_a_trace
 from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert, operators, to_array, wrap
 
 # The updates behind `assign`, `assign_add` and `assign_sub`, by name, which enter themselves here.
@@ -109,7 +109,7 @@ class Variable(Tensor):
         shape: Shape | None = None,
         initializer: Any = None,
     ) -> None:
-        made_before("Variable")
+        refuse_in_a_trace("Variable")
         if initial_value is None:
             initial_value = initializer
         if initial_value is None:

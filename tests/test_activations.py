@@ -199,3 +199,11 @@ def test_tensors_made_of_a_rule():
         (ops.linspace(0, 1, 5), np.linspace(0, 1, 5, dtype=np.float32)),
     ):
         np.testing.assert_array_equal(made, expected, strict=True)
+
+
+def test_log_softmax_of_large_numbers(dtype, rng):
+    """It depends on differences alone, which large numbers of a few digits have exactly."""
+    x = rng.integers(0, 64, (20, 7)).astype(np.longdouble) / 8
+    exact = x - np.log(np.exp(x).sum(-1, keepdims=True))
+    found = ops.log_softmax((x + 2.0**16).astype(dtype))
+    np.testing.assert_allclose(found, exact, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)

@@ -10,6 +10,7 @@ from loss_formulas import FORMULAS, sigmoid
 
 import fastnn
 from fastnn import losses, metrics
+from fastnn.losses.crossentropies import check_targets
 from fastnn.losses.base import reduce_weighted
 
 P = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
@@ -350,17 +351,17 @@ SPARSE = losses.sparse_categorical_crossentropy
     ids=["function", "partial", "class", "wrapped", "partial, wrapped"],
 )
 def test_targets_of_a_whole_data_set(loss):
-    losses.check_targets(loss, np.array([0, 1, 2]), PREDICTED)
+    check_targets(loss, np.array([0, 1, 2]), PREDICTED)
     with pytest.raises(ValueError, match=r"y_true\[2\] is 3"):
-        losses.check_targets(loss, np.array([0, 1, 3]), PREDICTED)
-    losses.check_targets("any other", np.array([7]), PREDICTED)
+        check_targets(loss, np.array([0, 1, 3]), PREDICTED)
+    check_targets("any other", np.array([7]), PREDICTED)
 
 
 def test_targets_with_a_class_to_ignore():
     loss = losses.SparseCategoricalCrossentropy(ignore_class=255)
-    losses.check_targets(loss, np.uint8([0, 255, 2]), PREDICTED)
+    check_targets(loss, np.uint8([0, 255, 2]), PREDICTED)
     with pytest.raises(ValueError, match=r"y_true\[1\] is 254"):
-        losses.check_targets(loss, np.uint8([0, 254, 2]), PREDICTED)
+        check_targets(loss, np.uint8([0, 254, 2]), PREDICTED)
 
 
 @pytest.mark.parametrize("name", ["mean_squared_error", "binary_crossentropy", "hinge", "poisson"])

@@ -106,10 +106,10 @@ class Layer(Configurable):
     )
     _aside = _bare
     _takes_training = False
-    _is_leaf = False  # one of fastnn's layers, which hold none but as activation;
-    _takes_several = False  # of these few take several arrays
+    _is_leaf = False  # one of fastnn's layers, which hold no other layer but as their activation
+    _takes_several = False  # whether such a layer takes a list of arrays
     _is_custom = False  # defined outside fastnn
-    _makes_floats = False  # of integers too, without a look at the layer's dtype
+    _makes_floats = False  # whether integers become floats if the layer was given a dtype
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

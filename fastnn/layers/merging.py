@@ -13,20 +13,25 @@ from fastnn.layers.shapes import position
 from fastnn.tensor import Tensor
 
 
-class _Merge(Layer):
+class _OfSeveral(Layer):
+    """Base of the layers that take a list of tensors."""
+
+    _takes_several = True
+
+    def build(self, input_shape: Any) -> None:
+        """Check the shapes."""
+        self.compute_output_shape(input_shape)
+
+
+class _Merge(_OfSeveral):
     """Base of the layers that go through their inputs element by element, from first to last.
 
     The inputs are a list of tensors with batches of one size. Where one has fewer axes than
     another, axes of length 1 are put after its batch axis; then they are broadcast.
     """
 
-    _takes_several = True
     _count: ClassVar[int | None] = None  # how many inputs it needs, if not any number
     _of_two: Callable[[Tensor, Tensor], Tensor]
-
-    def build(self, input_shape: Sequence[Shape]) -> None:
-        """Check the shapes."""
-        self.compute_output_shape(input_shape)
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """The merged inputs."""
@@ -103,7 +108,7 @@ class Average(Add):
         return super().call(inputs) / len(inputs)
 
 
-class Concatenate(Layer):
+class Concatenate(_OfSeveral):
     """The inputs joined along an axis.
 
     Parameters
@@ -124,15 +129,9 @@ class Concatenate(Layer):
     (2, 4)
     """
 
-    _takes_several = True
-
     def __init__(self, axis: int = -1, **options: Any) -> None:
         super().__init__(**options)
         self.axis = axis
-
-    def build(self, input_shape: Sequence[Shape]) -> None:
-        """Check the shapes."""
-        self.compute_output_shape(input_shape)
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """The joined inputs."""

@@ -171,25 +171,32 @@ class Normalization(ShapePreserving):
             yield to_array(x)
 
     @property
-    def mean(self) -> Tensor | None:
-        """What is subtracted."""
-        if not self.built or self.input_mean is not None:
-            return self._given[0] if self.built else None
-        return ops.reshape(self.adapt_mean, self._along)
+    def mean(self) -> Any:
+        """What is subtracted, a Tensor; None before the layer is built."""
+        return self._mean_and_variance[0]
 
     @property
-    def variance(self) -> Tensor | None:
-        """What is divided by the root of."""
-        if not self.built or self.input_mean is not None:
-            return self._given[1] if self.built else None
-        return ops.reshape(self.adapt_variance, self._along)
+    def variance(self) -> Any:
+        """What is divided by the root of, a Tensor; None before the layer is built."""
+        return self._mean_and_variance[1]
+
+    @property
+    def _mean_and_variance(self) -> tuple[Any, Any]:
+        if not self.built:
+            return None, None
+        if self.input_mean is not None:
+            return self._given
+        along = self._along
+        return ops.reshape(self.adapt_mean, along), ops.reshape(self.adapt_variance, along)
 
     def call(self, inputs: Tensor) -> Tensor:
         """The normalized inputs; if `invert`, inputs that were normalized as they had been."""
         self._check(inputs.shape)
         x = convert(inputs, self.compute_dtype)
-        deviation = ops.maximum(ops.sqrt(self.variance), TINY)
-        return x * deviation + self.mean if self.invert else (x - self.mean) / deviation
+        mean, variance = self._mean_and_variance
+        deviation = ops.maximum(ops.sqrt(variance), TINY)
+        found: Tensor = x * deviation + mean if self.invert else (x - mean) / deviation
+        return found
 
     def _check(self, shape: Shape) -> None:
         rank = len(self._along)
@@ -206,6 +213,6 @@ class Normalization(ShapePreserving):
 
 
 def _parts(x: Array, whole: bool) -> Iterator[Array]:
-    """The array in parts of some rows, so that copies stay small; if not `whole`."""
+    """All rows at once if `whole`, else parts of about BLOCK elements, whose copies stay small."""
     rows = len(x) if whole else max(1, BLOCK * len(x) // max(1, x.size))
     return (x[start : start + rows] for start in range(0, len(x), max(1, rows)))

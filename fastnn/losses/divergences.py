@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastnn import ops
 from fastnn.losses.base import FunctionLoss
-from fastnn.ops.targets import EPSILON, clipped, pair
+from fastnn.ops.targets import EPSILON, clipped, matched
 from fastnn.tensor import Tensor, TensorLike
 
 
@@ -17,13 +17,13 @@ def kl_divergence(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     >>> fastnn.losses.kl_divergence([[0.5, 0.5]], [[0.25, 0.75]]).numpy().round(4)
     array([0.1438], dtype=float32)
     """
-    target, predicted = (clipped(x, 1.0) for x in pair(y_true, y_pred))
+    target, predicted = (clipped(x, 1.0) for x in matched(y_true, y_pred))
     return ops.reduce_sum(target * ops.log(target / predicted), axis=-1)
 
 
 def poisson(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """The mean of y_pred - y_true * log(y_pred + 1e-7): counts y_true where y_pred are expected."""
-    target, predicted = pair(y_true, y_pred)
+    target, predicted = matched(y_true, y_pred)
     return ops.reduce_mean(predicted - target * ops.log(predicted + EPSILON), axis=-1)
 
 

@@ -7,7 +7,7 @@ from fastnn.arrays import DType
 from fastnn.losses.base import LossFunctionWrapper
 from fastnn.ops.core import floating
 from fastnn.ops.crossentropies import smoothed
-from fastnn.ops.targets import pair
+from fastnn.ops.targets import matched
 from fastnn.tensor import Tensor, TensorLike
 
 
@@ -44,7 +44,7 @@ def binary_focal_crossentropy(
     array([0.1733], dtype=float32)
     """
     values = ops.binary_crossentropy(y_true, y_pred, from_logits, label_smoothing)
-    target, p = pair(y_true, ops.sigmoid(y_pred) if from_logits else floating(y_pred))
+    target, p = matched(y_true, ops.sigmoid(y_pred) if from_logits else floating(y_pred))
     target = smoothed(target, label_smoothing, 2)
     values = (1 - (target * p + (1 - target) * (1 - p))) ** gamma * values
     if apply_class_balancing:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastnn import ops
 from fastnn.losses.base import FunctionLoss
-from fastnn.ops.targets import pair
+from fastnn.ops.targets import matched
 from fastnn.tensor import Tensor, TensorLike
 
 
 def _margins(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """max(1 - y_true * y_pred, 0); targets that are all 0 or 1 count as -1 and 1."""
-    target, predicted = pair(y_true, y_pred)
+    target, predicted = matched(y_true, y_pred)
     # Only 0 and 1 are their own squares.
     others = ops.reduce_sum(ops.cast(ops.not_equal(target * target, target), target.dtype))
     signs = ops.where(ops.equal(others, 0), 2 * target - 1, target)
@@ -52,7 +52,7 @@ def squared_hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
 
 def categorical_hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """max(the largest of the wrong classes - that of the true class + 1, 0); y_true is one-hot."""
-    target, predicted = pair(y_true, y_pred)
+    target, predicted = matched(y_true, y_pred)
     right = ops.reduce_sum(target * predicted, axis=-1)
     wrong = ops.reduce_max((1 - target) * predicted, axis=-1)
     return ops.maximum(wrong - right + 1, 0)

@@ -8,7 +8,7 @@ from fastnn import ops
 from fastnn.arrays import DType
 from fastnn.hyperparameters import positive
 from fastnn.losses.base import FunctionLoss, LossFunctionWrapper
-from fastnn.ops.targets import EPSILON, pair
+from fastnn.ops.targets import EPSILON, matched
 from fastnn.tensor import Tensor, TensorLike
 
 
@@ -36,27 +36,27 @@ def mean_squared_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     >>> fastnn.losses.mean_squared_error([1.0, 2.0], [[1.0], [4.0]])
     Tensor([0. 4.], shape=(2,), dtype=float32)
     """
-    target, predicted = pair(y_true, y_pred)
+    target, predicted = matched(y_true, y_pred)
     # In this order the gradient needs no change of sign.
     return ops.reduce_mean(ops.square(predicted - target), axis=-1)
 
 
 def mean_absolute_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """The mean of |y_true - y_pred| over the last axis; shapes as for `mean_squared_error`."""
-    target, predicted = pair(y_true, y_pred)
+    target, predicted = matched(y_true, y_pred)
     return ops.reduce_mean(ops.abs(target - predicted), axis=-1)
 
 
 def mean_absolute_percentage_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """100 times the mean of |y_true - y_pred| / max(|y_true|, 1e-7) over the last axis."""
-    target, predicted = pair(y_true, y_pred)
+    target, predicted = matched(y_true, y_pred)
     relative = ops.abs((target - predicted) / ops.maximum(ops.abs(target), EPSILON))
     return 100 * ops.reduce_mean(relative, axis=-1)
 
 
 def mean_squared_logarithmic_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """The mean of (log(1 + y_true) - log(1 + y_pred))^2; numbers below 1e-7 count as 1e-7."""
-    logarithms = [ops.log(ops.maximum(x, EPSILON) + 1) for x in pair(y_true, y_pred)]
+    logarithms = [ops.log(ops.maximum(x, EPSILON) + 1) for x in matched(y_true, y_pred)]
     return ops.reduce_mean(ops.square(logarithms[0] - logarithms[1]), axis=-1)
 
 
@@ -75,7 +75,7 @@ def huber(y_true: TensorLike, y_pred: TensorLike, delta: float = 1.0) -> Tensor:
     Tensor([0.5 2.5], shape=(2,), dtype=float32)
     """
     delta = positive("delta", delta)
-    target, predicted = pair(y_true, y_pred)
+    target, predicted = matched(y_true, y_pred)
     error = ops.abs(target - predicted)
     far = delta * error - delta * delta / 2
     return ops.reduce_mean(ops.where(error <= delta, ops.square(error) / 2, far), axis=-1)
@@ -86,7 +86,7 @@ def log_cosh(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
 
     It is computed as e + softplus(-2 e) - log 2, which does not overflow.
     """
-    target, predicted = pair(y_true, y_pred)
+    target, predicted = matched(y_true, y_pred)
     error = predicted - target
     return ops.reduce_mean(error + ops.softplus(-2 * error) - math.log(2), axis=-1)
 
@@ -102,7 +102,7 @@ def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: int = -1) ->
     >>> fastnn.losses.cosine_similarity([[0.0, 1.0]], [[0.0, 2.0]])
     Tensor([-1.], shape=(1,), dtype=float32)
     """
-    target, predicted = (_unit(x, axis) for x in pair(y_true, y_pred))
+    target, predicted = (_unit(x, axis) for x in matched(y_true, y_pred))
     return -ops.reduce_sum(target * predicted, axis=axis)
 
 

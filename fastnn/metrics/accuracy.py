@@ -12,7 +12,7 @@ from fastnn.arrays import DType, Shape
 from fastnn.hyperparameters import count
 from fastnn.metrics.mean import FunctionMetric, MeanMetricWrapper
 from fastnn.ops.core import floating
-from fastnn.ops.reductions import hits
+from fastnn.ops.labels import hits
 from fastnn.ops.targets import labels_of, same_rank
 from fastnn.tensor import Tensor, TensorLike, convert
 

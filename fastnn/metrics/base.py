@@ -11,7 +11,7 @@ from fastnn.arrays import DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.initializers import Start
 from fastnn.naming import unique_name
-from fastnn.recorders import made_before
+from fastnn.recorders import refuse_in_a_trace
 from fastnn.tensor import zeros
 from fastnn.trace import paused
 from fastnn.variable import Variable, all_or_nothing
@@ -51,7 +51,7 @@ class Metric(Configurable):
     """
 
     def __init__(self, name: str | None = None, dtype: DType = None) -> None:
-        made_before("metric")
+        refuse_in_a_trace("metric")
         self.name = name or unique_name(type(self))
         self.dtype = to_dtype(dtype, floating=True).name
         self._variables: list[Variable] = []

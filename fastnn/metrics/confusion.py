@@ -14,7 +14,7 @@ from fastnn.hyperparameters import count, if_given
 from fastnn.losses.base import quotient
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import weights_for
-from fastnn.ops.targets import pair
+from fastnn.ops.targets import matched
 from fastnn.tensor import Tensor, TensorLike
 from fastnn.variable import Variable
 
@@ -64,7 +64,7 @@ class ConfusionMetric(Metric):
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Add a batch of targets and predictions, of one shape, and weights of the samples."""
-        target, predicted = pair(y_true, y_pred)
+        target, predicted = matched(y_true, y_pred)
         if self.top_k is not None:
             predicted = _first(predicted, self.top_k)
         if self.class_id is not None:

@@ -9,7 +9,7 @@ from fastnn.arrays import DType
 from fastnn.hyperparameters import positive
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import weights_for
-from fastnn.ops.targets import EPSILON, pair
+from fastnn.ops.targets import EPSILON, matched
 from fastnn.tensor import Tensor, TensorLike
 from fastnn.variable import Variable
 
@@ -65,7 +65,7 @@ class FBetaScore(Metric):
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Add a batch of targets, 0 or 1, and predictions, both (n, classes)."""
-        target, scores = pair(y_true, y_pred)
+        target, scores = matched(y_true, y_pred)
         if target.ndim != 2:
             raise ValueError(
                 f"{type(self).__name__}: targets and predictions have shape {target.shape}; they "

@@ -52,7 +52,7 @@ class Sum(Metric):
 
 
 class Mean(Metric):
-    """The mean of all values, each with its weight: the sum over the batches of mean * samples.
+    """The mean of all values, each with its weight.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from fastnn.hyperparameters import count
 from fastnn.losses.base import quotient
 from fastnn.metrics.base import Metric
 from fastnn.metrics.mean import FunctionMetric, Mean, MeanMetricWrapper, weights_for
-from fastnn.ops.targets import pair
+from fastnn.ops.targets import matched
 from fastnn.tensor import Tensor, TensorLike, convert
 from fastnn.variable import Variable
 
@@ -73,7 +73,7 @@ class RootMeanSquaredError(Mean):
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Add a batch of targets and predictions."""
-        target, predicted = pair(y_true, y_pred)
+        target, predicted = matched(y_true, y_pred)
         super().update_state(ops.square(predicted - target), sample_weight)
 
     def result(self) -> Tensor:
@@ -148,7 +148,7 @@ class R2Score(Metric):
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Add a batch of targets and predictions, both (n, outputs)."""
-        target, predicted = (convert(x, np.float64) for x in pair(y_true, y_pred))
+        target, predicted = (convert(x, np.float64) for x in matched(y_true, y_pred))
         if target.ndim != 2:
             raise ValueError(
                 f"R2Score: targets and predictions have shape {target.shape}; they must have shape "

@@ -15,7 +15,14 @@ from fastnn import random
 from fastnn.configuration import CONTAINERS, Configurable, arguments_of, is_ours
 from fastnn.layers.base import Layer, parts_of
 from fastnn.metrics import Metric
-from fastnn.models.generators import LARGEST, PLAIN, generators_of, go_on, opened, state_of
+from fastnn.models.generators import (
+    LARGEST,
+    PLAIN,
+    generators_of,
+    opened,
+    position_of,
+    set_position,
+)
 from fastnn.tensor import Tensor, is_gone
 from fastnn.variable import Variable
 
@@ -51,8 +58,8 @@ class Effects:
         variables = [v for layer in layers for v in parts_of(layer, Variable)]
         self._chosen = [(v, _chosen_for(v)) for v in variables]
         generators = generators_of([*parts, *self._parts])
-        self._generators = [(g, state_of(g), pickle.dumps(state_of(g))) for g in generators]
-        self._drawn = state_of(random.generator())
+        self._generators = [(g, position_of(g), pickle.dumps(position_of(g))) for g in generators]
+        self._drawn = position_of(random.generator())
 
     def _keep(self) -> None:
         """What the attributes hold, and what is in that."""
@@ -99,7 +106,7 @@ class Effects:
         """As `state`, or what is drawn."""
         if state := self.state():
             return state
-        if any(pickle.dumps(state_of(g)) != before for g, _, before in self._generators):
+        if any(pickle.dumps(position_of(g)) != before for g, _, before in self._generators):
             return DRAWS
         return ""
 
@@ -111,8 +118,8 @@ class Effects:
             for name, value in before.items():
                 setattr(variable, name, value)
         for generator, state, _ in self._generators:
-            go_on(generator, state)
-        go_on(random.generator(), self._drawn)
+            set_position(generator, state)
+        set_position(random.generator(), self._drawn)
 
     def _is_as_before(self, now: Any, before: Any) -> bool:
         """Whether a value does for the same as what another was."""

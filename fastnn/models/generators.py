@@ -22,7 +22,7 @@ LOOKED_AT = (*PLAIN, *CONTAINERS, tuple, np.ndarray, Tensor, *GENERATORS)
 LARGEST = 1_000_000  # elements of a container that is looked into
 
 
-def state_of(generator: Generator) -> Any:
+def position_of(generator: Generator) -> Any:
     """Where it is."""
     if isinstance(generator, np.random.Generator):
         return generator.bit_generator.state
@@ -31,7 +31,7 @@ def state_of(generator: Generator) -> Any:
     return generator.getstate()
 
 
-def go_on(generator: Generator, state: Any) -> None:
+def set_position(generator: Generator, state: Any) -> None:
     """Let it go on from where it was."""
     if isinstance(generator, np.random.Generator):
         generator.bit_generator.state = state

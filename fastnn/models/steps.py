@@ -394,7 +394,8 @@ class Steps(Layer):
         except BaseException as error:
             state = first.state() or ("" if found == DRAWS else found)
             first.put_back()
-            # What recordings count may be used up by them, and is there again.
+            # Another error may come of the recordings themselves, where they used something up that
+            # is put back by now: then op by op shows whether it is one.
             if not isinstance(error, TraceError) and not (state and isinstance(error, Exception)):
                 raise
             self._keeps_state = self._keeps_state or (again is not None and bool(state))

@@ -13,7 +13,6 @@ import numpy as np
 
 from fastnn.batches import (
     ArraysInBatches,
-    Batches,
     Source,
     data_set,
     in_batches,
@@ -35,7 +34,7 @@ from fastnn.models.turns import Caller, in_turn, is_nested
 from fastnn.samples import Arrays, Column, split
 from fastnn.sparse import Samples
 from fastnn.tensor import Tensor, TensorLike
-from fastnn.variable import OnTrial, Variable, kept
+from fastnn.variable import OnTrial, kept
 
 TRIED = 32  # samples of a data set, before a pass over it: enough to show a forgotten softmax
 
@@ -275,7 +274,8 @@ class Trainer(Steps):
         made before, ``copy.deepcopy(model)``, gives those of one step.
         """
         refuse_arguments(Trainer.predict, unknown)
-        size = if_given(count, "batch_size", 128 if batch_size is steps is None else batch_size)
+        whole = batch_size is None and steps is None
+        size = if_given(count, "batch_size", 128 if whole else batch_size)
         steps = if_given(count, "steps", steps)
         source = in_batches(self._arrays, data_set(self._arrays, x), size, steps)
         self._leave_zeros_out(source, passes=1)
@@ -454,13 +454,13 @@ class Trainer(Steps):
             if not measured:  # the data had ended before
                 break
             logs = measured
-            if not self.stop_training:  # else somebody has told
+            if not self.stop_training:  # whoever has set it has said why
                 point_to_check(self, logs)
             if validation is not None and due(epoch + 1):
                 measured = self._evaluated(validation, listeners)
                 logs |= {f"val_{name}": value for name, value in measured.items()}
             listeners.on_epoch_end(epoch, logs)
-            if self.stop_training or (isinstance(train, Batches) and train.ran_out):
+            if self.stop_training or train.ran_out:
                 break
         if self.optimizer is not None and logs:
             # A callback may have let others learn since the last step.
@@ -529,7 +529,7 @@ class Trainer(Steps):
             if is_heard:
                 on_begin(batch)
 
-        # Whoever has stopped it already gets one batch, as where each is listened to.
+        # A pass that was stopped before it began ends after one batch, as in Keras.
         one_by_one = is_heard or getattr(self, STOPS[kind])
         return Watch(done, begin if one_by_one else None)
 
@@ -549,10 +549,8 @@ class Trainer(Steps):
         """What metrics have measured before is as it was after a failure, and in the midst of
         another pass afterwards.
         """
-        return kept(self._metric_variables(), if_it_fails=not is_nested(self))
-
-    def _metric_variables(self) -> list[Variable]:
-        return [v for metric in self.metrics for v in metric.variables]
+        variables = [v for metric in self.metrics for v in metric.variables]
+        return kept(variables, if_it_fails=not is_nested(self))
 
     def _in_one(self, kind: Kind, arrays: Arrays) -> Results:
         """A step with all samples in one batch."""

@@ -14,6 +14,8 @@ from fastnn.ops.elementwise import (
     abs,
     cast,
     clip,
+    exp,
+    log,
     maximum,
     minimum,
     sigmoid,
@@ -26,7 +28,7 @@ from fastnn.ops.neural import along_last, relu
 from fastnn.ops.reductions import reduce_sum
 from fastnn.ops.shaping import split
 from fastnn.ops.special import erf, expm1, softplus
-from fastnn.ops.statistics import logsumexp
+from fastnn.ops.statistics import finite_max
 from fastnn.tensor import Tensor, TensorLike
 
 # Klambauer et al., "Self-normalizing neural networks", 2017.
@@ -178,7 +180,10 @@ def log_softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
     Tensor([-1000.     0.], shape=(2,), dtype=float32)
     """
     tensor = floating(x)
-    return tensor - logsumexp(tensor, axis, keepdims=True)
+    axes = checked_axes("log_softmax", tensor, axis)
+    # Not x - logsumexp(x), which has lost digits where x is large.
+    shifted = tensor - finite_max(tensor, axes)
+    return shifted - log(reduce_sum(exp(shifted), axes, keepdims=True))
 
 
 @primitive

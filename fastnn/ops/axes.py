@@ -15,7 +15,9 @@ def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     """`axis` as a tuple of distinct axes of x, none of them negative; all axes for None."""
     if axis is None:
         return tuple(range(x.ndim))
-    return _places(name, axis, x.ndim, f"does not exist in a tensor of shape {x.shape}; its axes")
+    its_axes = f"its axes are {-x.ndim} to {x.ndim - 1}" if x.ndim else "it has none"
+    missing = f"does not exist in a tensor of shape {x.shape}; {its_axes}"
+    return _places(name, axis, x.ndim, missing)
 
 
 def existing_axis(name: str, x: Tensor, axis: int) -> int:
@@ -26,9 +28,10 @@ def existing_axis(name: str, x: Tensor, axis: int) -> int:
 
 def new_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     """Where new axes of x are to be, counted from the first in the result."""
-    count = len(axis) if isinstance(axis, tuple | list) else 1
-    missing = f"is no place for a new axis in a tensor of shape {x.shape}; the places"
-    return _places(name, axis, x.ndim + count, missing)
+    ndim = x.ndim + (len(axis) if isinstance(axis, tuple | list) else 1)
+    places = f"the places are {-ndim} to {ndim - 1}"
+    missing = f"is no place for a new axis in a tensor of shape {x.shape}; {places}"
+    return _places(name, axis, ndim, missing)
 
 
 def _places(name: str, axis: Any, ndim: int, missing: str) -> tuple[int, ...]:
@@ -38,7 +41,7 @@ def _places(name: str, axis: Any, ndim: int, missing: str) -> tuple[int, ...]:
         raise TypeError(f"{name}: axis is an int or a tuple of int, got {brief(axis)}") from None
     for at in given:
         if not -ndim <= at < ndim:
-            raise ValueError(f"{name}: axis {at} {missing} are {-ndim} to {ndim - 1}")
+            raise ValueError(f"{name}: axis {at} {missing}")
     places = tuple(at % ndim for at in given)
     if len(set(places)) < len(places):
         raise ValueError(f"{name}: axis {axis} names an axis twice; name each once")

@@ -24,7 +24,7 @@ from fastnn.ops.rearranging import moveaxis
 from fastnn.ops.reductions import reduce_max, reduce_sum
 from fastnn.ops.shaping import expand_dims, reshape
 from fastnn.ops.special import softplus
-from fastnn.ops.targets import clipped, labels_of, pair
+from fastnn.ops.targets import clipped, labels_of, matched
 from fastnn.recorders import recorders
 from fastnn.tensor import SigmoidOf, SoftmaxOf, Tensor, TensorLike, convert
 
@@ -168,7 +168,7 @@ def binary_crossentropy(
     """`losses.binary_crossentropy` before it is averaged: one number for each element."""
     y_pred = floating(output)
     logits = _logits(y_pred, SigmoidOf, from_logits)
-    y_true, scores = pair(target, y_pred if logits is None else logits)
+    y_true, scores = matched(target, y_pred if logits is None else logits)
     y_true = smoothed(y_true, label_smoothing, 2)
     if logits is None:
         p = clipped(scores)

@@ -429,7 +429,7 @@ def stop_gradient(x: TensorLike) -> Tensor:
     return _stop_gradient(convert(x))
 
 
-FIRST_ROW = np.zeros(1, np.int64)
+FIRST_ROW = np.zeros(1, np.int64)  # the kernel that converts gathers rows
 
 
 @primitive(kernel=True)

@@ -97,3 +97,13 @@ def one_hot(
         raise TypeError("one_hot needs the number of classes: one_hot(indices, depth)")
     classes = count("depth", depth, least=0)
     return _one_hot(to_classes(indices, classes, "indices"), depth=classes, dtype=to_dtype(dtype))
+
+
+@primitive(kernel=True)
+def _hits(x: Array, labels: Array, out: Array | None = None) -> Array:
+    return _kernels.hits(x, labels, out)
+
+
+def hits(x: Tensor, labels: TensorLike) -> Tensor:
+    """1 where the first largest element of a row of x, (..., n), is that of the label, else 0."""
+    return _hits(x, convert(labels, x.dtype))

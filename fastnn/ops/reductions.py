@@ -117,16 +117,6 @@ def _reduce_all(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     return np.asarray(np.all(x, axis=axes, keepdims=keepdims))
 
 
-@primitive(kernel=True)
-def _hits(x: Array, labels: Array, out: Array | None = None) -> Array:
-    return _kernels.hits(x, labels, out)
-
-
-def hits(x: Tensor, labels: TensorLike) -> Tensor:
-    """1 where the first largest element of a row of x, (..., n), is that of the label, else 0."""
-    return _hits(x, convert(labels, x.dtype))
-
-
 def _share_among_equals(call: Call, dy: Tensor) -> Gradients:
     """Elements equal to the extreme value share its gradient."""
     (x,) = call.inputs

@@ -76,11 +76,18 @@ def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
     """
     tensor = floating(x)
     axes = checked_axes("logsumexp", tensor, axis)
-    largest = stop_gradient(reduce_max(tensor, axes, keepdims=True))
-    largest = where(abs(largest) < float("inf"), largest, 0)
+    largest = finite_max(tensor, axes)
     result = log(reduce_sum(exp(tensor - largest), axes, keepdims=True)) + largest
     shape = tuple(n for a, n in enumerate(tensor.shape) if a not in axes)
     return result if keepdims else reshape(result, shape)
+
+
+def finite_max(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """What exponentials are kept small by, through which no gradient flows: the largest element
+    along the axes, which stay as axes of length 1, or 0 where it is not finite.
+    """
+    largest = stop_gradient(reduce_max(x, axes, keepdims=True))
+    return where(abs(largest) < float("inf"), largest, 0)
 
 
 def norm(

@@ -23,7 +23,7 @@ def same_rank(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-def pair(y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
+def matched(y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
     """Targets and predictions as floats of one dtype and one shape; ValueError if they differ."""
     y_pred = floating(y_pred)
     target, predicted = same_rank(convert(y_true, y_pred.dtype), y_pred)

@@ -20,7 +20,7 @@ from test_saving import assert_same, classifier, python, train
 import fastnn
 from fastnn import Sequential, layers, models
 
-EVERY = 499, 1  # allocation: in the usual run, and with --stress
+EVERY = 997, 1  # allocation: in the usual run, and with --stress
 
 
 @pytest.fixture(scope="module")
