@@ -10,8 +10,8 @@ from loss_formulas import FORMULAS, sigmoid
 
 import fastnn
 from fastnn import losses, metrics
-from fastnn.losses.crossentropies import check_targets
 from fastnn.losses.base import reduce_weighted
+from fastnn.losses.crossentropies import check_targets
 
 P = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
 
