@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 TensorLike: TypeAlias = Any  # a Tensor, an array, a number or nested sequences of numbers
 Index: TypeAlias = Any
 
-# The ops behind the operators, by name. They stand on top of this module and enter themselves here.
+# What operators and methods of tensors and variables call, by name: ops, and what a variable begins
+# with. These stand on top of this module and enter themselves here.
 operators: dict[str, Callable[..., Tensor]] = {}
 
 _Binary: TypeAlias = Callable[["Tensor", TensorLike], "Tensor"]

@@ -603,6 +603,11 @@ def test_clone_model():
     wide = models.clone_model(narrow, clone_function=wider)
     assert wide(X).shape == (60, 9)
     assert wide._layers[0] is not narrow._layers[0]
+
+    def frozen(layer):
+        return layers.Dense(4, trainable=False)
+
+    assert models.clone_model(narrow, clone_function=frozen).trainable_weights == []
     with pytest.raises(ValueError, match="is no Sequential"), fastnn.utils.custom_object_scope(OWN):
         models.clone_model(own(), clone_function=wider)
 

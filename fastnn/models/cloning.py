@@ -65,7 +65,8 @@ def clone_model(
         if old.built and not new.built:
             new.build_from_config(old.get_build_config())
             new.built = True
-        new.trainable = old.trainable
+        if clone_function is None:  # which may freeze layers, or not
+            new.trainable = old.trainable
     return copy
 
 
