@@ -279,7 +279,8 @@ def _data(name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
             raise TypeError(f"{name} is a function: call it, for the data that it gives") from None
         raise type(error)(f"{name}: {error}") from None
     if len(data.shape) == 0 or len(data) == 0:
+        remedy = "" if data.shape else ": put one sample into a batch, with x[None] and [y]"
         raise ValueError(
-            f"{name} has shape {data.shape}; it needs at least one sample along axis 0"
+            f"{name} has shape {data.shape}; it needs at least one sample along axis 0{remedy}"
         )
     return data

@@ -86,6 +86,15 @@ def test_an_input_that_was_not_announced(call):
         call()
 
 
+def test_one_sample_is_no_batch():
+    model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"takes the shape \(None, 3\): put one .* with x\[None\]"):
+        model.predict(X[0, 0, :3])
+    with pytest.raises(ValueError, match=r"y has shape \(\); .* with x\[None\] and \[y\]"):
+        model.evaluate(X[0, 0, :3], 1.0)
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"shape": (1,), "batch_shape": (2, 1)}, {"batch_size": 2, "batch_shape": (2, 1)}],

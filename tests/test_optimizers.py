@@ -423,6 +423,13 @@ def test_ones_own_optimizer(wrapper, rng):
         optimizers.Optimizer(0.1).apply([1.0], [Variable(1.0)])
 
 
+def test_names_that_are_not_there():
+    with pytest.raises(AttributeError, match="did you mean 'Adam'"):
+        optimizers.Adm  # noqa: B018  # to look is to ask
+    with pytest.raises(AttributeError, match=r"'Lion'; the optimizers are .*, AdamW, .*: choose"):
+        optimizers.Lion  # noqa: B018
+
+
 def fitted(optimizer, **options):
     """A model of one weight, 1, after steps that each have the gradient 2 w."""
     model = fastnn.Sequential([fastnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])

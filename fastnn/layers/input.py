@@ -95,10 +95,12 @@ class InputLayer(Layer):
                 None in (n, m) or n == m for n, m in zip(shape, self.input_shape, strict=True)
             ):
                 return (batch, *shape)
+        remedy = f"reshape it, or give Input the shape of one sample, {tuple(given)}"
+        if len(given) < len(self.input_shape):
+            remedy = "put one sample into a batch with x[None], or reshape what has several"
         raise ValueError(
             f"an input of shape {tuple(input_shape)} is incompatible with the layer {self.name!r}, "
-            f"which takes the shape {self.batch_shape}: reshape it, or give Input the shape of one "
-            f"sample, {tuple(input_shape[1:])}"
+            f"which takes the shape {self.batch_shape}: {remedy}"
         )
 
     def get_config(self) -> dict[str, Any]:

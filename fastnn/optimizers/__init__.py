@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from fastnn import configuration
 from fastnn.configuration import serialize
-from fastnn.lookup import classes_of, resolve
+from fastnn.lookup import classes_of, refusal, resolve
 from fastnn.optimizers import schedules
 from fastnn.optimizers.adadelta import Adadelta
 from fastnn.optimizers.adagrad import Adagrad
@@ -70,3 +70,12 @@ def deserialize(
     place = {"module": "fastnn.optimizers", "class_name": known.__name__} if known else {}
     optimizer: Optimizer = configuration.deserialize({**config, **place}, custom_objects)
     return optimizer
+
+
+__getattr__ = refusal(
+    __name__,
+    __all__,
+    {},
+    f"; the optimizers are {', '.join(kind.__name__ for kind in _NAMES.values())}: choose one, or "
+    "write a subclass of Optimizer",
+)
