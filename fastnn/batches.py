@@ -119,10 +119,7 @@ class Batches:
         """The batches in an epoch, as far as that is known."""
         if self._given_steps is not None:
             return self._given_steps
-        try:
-            return len(self._batches) if isinstance(self._batches, Sized) else None
-        except TypeError:  # a loader that has a length only if what it loads has one
-            return None
+        return _length(self._batches)
 
     def weigh(self, class_weight: Mapping[int, float] | None) -> None:
         """Let samples count as their classes do."""
@@ -190,11 +187,19 @@ class Batches:
 
     def _from_start(self, shuffle: bool) -> Iterator[Any]:
         data: Any = self._batches
+        length = None if self._is_read_once else _length(data)
         # Fastnn's PyDataset or Keras's can be gone through in order too, and is told of epochs.
-        if hasattr(data, "__iter__") and not hasattr(data, "on_epoch_end"):
+        if hasattr(data, "__iter__") and (length is None or not hasattr(data, "on_epoch_end")):
             return iter(data)
-        order = random.order(len(data)).tolist() if shuffle else range(len(data))
+        order = range(len(data)) if length is None or not shuffle else random.order(length).tolist()
         return (data[at] for at in order)
+
+
+def _length(data: Any) -> int | None:
+    try:
+        return len(data) if isinstance(data, Sized) else None
+    except (TypeError, NotImplementedError):  # it has one only if what it loads has one
+        return None
 
 
 Source: TypeAlias = ArraysInBatches | Batches

@@ -96,6 +96,8 @@ class Arrays:
         if len(self.columns) > 1:
             self._check_lengths(of)
 
+    have_run = False  # whether a step has been taken with them
+
     @cached_property
     def loops(self) -> Recent[object, Any]:
         """The programs that read rows without zeros, which are for these data alone."""

@@ -605,6 +605,18 @@ def test_no_bar_is_left_after_an_error(capsys, monkeypatch):
     assert "Epoch 1/1" in capsys.readouterr().out
 
 
+def test_hooks_of_a_list_take_their_arguments_by_name():
+    heard = []
+    told = callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: heard.append((epoch, logs)),
+        on_train_batch_end=lambda batch, logs: heard.append((batch, logs)),
+    )
+    both = callbacks.CallbackList([told])
+    both.on_epoch_begin(epoch=3)
+    both.on_train_batch_end(batch=4, logs={"loss": 1.0})
+    assert heard == [(3, {}), (4, {"loss": 1.0})]
+
+
 def test_a_bar_counts_the_batches_of_the_training_alone(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     data = [(X[:4], Y[:4])] * 5

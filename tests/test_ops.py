@@ -311,6 +311,7 @@ def test_invalid(call, message):
         (lambda: fastnn.reduce_sum(fastnn.ones((2, 3)), axis=np.array([0, 1])), "axis is an int"),
         (lambda: fastnn.expand_dims(fastnn.ones((2,)), 0.5), "a tuple of int, got 0.5"),
         (lambda: fastnn.squeeze(fastnn.ones((1,)), 0.0), "a tuple of int, got 0.0"),
+        (lambda: fastnn.stack([1.0, 2.0], axis=(0, 1)), "stack: axis is an int or a tuple of int"),
         (lambda: float(fastnn.ones((2,))), r"shape \(2,\) is not one number: .*x\[0\]"),
         (lambda: int(fastnn.ones((0,))), r"shape \(0,\) is not one number"),
         (lambda: fastnn.argmax(fastnn.ones((2, 3)), axis=(0, 1)), r"argmax: axis .*\(0, 1\)"),

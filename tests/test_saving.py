@@ -1136,6 +1136,12 @@ def test_a_layer_at_several_places_is_not_saved_as_several(tmp_path):
     with pytest.raises(ValueError, match="layer 'shared' stands at several places"):
         model.save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+    activation = layers.LeakyReLU()  # which is the same wherever it stands
+    parts = [layers.Dense(4, activation=activation), layers.Dense(2, activation=activation)]
+    model = Chain(parts)
+    model(X)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(models.load_model(tmp_path / "model")(X), model(X))
     model = Chain([layers.Dense(4, name="same"), fastnn.Sequential([layers.Dense(2, name="same")])])
     model(X)
     model.save(tmp_path / "model")
@@ -1163,3 +1169,17 @@ def test_a_backup_of_a_model_with_a_step_of_its_own(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         trained(CutOff())
     assert trained() == [2, 3]
+
+
+def test_files_of_before_layers_were_frozen_one_by_one(tmp_path):
+    """Their configurations tell which layers of a Sequential are frozen."""
+    model = models.Sequential([layers.Dense(2, trainable=False, input_shape=(5,)), layers.Dense(3)])
+    model.save(tmp_path / "new")
+
+    def change(description):
+        for entry in description["layers"]:
+            del entry["trainable"]
+
+    put(tmp_path / "old", *described(change)(*parts_of(tmp_path / "new")))
+    again = models.load_model(tmp_path / "old")
+    assert [layer.trainable for layer in again.layers] == [False, True]

@@ -9,6 +9,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, layers
+from fastnn.recorders import recorders
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
 
@@ -145,3 +146,34 @@ def test_scipy_in_float64(source):
     for given in (x, scipy_sparse.csr_array(x)):
         np.testing.assert_array_equal(model.predict(given)[:, 0], x.sum(1))
         np.testing.assert_array_equal(model(given)[:, 0], x.sum(1))
+
+
+def test_batches_that_come_alone_are_not_recorded(rng):
+    """To record each takes longer than to run it; a data set that comes again is."""
+    recorded = []
+
+    class Noting(layers.Layer):
+        def call(self, inputs):
+            recorded.append(recorders.trace is not None)
+            return inputs
+
+    def model():
+        fastnn.utils.set_random_seed(1)
+        made = Sequential([layers.Dense(8, activation="relu"), Noting(), layers.Dense(3)])
+        loss = fastnn.losses.SparseCategoricalCrossentropy(from_logits=True)
+        made.compile("adam", loss)
+        return made
+
+    x, y = data(rng, n=64)
+    sparse = model()
+    for at in range(0, 64, 16):
+        sparse.train_on_batch(scipy_sparse.csr_array(x[at : at + 16]), y[at : at + 16])
+    assert not any(recorded)
+    dense = model()
+    for at in range(0, 64, 16):
+        dense.train_on_batch(x[at : at + 16], y[at : at + 16])
+    for found, expected in zip(sparse.get_weights(), dense.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    recorded.clear()
+    sparse.fit(scipy_sparse.csr_array(x), y, batch_size=64, epochs=3, verbose=0)
+    assert recorded.count(True) == 1

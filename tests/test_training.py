@@ -652,6 +652,51 @@ def test_the_batches_of_a_dataset_are_shuffled_to_train_alone():
     assert asked == [0, 1, 2] * 3
 
 
+@pytest.mark.parametrize("kind", ["no length", "length not known", "only in order", "an iterator"])
+def test_batches_that_have_no_numbers(kind):
+    """They come in their own order, though the end of an epoch is told to them."""
+    batches = [(X[rows], Y[rows]) for rows in in_batches(24, 8)]
+
+    class Told:
+        ended = 0
+
+        def __iter__(self):
+            return iter(batches)
+
+        def on_epoch_end(self):
+            self.ended += 1
+
+    class Numbered(Told):  # as Keras's PyDataset may be
+        def __getitem__(self, at):
+            return batches[at]
+
+    class Ordered(fastnn.utils.PyDataset):
+        ended = 0
+
+        def __iter__(self):
+            return iter(batches)
+
+        def on_epoch_end(self):
+            self.ended += 1
+
+    class Iterating(Told):
+        def __init__(self):
+            self.rest = iter(batches)
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return next(self.rest)
+
+    kinds = {"no length": Told, "length not known": Numbered, "only in order": Ordered}
+    data, model, expected = kinds.get(kind, Iterating)(), linear(), linear()
+    model.fit(data, verbose=0)
+    expected.fit(X, Y, 8, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].kernel, expected.layers[0].kernel)
+    assert data.ended == 1
+
+
 @pytest.mark.parametrize("steps", [2, 5])
 def test_steps_that_are_no_part_of_a_dataset(steps, eagerly):
     """It ends within an epoch, and begins anew with the next one."""
@@ -875,6 +920,60 @@ def test_callbacks_find_the_weights_of_a_model_with_a_step_of_its_own():
     )
     model.fit(X, Y, verbose=0, callbacks=[noting])
     assert found == [4]
+
+
+def test_a_step_that_makes_its_weights_for_other_inputs_than_the_data():
+    """The step is what makes them, and not a call of the model on the data."""
+
+    class Generator(Model):
+        def __init__(self):
+            super().__init__()
+            self.generator, self.judge = layers.Dense(4), layers.Dense(1)
+
+        def call(self, noise):
+            return self.generator(noise)
+
+        def train_step(self, real):
+            with GradientTape() as tape:
+                made = self(fastnn.ones((8, 2)), training=True)
+                loss = fastnn.reduce_mean(self.judge(made)) - fastnn.reduce_mean(self.judge(real))
+            weights = self.trainable_weights
+            self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+            return {"loss": loss}
+
+    found = []
+    model = Generator()
+    model.compile("sgd")
+    noting = callbacks.LambdaCallback(on_train_begin=lambda logs: found.append(len(model.weights)))
+    model.fit(RNG.standard_normal((24, 4)), verbose=0, callbacks=[noting])
+    assert found == [4]
+    assert model.generator.kernel.shape == (2, 4)
+
+
+def test_a_step_that_needs_what_a_callback_brings():
+    class Late(Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def train_step(self, data):
+            return super().train_step(tuple(self.scale * part for part in data))
+
+    model = Late()
+    model.compile("sgd", "mse")
+
+    def bring(logs):
+        model.scale = 2.0
+
+    bringing = callbacks.LambdaCallback(on_train_begin=bring)
+    assert model.fit(X, Y, verbose=0, callbacks=[bringing]).epoch == [0]
+    model = Late()
+    model.compile("sgd", "mse")
+    with pytest.raises(AttributeError, match="scale"):
+        model.fit(X, Y, verbose=0)
 
 
 def test_a_batch_at_a_time_op_by_op_goes_through_the_layers_once():

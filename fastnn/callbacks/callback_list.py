@@ -109,27 +109,59 @@ class CallbackList(Callback):
         if self._progress is not None:
             self._progress.advance(done)
 
-    def _call(self, hook: str, *place: int, logs: Logs | None) -> None:
+    def _call(self, hook: str, *arguments: Any) -> None:
+        *where, logs = arguments
         plain = {name: _plain(value) for name, value in (logs or {}).items()}
         for callback in self.callbacks:
-            getattr(callback, hook)(*place, plain)
+            getattr(callback, hook)(*where, plain)
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._call("on_train_begin", logs)
 
-def _calling(hook: str) -> Any:
-    """The method of `CallbackList` that calls the hook of each."""
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._call("on_train_end", logs)
 
-    def call(self: CallbackList, logs: Logs | None = None) -> None:
-        self._call(hook, logs=logs)
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._call("on_epoch_begin", epoch, logs)
 
-    def call_at(self: CallbackList, place: int, logs: Logs | None = None) -> None:
-        self._call(hook, place, logs=logs)
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._call("on_epoch_end", epoch, logs)
 
-    return call_at if {"epoch", "batch"} & set(hook.split("_")) else call
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_train_batch_begin", batch, logs)
 
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_train_batch_end", batch, logs)
 
-for _hook in vars(Callback):
-    if _hook.startswith("on_"):
-        setattr(CallbackList, _hook, _calling(_hook))
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_batch_begin", batch, logs)
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_batch_end", batch, logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._call("on_test_begin", logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        self._call("on_test_end", logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_test_batch_begin", batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_test_batch_end", batch, logs)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        self._call("on_predict_begin", logs)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._call("on_predict_end", logs)
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_predict_batch_begin", batch, logs)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_predict_batch_end", batch, logs)
 
 
 def _plain(value: Any) -> Any:

@@ -330,7 +330,10 @@ class Steps(Layer):
         known = self._known_loop(kind, arrays, size)
         if known is not None:
             return known
-        if self._is_op_by_op:
+        # A program reads the rows without zeros of one data set: for a batch alone it does not pay.
+        is_new_batch = arrays.are_compressed and len(arrays) <= size and not arrays.have_run
+        arrays.have_run = True
+        if self._is_op_by_op or is_new_batch:
             return EagerLoop(self._step(kind, arrays), size)
         key = self._key(kind, arrays, size)  # before: another thread may change something meanwhile
         loop = self._new_loop(kind, arrays, min(size, len(arrays)))

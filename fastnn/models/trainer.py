@@ -402,15 +402,19 @@ class Trainer(Steps):
         if isinstance(source, ArraysInBatches):
             self._try(source.arrays, kind, source.size)
             self._leave_zeros_out(source, passes)
+            self._build_by_step(kind, source.arrays, source.size)
         elif not self.built and (first := source.first()) is not None:
             self._try(first, kind, len(first))
+            self._build_by_step(kind, first, len(first))
+
+    def _build_by_step(self, kind: Kind, arrays: Arrays, size: int) -> None:
+        """Record a step of the user's that makes weights: callbacks and backups shall find them."""
+        if not self.built and not self._is_op_by_op:
+            with suppress(Exception):  # it may need what a callback is still to bring
+                self._loop(kind, arrays, size)
 
     def _try(self, arrays: Arrays, kind: Kind, size: int) -> None:
         if self._is_own(f"{kind}_step"):
-            if not self.built:  # callbacks and backups shall find its weights
-                x, *_ = unpack_x_y_sample_weight(arrays.first(1))
-                with suppress(Exception), computing(), unbuilt_again_on_failure(self), OnTrial():
-                    self(x, training=False)
             return
         with suppress(Exception):  # some samples take no time, but perhaps it has to be a batch
             self._try_first(min(size, TRIED), arrays)

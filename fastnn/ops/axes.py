@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import index as as_integer
 from reprlib import repr as brief
 from typing import Any, TypeAlias
 
 from fastnn.tensor import Tensor
 
-Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
+Axis: TypeAlias = int | Sequence[int] | None
 
 
 def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
@@ -28,7 +29,7 @@ def existing_axis(name: str, x: Tensor, axis: int) -> int:
 
 def new_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     """Where new axes of x are to be, counted from the first in the result."""
-    ndim = x.ndim + (len(axis) if isinstance(axis, tuple | list) else 1)
+    ndim = x.ndim + (len(axis) if isinstance(axis, Sequence) else 1)
     places = f"the places are {-ndim} to {ndim - 1}"
     missing = f"is no place for a new axis in a tensor of shape {x.shape}; {places}"
     return _places(name, axis, ndim, missing)
@@ -36,7 +37,7 @@ def new_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
 
 def _places(name: str, axis: Any, ndim: int, missing: str) -> tuple[int, ...]:
     try:
-        given = list(map(as_integer, axis if isinstance(axis, tuple | list) else (axis,)))
+        given = list(map(as_integer, axis if isinstance(axis, Sequence) else (axis,)))
     except TypeError:
         raise TypeError(f"{name}: axis is an int or a tuple of int, got {brief(axis)}") from None
     for at in given:

@@ -390,7 +390,7 @@ def stack(values: Iterable[TensorLike], axis: int = 0) -> Tensor:
                 f"stack: values[0] has shape {tensors[0].shape} and values[{i}] has shape "
                 f"{tensor.shape}; they must be equal"
             )
-    return _stack(*tensors, axis=new_axes("stack", tensors[0], axis)[0])
+    return _stack(*tensors, axis=new_axes("stack", tensors[0], (axis,))[0])
 
 
 def expand_dims(x: TensorLike, axis: Axis) -> Tensor:

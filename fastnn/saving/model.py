@@ -166,10 +166,14 @@ def _description(model: Model) -> tuple[dict[str, Any], Tensors]:
 
 
 def _refuse_shared(model: Model, architecture: Any) -> None:
-    """ValueError if a layer is described at several places: it would come back as several."""
-    there = Counter(layer.name for layer in set(layers_in(model)))
-    described = Counter(name for name in _names_in(architecture) if name in there)
-    for name in described - there:
+    """ValueError if a layer with weights is described at several places: it would come back as
+    several.
+    """
+    there = Counter(
+        (type(part).__name__, part.name) for part in set(layers_in(model)) if part.weights
+    )
+    described = Counter(layer for layer in _described_in(architecture) if layer in there)
+    for _, name in described - there:
         raise ValueError(
             f"layer {name!r} stands at several places of the configuration of model "
             f"{model.name!r}, and would come back as so many layers: make the model in code, and "
@@ -177,17 +181,17 @@ def _refuse_shared(model: Model, architecture: Any) -> None:
         )
 
 
-def _names_in(config: Any) -> Iterator[str]:
-    """The names of all that is described in a configuration."""
+def _described_in(config: Any) -> Iterator[tuple[Any, Any]]:
+    """The class and the name of all that is described in a configuration."""
     if isinstance(config, dict):
-        inner = config.get("config") if "class_name" in config else None
-        if isinstance(inner, dict) and "name" in inner:
-            yield inner["name"]
+        inner = config.get("config")
+        if isinstance(inner, dict):
+            yield config.get("class_name"), inner.get("name")
         for part in config.values():
-            yield from _names_in(part)
+            yield from _described_in(part)
     elif isinstance(config, list):
         for part in config:
-            yield from _names_in(part)
+            yield from _described_in(part)
 
 
 def _made(saved: SavedFile) -> Model:
@@ -247,7 +251,8 @@ def _build(saved: SavedFile, model: Model) -> None:
         if entry.get("built") and not layer.built:
             layer.build_from_config(_with_shapes(entry.get("build")))
             layer.built = True
-        layer.trainable = entry.get("trainable", True)
+        if "trainable" in entry:
+            layer.trainable = entry["trainable"]
         outputs = entry.get("outputs", [])
         if not isinstance(outputs, list):
             raise ValueError(f"the outputs of the layer {layer.name!r} should be a list of shapes")
