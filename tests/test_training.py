@@ -901,19 +901,12 @@ def test_a_generator_evaluates_a_model_without_weights_by_all_its_batches(eagerl
 
 
 def test_callbacks_find_the_weights_of_a_model_with_a_step_of_its_own():
-    class Own(Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = layers.Dense(1)
-
-        def call(self, x):
-            return self.dense(x)
-
+    class Own(Sequential):
         def train_step(self, data):
             return super().train_step(data)
 
     found = []
-    model = Own()
+    model = Own([layers.Dense(1)])
     model.compile("sgd", "mse")
     noting = callbacks.LambdaCallback(
         on_train_begin=lambda logs: found.append(model.count_params())
@@ -951,18 +944,11 @@ def test_a_step_that_makes_its_weights_for_other_inputs_than_the_data():
 
 
 def test_a_step_that_needs_what_a_callback_brings():
-    class Late(Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = layers.Dense(1)
-
-        def call(self, x):
-            return self.dense(x)
-
+    class Late(Sequential):
         def train_step(self, data):
             return super().train_step(tuple(self.scale * part for part in data))
 
-    model = Late()
+    model = Late([layers.Dense(1)])
     model.compile("sgd", "mse")
 
     def bring(logs):
@@ -970,7 +956,7 @@ def test_a_step_that_needs_what_a_callback_brings():
 
     bringing = callbacks.LambdaCallback(on_train_begin=bring)
     assert model.fit(X, Y, verbose=0, callbacks=[bringing]).epoch == [0]
-    model = Late()
+    model = Late([layers.Dense(1)])
     model.compile("sgd", "mse")
     with pytest.raises(AttributeError, match="scale"):
         model.fit(X, Y, verbose=0)
