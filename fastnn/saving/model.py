@@ -181,12 +181,12 @@ def _refuse_shared(model: Model, architecture: Any) -> None:
         )
 
 
-def _described_in(config: Any) -> Iterator[tuple[Any, Any]]:
+def _described_in(config: Any) -> Iterator[tuple[str, str]]:
     """The class and the name of all that is described in a configuration."""
     if isinstance(config, dict):
         inner = config.get("config")
         if isinstance(inner, dict):
-            yield config.get("class_name"), inner.get("name")
+            yield str(config.get("class_name")), str(inner.get("name"))
         for part in config.values():
             yield from _described_in(part)
     elif isinstance(config, list):
