@@ -223,3 +223,9 @@ def test_integers_and_shuffles():
         fastnn.random.randint((2,), 0, 2, np.float32)
     with pytest.raises(ValueError, match="must be above minval"):
         fastnn.random.randint((2,), 2, 2)
+
+
+@pytest.mark.parametrize("given", ["input_axes", "output_axes"])
+def test_axes_of_inputs_and_outputs_go_together(given):
+    with pytest.raises(ValueError, match="give both input_axes and output_axes"):
+        initializers.GlorotUniform(**{given: [0]})

@@ -562,3 +562,15 @@ def test_losses_that_are_added_do_not_change_with_their_array():
     layer(np.ones((1, 1)))
     penalty[...] = 9
     assert float(layer.losses[0]) == 2
+
+
+@pytest.mark.parametrize("name", ["to_loss", "check_targets"])
+def test_a_file_cannot_name_what_is_not_public(name):
+    config = {"class_name": "function", "module": "fastnn.losses", "config": name}
+    with pytest.raises(ValueError, match="is neither fastnn's nor registered"):
+        losses.get(config)
+
+
+def test_a_metric_has_the_short_names_of_its_loss():
+    for short, function in losses.ALIASES.items():
+        assert losses.get(short) is metrics.get(short) is function

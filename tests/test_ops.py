@@ -265,7 +265,7 @@ INVALID = {
     "argmax of nothing": (lambda: fastnn.argmax(fastnn.ones((0,))), "no elements"),
     "softmax axis": (lambda: fastnn.softmax(fastnn.ones((2, 2)), axis=2), "axis 2 does not exist"),
     "softmax axes": (lambda: fastnn.softmax(fastnn.ones((2, 2)), axis=(0, -2)), "names an axis tw"),
-    "softmax number": (lambda: fastnn.softmax(1.0), r"shape \(\)"),
+    "softmax number": (lambda: fastnn.softmax(1.0), r"shape \(\); it has none"),
     "take axis": (lambda: fastnn.take(fastnn.ones((2,)), 0, axis=1), "take: axis 1"),
     "split lengths or places": (
         lambda: fastnn.split(fastnn.ones((4,)), [1, 3]),
@@ -357,3 +357,15 @@ def test_a_sum_does_not_depend_on_the_order_in_memory(axis, rng):
         np.testing.assert_array_equal(
             fastnn.reduce_sum(fastnn.constant(other), axis=axis), expected
         )
+
+
+def test_an_infinite_norm_is_noticed():
+    """NaN, without a warning of NumPy's on the way."""
+    np.testing.assert_array_equal(fastnn.clip_by_norm([np.inf, 1.0], 1.0), [np.nan, np.nan])
+    clipped, norm = fastnn.clip_by_global_norm([[np.inf], [1.0]], 1.0)
+    assert float(norm) == np.inf
+    assert all(np.isnan(x.numpy()).all() for x in clipped)
+
+
+def test_axes_may_be_any_sequence():
+    assert fastnn.expand_dims(fastnn.ones((3,)), range(2)).shape == (1, 1, 3)
