@@ -87,6 +87,14 @@ class _Entry(NamedTuple):
     in_products: dict[int, list[int]]
     without_zeros: dict[tuple[int, ...], _Runs]
 
+    def computed(self, given: Sequence[Any]) -> list[Tensor]:
+        """The results for these leaves of the arguments."""
+        program, rows = self.runs_for(given) if self.in_products else self.runs
+        arrays = [
+            x._array if isinstance(x := given[at], Tensor) else to_array(x) for at in self.inputs
+        ]
+        return program.computed(_filled(rows, arrays) if rows else arrays)
+
     def runs_for(self, given: Sequence[Any]) -> _Runs:
         """What runs fastest for these arguments."""
         places = tuple(
@@ -139,21 +147,13 @@ class Function:
         if recorders.stack:  # a tape or another trace wants to see the ops themselves
             return self.python_function(*args, **kwargs)
         entry = self._entry(args, kwargs)
-        given = args if entry.is_flat else leaves((args, kwargs))
         thread = threading.get_ident()
         if self._thread == thread:  # a signal is handled in the midst of such a call
             return self.python_function(*args, **kwargs)
         with self._lock.here():
             try:
                 self._thread = thread
-                program, rows = entry.runs_for(given) if entry.in_products else entry.runs
-                arrays = [
-                    x._array if isinstance(x := given[at], Tensor) else to_array(x)
-                    for at in entry.inputs
-                ]
-                if rows:
-                    arrays = _filled(rows, arrays)
-                results = program.computed(arrays)
+                results = entry.computed(args if entry.is_flat else leaves((args, kwargs)))
             finally:
                 self._thread = 0
         if entry.is_single:
