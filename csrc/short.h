@@ -261,7 +261,8 @@ INLINE void NAME(shallow_column)(const int k, const fn_gemm_args *g, const NAME(
 #undef SHALLOW
 #define SHALLOW(k)                                                                                 \
     case k:                                                                                        \
-        for (size_t j = 0; j < g->n; j += WIDTH) NAME(shallow_column)(k, g, &t, rows, j);          \
+        for (size_t j = 0; k <= SHALLOW_K && j < g->n; j += WIDTH)                                 \
+            NAME(shallow_column)(k, g, &t, rows, j);                                               \
         break;
 
 static void NAME(shallow_block)(const fn_gemm_args *g)

@@ -414,7 +414,8 @@ def test_matmul_nan_and_infinity(n, dtype, isa):
 
 
 @pytest.mark.parametrize(("ta", "tb"), TRANSPOSED)
-@pytest.mark.parametrize(("k", "n"), [(1100, 5), (450, 40), (320, 130)])  # two blocks of k, and one
+# Two blocks of k, one, and few steps.
+@pytest.mark.parametrize(("k", "n"), [(1100, 5), (450, 40), (320, 130), (16, 16), (9, 10)])
 def test_matmul_rows_stand_alone(k, n, ta, tb, dtype, isa, rng):
     """A row of the result has the same bits in every batch, whatever its neighbours are."""
     m = 250
