@@ -166,25 +166,27 @@ def matmul(
     Tensor([[11.]], shape=(1, 1), dtype=float32)
     """
     x, y = pair(a, b)
-    if not x.ndim or not y.ndim:
+    shape, other = x.shape, y.shape
+    if not shape or not other:
         raise ValueError(
-            f"matmul: the operands have shapes {x.shape} and {y.shape}; each needs an axis: use * "
+            f"matmul: the operands have shapes {shape} and {other}; each needs an axis: use * "
             "to multiply by a number"
         )
-    row, column = x.ndim == 1, y.ndim == 1
-    left = reshape(x, (1, *x.shape)) if row else x
-    right = reshape(y, (*y.shape, 1)) if column else y
+    row, column = len(shape) == 1, len(other) == 1
     ta, tb = transpose_a and not row, transpose_b and not column
-    inner_a, inner_b = left.shape[-2 if ta else -1], right.shape[-1 if tb else -2]
-    if inner_a != inner_b:
+    axis_a, axis_b = -2 if ta else -1, -1 if tb or column else -2
+    if shape[axis_a] != other[axis_b]:
         raise ValueError(
-            f"matmul: a {x.shape}{' transposed' if ta else ''} and b {y.shape}"
-            f"{' transposed' if tb else ''}: a's axis {-2 if ta else -1} has {inner_a} and b's "
-            f"axis {-1 if tb or column else -2} has {inner_b}; they must be equal"
+            f"matmul: a {shape}{' transposed' if ta else ''} and b {other}"
+            f"{' transposed' if tb else ''}: a's axis {axis_a} has {shape[axis_a]} and b's "
+            f"axis {axis_b} has {other[axis_b]}; they must be equal"
         )
-    if left.ndim > 2 or right.ndim > 2:
-        _check_leading_axes(x.shape, y.shape)
-    rows = _rows_of(left, right.shape[1]) if right.ndim == 2 and not tb else None
+    if len(shape) > 2 or len(other) > 2:
+        _check_leading_axes(shape, other)
+    left = reshape(x, (1, *shape)) if row else x
+    right = reshape(y, (*other, 1)) if column else y
+    units = 1 if column else other[-1]
+    rows = _rows_of(left, units) if len(other) <= 2 and not tb else None
     if rows is not None:
         z = _rows_matmul(right, rows=rows, transpose_a=ta)
     else:
