@@ -110,12 +110,7 @@ class Program:
         writing = Writing()
         all_about_to_change(self.variables, writing)
         try:
-            if self._in_c is None:
-                return self._run_with_python(times, seconds, writing)
-            done = self._in_c.run(times, seconds)
-            if self._in_c.failed:
-                self._explain()
-            return done
+            return self._run(times, seconds, writing)
         finally:
             for variable, infinite in self._watched:
                 variable.changed(writing, finite=not infinite)
@@ -127,7 +122,12 @@ class Program:
         self.run()
         return [wrap(array.copy()) for array in self.results]
 
-    def _run_with_python(self, times: int, seconds: float, writing: Writing) -> int:
+    def _run(self, times: int, seconds: float, writing: Writing) -> int:
+        if self._in_c is not None:
+            done = self._in_c.run(times, seconds)
+            if self._in_c.failed:
+                self._explain()
+            return done
         until = time.perf_counter() + seconds
         for done in range(times):
             with all_or_nothing():
