@@ -456,13 +456,8 @@ cdef cnp.ndarray class_labels(object labels, size_t m, size_t n):
     cdef size_t i
     for i in range(m):
         if not 0 <= label[i] < <int64_t>n:
-            raise label_error(labels, (labels < 0) | (labels >= n), n)
+            raise ValueError(f"labels[{i}] is {labels[i]}; {n} classes are numbered 0 to {<int64_t>n - 1}")
     return a
-
-
-cdef label_error(object labels, object bad, size_t n):
-    first = int(bad.argmax())
-    return ValueError(f"labels[{first}] is {labels[first]}; {n} classes are numbered 0 to {<int64_t>n - 1}")
 
 
 def softmax_cross_entropy(logits, labels, dlogits=None, dloss=None, out=None):

@@ -332,8 +332,7 @@ void fn_set_threads(int threads);
 
 /* program.c */
 
-/* A kernel to run, by the caller alone where `threads` is 1. Where `when` is given, only if whether it points
- * to a number other than 0 is what `is` says. */
+/* A kernel to run, by the caller alone where `threads` is 1; with `when`, only if (*when != 0) == is. */
 typedef struct fn_instruction {
     fn_kernel *kernel;
     const void *args;

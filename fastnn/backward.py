@@ -21,15 +21,15 @@ from fastnn.tensor import Tensor, wrap
 from fastnn.trace import TraceError
 
 # A call, with the keys that the gradients of its inputs and of its output are collected under.
-Step: TypeAlias = tuple[Call, list[int], int]
-Gradients: TypeAlias = dict[int, Tensor]  # by key
+Recorded: TypeAlias = tuple[Call, list[int], int]
+ByKey: TypeAlias = dict[int, Tensor]  # gradients
 
 OFTEN = 30  # to record a way takes as long as going it so many times
 SHORT = 100  # steps: the time to record more would be felt
 SMALL = 2**17  # bytes: of more, the program's copies would take longer than the dispatch
 
 
-def walk_back(steps: Sequence[Step], gradients: Gradients, sources: list[int]) -> Gradients:
+def walk_back(steps: Sequence[Recorded], gradients: ByKey, sources: list[int]) -> ByKey:
     """The gradients of sources, given those of targets and the steps between them."""
     path = _between(steps, set(sources))
     if 0 < len(path) <= SHORT and not recorders.stack:
@@ -40,12 +40,12 @@ def walk_back(steps: Sequence[Step], gradients: Gradients, sources: list[int]) -
     return {key: found[key] for key in sources if key in found}
 
 
-def accumulate(gradients: Gradients, key: int, dx: Tensor) -> None:
+def accumulate(gradients: ByKey, key: int, dx: Tensor) -> None:
     """Add to the gradient of a key."""
     gradients[key] = add(gradients[key], dx) if key in gradients else dx
 
 
-def _between(steps: Sequence[Step], reached: set[int]) -> list[Step]:
+def _between(steps: Sequence[Recorded], reached: set[int]) -> list[Recorded]:
     """The steps that depend on one of these keys."""
     path = []
     for step in steps:
@@ -55,7 +55,7 @@ def _between(steps: Sequence[Step], reached: set[int]) -> list[Step]:
     return path
 
 
-def _one_by_one(path: list[Step], gradients: Gradients, sources: set[int]) -> Gradients:
+def _one_by_one(path: list[Recorded], gradients: ByKey, sources: set[int]) -> ByKey:
     reached = sources.union(output for _, _, output in path)
     for call, inputs, output in reversed(path):
         dy = gradients.get(output) if output in sources else gradients.pop(output, None)
@@ -90,7 +90,7 @@ class _Way:
 _ways: Recent[tuple[object, ...], _Way] = Recent()
 
 
-def _by_program(path: list[Step], gradients: Gradients, sources: list[int]) -> Gradients | None:
+def _by_program(path: list[Recorded], gradients: ByKey, sources: list[int]) -> ByKey | None:
     """The same by a program; None where there is none, or it is running."""
     described = _described(path, gradients, sources)
     if described is None:
@@ -110,7 +110,7 @@ def _by_program(path: list[Step], gradients: Gradients, sources: list[int]) -> G
     return dict(zip([sources[at] for at in way.reached], results, strict=True))
 
 
-def _described(path: list[Step], gradients: Gradients, sources: list[int]) -> _Description | None:
+def _described(path: list[Recorded], gradients: ByKey, sources: list[int]) -> _Description | None:
     """What a program for this way depends on.
 
     None if that is of this run alone: a matrix without its zeros, an index that is an array, what a
@@ -148,8 +148,8 @@ def _described(path: list[Step], gradients: Gradients, sources: list[int]) -> _D
 
 def _record(
     way: _Way,
-    path: list[Step],
-    gradients: Gradients,
+    path: list[Recorded],
+    gradients: ByKey,
     sources: list[int],
     described: _Description,
 ) -> None:
@@ -160,7 +160,7 @@ def _record(
     # One for each place: a tensor that stands in two may be two next time.
     examples = [wrap(x._array.copy()) for x in tensors]
 
-    def example(call: Call, inputs: list[int], output: int) -> Step:
+    def example(call: Call, inputs: list[int], output: int) -> Recorded:
         arguments = tuple(examples[places[key]] for key in inputs)
         result = examples[places[output]]
         return Call(call.primitive, arguments, call.attributes, result), inputs, output

@@ -62,6 +62,11 @@ class Configurable:
 
     _aside: frozenset[str] = frozenset(["built"])  # attributes that no result depends on
     _version: object = None  # another object after each change of an attribute
+    _is_custom = False  # defined outside fastnn
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._is_custom = not is_ours(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
         is_there = name in vars(self)
@@ -94,7 +99,7 @@ class Configurable:
                     f"{type(self).__name__} keeps no attribute {name!r} for its constructor's "
                     "argument of that name: keep it (self.x = x), or define get_config"
                 )
-            config[name] = serialize(getattr(self, name), by_name=is_ours(type(self)))
+            config[name] = serialize(getattr(self, name), by_name=not self._is_custom)
         return config
 
     @classmethod

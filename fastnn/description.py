@@ -47,8 +47,7 @@ def _row(instruction: Instruction) -> list[str]:
     if "rows" in instruction.attributes:
         inputs.insert(0, f"rows {instruction.attributes['rows'].shape}")
     outputs = ", ".join(map(_kind, instruction.outputs))
-    size = sum(x.nbytes for x in (*instruction.inputs, *instruction.outputs))
-    return [name_of(instruction), ", ".join(inputs), outputs, f"{size:,}"]
+    return [name_of(instruction), ", ".join(inputs), outputs, f"{instruction.nbytes:,}"]
 
 
 def _kind(x: Value) -> str:

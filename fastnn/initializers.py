@@ -1,7 +1,7 @@
 """Initializers: how weights start.
 
 An initializer is called with a shape and a dtype, and gives a tensor. Those that are random draw
-from the common generator, or, with a seed, the same numbers at every call.
+from the common generator, or from a seed's: an integer gives the same numbers at every call.
 """
 
 from __future__ import annotations
@@ -87,7 +87,17 @@ class Constant(Initializer):
 
 
 class Identity(Initializer):
-    """`gain` on the diagonal of a matrix, 0 elsewhere; `gain` is 1.0 by default."""
+    """`gain` on the diagonal of a matrix, 0 elsewhere.
+
+    Parameters
+    ----------
+    gain : float, default 1.0
+
+    Raises
+    ------
+    ValueError
+        When called, if the shape has not two axes.
+    """
 
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
@@ -316,6 +326,11 @@ class Orthogonal(_Random):
     gain : float, default 1.0
     seed : int or SeedGenerator, optional
         With an integer every call gives the same values.
+
+    Raises
+    ------
+    ValueError
+        When called, if the shape has fewer than two axes.
     """
 
     def __init__(self, gain: float = 1.0, seed: Seed = None) -> None:

@@ -13,8 +13,8 @@ from fastnn.configuration import (
     deserialize,
 )
 
-LONGEST = 100  # no name is; in a file one may be so long that to compare it takes memory
-SEVERAL = 3  # names, of which any may be meant
+LONGEST = 100  # characters of a name are compared: a file may hold one of megabytes
+SEVERAL = 3  # names that may be meant are suggested together
 
 
 def resolve(

@@ -1,4 +1,4 @@
-"""Phase: what the layers of a call are told, in this thread."""
+"""Phase: what layers are told, in this thread, while they are called or read from a file."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def _draw_bars(
 ) -> None:
     places = range(len(instructions))
     if seconds is None:
-        sizes = [sum(x.nbytes for x in (*i.inputs, *i.outputs)) / 1024 for i in instructions]
+        sizes = [i.nbytes / 1024 for i in instructions]
         axes.set_xlabel("KB read and written")
     else:
         sizes = [1e6 * s for s in seconds]

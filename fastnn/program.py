@@ -24,7 +24,7 @@ from fastnn.tensor import Tensor, wrap
 from fastnn.trace import Instruction, Value
 from fastnn.variable import OnTrial, Writing, all_about_to_change, all_or_nothing
 
-Step: TypeAlias = Callable[[], object]
+Action: TypeAlias = Callable[[], object]
 
 
 class Program:
@@ -49,7 +49,7 @@ class Program:
     ) -> None:
         self.recorded = instructions
         self.instructions = optimized(instructions, results)
-        self._segments: list[_kernels.Program | Step] = []
+        self._segments: list[_kernels.Program | Action] = []
         # The segment and the kernels of each instruction; a view has none.
         self._spans: list[tuple[int, int, int] | None] = []
         self._python_seconds: dict[int, float] = {}
@@ -84,7 +84,7 @@ class Program:
         """The array in which a value lies."""
         return x.array if x.array is not None else self._arrays[id(x)]
 
-    def kernels(self, call: Step) -> bool:
+    def kernels(self, call: Action) -> bool:
         """Append what `call` asks of the door; False if that takes more than kernels."""
         if not self._segments or not isinstance(self._segments[-1], _kernels.Program):
             self._segments.append(_kernels.Program())
@@ -92,7 +92,7 @@ class Program:
         assert isinstance(program, _kernels.Program)
         return program.record(call)
 
-    def python(self, step: Step) -> None:
+    def python(self, step: Action) -> None:
         """Append a step in Python."""
         self._segments.append(step)
 
@@ -195,14 +195,14 @@ class Program:
         op, attributes = instruction.op, instruction.attributes
         arrays = [self.array_of(x) for x in instruction.inputs]
         if isinstance(op, Update):
-            call: Step = partial(op.forward, *arrays, **attributes)
+            call: Action = partial(op.forward, *arrays, **attributes)
             if not (op.kernel and self.kernels(call)):
                 self.python(call)
             return
         outs = tuple(self.array_of(y) for y in instruction.outputs)
         out = outs[0] if len(outs) == 1 else outs
         if op.kernel:
-            with_out: Step = partial(op.forward, *arrays, out=out, **attributes)
+            with_out: Action = partial(op.forward, *arrays, out=out, **attributes)
             if self.kernels(with_out):
                 return
         self.python(partial(_copy_result, op, arrays, attributes, outs[0]))

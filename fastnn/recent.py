@@ -15,7 +15,7 @@ Thing = TypeVar("Thing")
 class Recent(OrderedDict[Key, Thing]):
     """At most KEPT things by key, for several threads; the last ones used stand last."""
 
-    # What was asked for last, and most likely is again: to compare keys takes less than their hash.
+    # What was asked for last, and most likely is again: comparing keys is cheaper than hashing one.
     _last: tuple[Key, Thing] | None = None
 
     def found(self, key: Key) -> Thing | None:

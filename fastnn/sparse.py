@@ -18,7 +18,8 @@ Samples: TypeAlias = Array | CompressedRows
 # of a layer with few units. SAMPLE rows tell how much that is; FEWEST are worth a look.
 COST, MOST, NARROW = 400, 0.25, 160
 SAMPLE, FEWEST = 8, 64
-BYTES, LARGEST = 8, 200 << 20  # at most, of one element kept and of all: a big array stays alone
+BYTES = 8  # of an element that is kept, with its column
+LARGEST = 200 << 20  # bytes of all of them: beside a bigger array there may be no room for a copy
 
 
 class SparseTensor(Tensor):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from fastnn._kernels import Member
-from fastnn.backward import Step, accumulate, walk_back
+from fastnn.backward import Recorded, accumulate, walk_back
 from fastnn.caller import warn
 from fastnn.ops.core import Call
-from fastnn.ops.elementwise import ones_like, zeros_like
+from fastnn.ops.creation import ones_like, zeros_like
 from fastnn.recorders import recorders
 from fastnn.structure import NODES, Structure, filled, leaves
 from fastnn.tensor import ReadFrom, Tensor, convert, unshared
@@ -65,7 +65,7 @@ class GradientTape(Member):
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self._persistent = persistent
         self._automatic = watch_accessed_variables
-        self._steps: list[Step] = []
+        self._steps: list[Recorded] = []
         self._watched: dict[int, Tensor] = {}  # by id, which the reference keeps from being reused
         self._computed: set[int] = set()  # ids of the outputs of `_steps`
         self._used = False
@@ -204,7 +204,7 @@ class GradientTape(Member):
             accumulate(gradients, _key(y), seed)
         return gradients
 
-    def _take(self) -> list[Step]:
+    def _take(self) -> list[Recorded]:
         """The calls recorded so far, which a tape that is not persistent gives away."""
         self._used = True
         if self._persistent:

@@ -72,6 +72,11 @@ class Instruction(NamedTuple):
     attributes: dict[str, Any]
     outputs: tuple[Value, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes that it reads and writes."""
+        return sum(x.nbytes for x in (*self.inputs, *self.outputs))
+
 
 class Trace(Listener):
     """The instructions recorded while it is open in this thread."""

@@ -867,6 +867,18 @@ def test_predictions_of_a_variable(rng):
     np.testing.assert_array_equal(constant, np.ones((16, 2)))
 
 
+def test_a_model_may_keep_settings():
+    class Scaled(Model):
+        def __init__(self):
+            super().__init__()
+            self.settings = {"scale": 2.0}
+
+        def call(self, x):
+            return x * self.settings["scale"]
+
+    np.testing.assert_array_equal(Scaled().predict(np.ones((2, 1))), [[2.0], [2.0]])
+
+
 def test_a_model_may_stop_its_own_prediction():
     class Stopping(Model):
         def call(self, inputs):

@@ -404,9 +404,28 @@ class Momentum(optimizers.Optimizer):
         self.assign_add(variable, velocity)
 
 
+class MomentumInSlots(optimizers.Optimizer):
+    """The same, with what the optimizer makes by itself."""
+
+    def __init__(self, learning_rate=0.1, momentum=0.5, **options):
+        super().__init__(learning_rate=learning_rate, **options)
+        self.momentum = momentum
+
+    @property
+    def slots(self):
+        return {"velocity": 0.0}
+
+    def update_step(self, gradient, variable, learning_rate):
+        (velocity,) = self.slots_of(variable)
+        rate = fastnn.cast(learning_rate, variable.dtype)
+        velocity.assign(velocity * self.momentum - gradient * rate)
+        variable.assign_add(velocity)
+
+
 @pytest.mark.parametrize("wrapper", [function, lambda step: step], ids=["compiled", "eager"])
-def test_ones_own_optimizer(wrapper, rng):
-    own, sgd = Momentum(clipnorm=1.0), optimizers.SGD(0.1, 0.5, clipnorm=1.0)
+@pytest.mark.parametrize("kind", [Momentum, MomentumInSlots])
+def test_ones_own_optimizer(kind, wrapper, rng):
+    own, sgd = kind(clipnorm=1.0), optimizers.SGD(0.1, 0.5, clipnorm=1.0)
     start = rng.standard_normal(5)
     w, v = Variable(start), Variable(start)
     step = wrapper(own.apply_gradients)
@@ -417,10 +436,22 @@ def test_ones_own_optimizer(wrapper, rng):
     np.testing.assert_allclose(w, v, rtol=1e-12)
     assert [x.name for x in own.variables] == ["iterations", "learning_rate", "variable/velocity"]
     assert own.get_config()["momentum"] == 0.5
+
+
+def test_what_ones_own_optimizer_may_lack():
+    own = Momentum()
+    own.apply([1.0], [Variable(1.0)])
     with pytest.raises(ValueError, match="does not know the variable"):
         own.apply([1.0], [Variable(1.0)])
     with pytest.raises(NotImplementedError, match="must define update_step"):
         optimizers.Optimizer(0.1).apply([1.0], [Variable(1.0)])
+
+
+def test_slots_say_what_is_kept_for_each_variable():
+    assert optimizers.SGD().slots == {}
+    assert optimizers.SGD(momentum=0.9).slots == {"momentum": 0.0}
+    assert list(optimizers.Adam(amsgrad=True).slots) == ["momentum", "velocity", "velocity_hat"]
+    assert optimizers.Adagrad(initial_accumulator_value=0.5).slots == {"accumulator": 0.5}
 
 
 def test_names_that_are_not_there():

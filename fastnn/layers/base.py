@@ -15,7 +15,7 @@ import numpy as np
 
 from fastnn import constraints, initializers, random, regularizers
 from fastnn.arrays import COMPUTED_IN, Array, DType, Shape, to_dtype, to_open_shape, to_shape
-from fastnn.configuration import Configurable, arguments_of, is_ours, is_plain
+from fastnn.configuration import Configurable, arguments_of, is_plain
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
 from fastnn.initializers import Start
@@ -108,14 +108,12 @@ class Layer(Configurable):
     _takes_training = False
     _is_leaf = False  # one of fastnn's layers, which hold no other layer but as their activation
     _takes_several = False  # whether such a layer takes a list of arrays
-    _is_custom = False  # defined outside fastnn
     _makes_floats = False  # whether integers become floats if the layer was given a dtype
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._takes_training = "training" in signature(cls.call).parameters
         cls._is_leaf = cls.__module__.startswith("fastnn.layers.")
-        cls._is_custom = not is_ours(cls)
         if "build" in vars(cls):
             built = _marking_as_built(cls.build)
             cls.build = built  # type: ignore[method-assign]  # the same method, and it leaves a mark
@@ -446,7 +444,7 @@ class Layer(Configurable):
         activation = vars(self).get("activation")
         return [activation] if isinstance(activation, Layer) else []
 
-    def settings(self) -> tuple[object, ...]:
+    def _settings(self) -> tuple[object, ...]:
         """What a compiled step depends on, apart from weights."""
         found: list[object] = []
         left: list[Layer] = [self]

@@ -27,7 +27,7 @@ class Dropout(ShapePreserving):
     noise_shape : tuple, optional
         The shape of the choices, which are broadcast to the input: (None, 1, 8) makes one for all
         of axis 1. None stands for the input's own length.
-    seed : int, optional
+    seed : int or SeedGenerator, optional
         Equal seeds give equal choices, use after use; by default drawn as weights are.
     **options
         As for every `Layer`.
@@ -55,7 +55,7 @@ class Dropout(ShapePreserving):
         self,
         rate: float,
         noise_shape: Sequence[int | None] | None = None,
-        seed: int | None = None,
+        seed: random.Seed = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)

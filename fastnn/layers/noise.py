@@ -21,7 +21,7 @@ class GaussianNoise(ShapePreserving):
     Parameters
     ----------
     stddev : float in [0, 1]
-    seed : int, optional
+    seed : int or SeedGenerator, optional
         Equal seeds give equal numbers, use after use; by default drawn as weights are.
     **options
         As for every `Layer`.
@@ -42,7 +42,7 @@ class GaussianNoise(ShapePreserving):
     0.1
     """
 
-    def __init__(self, stddev: float, seed: int | None = None, **options: Any) -> None:
+    def __init__(self, stddev: float, seed: random.Seed = None, **options: Any) -> None:
         super().__init__(**options)
         self.stddev = self._checked(fraction, "stddev", stddev)
         self.seed = seed
@@ -64,7 +64,7 @@ class GaussianDropout(ShapePreserving):
     Parameters
     ----------
     rate : float in [0, 1)
-    seed : int, optional
+    seed : int or SeedGenerator, optional
         As for `GaussianNoise`.
     **options
         As for every `Layer`.
@@ -75,7 +75,7 @@ class GaussianDropout(ShapePreserving):
         If `rate` is not in [0, 1).
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
+    def __init__(self, rate: float, seed: random.Seed = None, **options: Any) -> None:
         super().__init__(**options)
         self.rate = self._checked(fraction, "rate", rate, True)
         self.seed = seed
@@ -100,7 +100,7 @@ class AlphaDropout(Dropout):
     rate : float in [0, 1)
     noise_shape : tuple, optional
         As for `Dropout`.
-    seed : int, optional
+    seed : int or SeedGenerator, optional
         As for `Dropout`.
     **options
         As for every `Layer`.

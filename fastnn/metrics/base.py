@@ -6,8 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from fastnn import initializers
-from fastnn.arrays import DType, Shape, to_dtype, to_shape
+from fastnn.arrays import DType, Shape, to_dtype
 from fastnn.configuration import Configurable
 from fastnn.initializers import Start
 from fastnn.naming import unique_name
@@ -89,10 +88,9 @@ class Metric(Configurable):
         ValueError
             If the initializer is unknown.
         """
-        start = initializers.get("zeros" if initializer is None else initializer)
+        start = "zeros" if initializer is None else initializer
         with paused():  # it is the metric's, and so the same in all runs
-            value = start(to_shape(shape), to_dtype(dtype or self.dtype))
-            variable = Variable(value, trainable=False, name=name or "variable")
+            variable = Variable(start, False, dtype or self.dtype, name or "variable", shape)
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable

@@ -26,7 +26,7 @@ from fastnn.models.generators import (
 from fastnn.tensor import Tensor, is_gone
 from fastnn.variable import Variable
 
-# What a step may go by, whatever is in it: another one is a change.
+# Compared by identity: another one is a change, whatever is in it.
 GONE_BY = (Configurable, Variable, FunctionType, BuiltinFunctionType, MethodType, partial, type)
 FLAT = frozenset([bool, int, float, complex, str, bytes, type(None)])
 MISSING = object()

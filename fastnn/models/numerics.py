@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fastnn._kernels import Member
 from fastnn.arrays import Array, is_finite
 from fastnn.caller import warn
 from fastnn.loop import Logs
@@ -49,8 +50,10 @@ class Snapshot:
         go_on(self._random)
 
 
-class _Checker(Listener):
+class _Checker(Member, Listener):
     """A recorder that looks at the result of every op."""
+
+    members_of = recorders
 
     def record(self, call: Call) -> None:
         """Refuse a result that is not finite, though everything that it is made of is."""
@@ -127,13 +130,8 @@ def find(
 
 
 def _checked(step: Callable[[Structure], object], batch: Structure) -> None:
-    checker = _Checker()
-    recorders.stack[checker] = None
-    try:
-        with np.errstate(all="ignore"):  # the first of them is told of
-            step(batch)
-    finally:
-        del recorders.stack[checker]
+    with _Checker(), np.errstate(all="ignore"):  # the first of them is told of
+        step(batch)
 
 
 def _check_batch(arrays: Arrays, batch: list[Tensor], rows: Array) -> None:

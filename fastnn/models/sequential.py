@@ -179,7 +179,7 @@ class Sequential(Model):
                 model.build(to_open_shape("build_input_shape", shape))
         return model
 
-    def _prepared(self, x: Samples, passes: int) -> Samples:
+    def _compressed(self, x: Samples, passes: int) -> Samples:
         first = next(iter(self.layers), None)
         # First what takes no time: a prediction of one row must not wait for the rest.
         if not isinstance(first, Dense) or not may_save_time(x.shape, first.units, passes):

@@ -47,7 +47,8 @@ class Steps(Layer):
         self._measures: list[Metric] = []
         self._weighted_measures: list[Metric] = []
         self._compile_arguments: dict[str, Any] = {}
-        # Whether a step keeps something in Python's hands, which other steps may read.
+        # Whether a step was found to keep something in Python's hands, which other steps may read:
+        # all run op by op then.
         self._keeps_state = False
         self._loops: Recent[object, Loop] = Recent()
         self._loops_after = changes()  # what they rest on
@@ -204,12 +205,14 @@ class Steps(Layer):
         return total
 
     def _require_targets(self, y: Any) -> None:
-        if self._objective is not None and isinstance(y, NODES):
+        if self._objective is None:
+            return
+        if isinstance(y, NODES):
             raise TypeError(
                 f"model {self.name!r} has one output, and the targets are a {type(y).__name__} of "
                 f"{len(y)}: pass y as one array"
             )
-        if self._objective is not None and y is None:
+        if y is None:
             raise ValueError(
                 f"model {self.name!r} has a loss that needs targets: pass y beside x, as in "
                 "fit(x, y), also in validation_data=(x, y) and in batches"
@@ -360,7 +363,7 @@ class Steps(Layer):
 
     def _key(self, kind: Kind, arrays: Arrays, size: int) -> object:
         """All that a program rests on."""
-        optimizer, own = self.optimizer, self.settings()
+        optimizer, own = self.optimizer, self._settings()
         if optimizer is not None and optimizer.looks_beyond:
             own += (optimizer.count_beyond(self.trainable_weights),)
         size = min(size, len(arrays))

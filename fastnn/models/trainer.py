@@ -174,10 +174,10 @@ class Trainer(Steps):
         validation: Source | None = None
         if held_back is not None:
             validation = in_batches(to_validate, held_back, validation_size, validation_steps)
-        self._begin(train, "train", passes=2 * epochs)
+        self._prepare("train", train, passes=2 * epochs)
         if validation is not None:
             with _errors_of("validation data"):
-                self._begin(validation, "test", passes=epochs)
+                self._prepare("test", validation, passes=epochs)
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
         self.stop_training, self._initial_epoch = False, first
         with CallbackList(callbacks, True, True, self, **params) as listeners:
@@ -228,7 +228,7 @@ class Trainer(Steps):
         steps = if_given(count, "steps", steps)
         data = data_set(self._arrays, x, y, sample_weight)
         source = in_batches(self._arrays, data, size, steps)
-        self._begin(source, "test", passes=1)
+        self._prepare("test", source, passes=1)
         params = {"steps": source.steps, "verbose": verbose}
         with (
             self._own_metrics(),
@@ -303,7 +303,19 @@ class Trainer(Steps):
     ) -> float | list[float] | Logs:
         """Train on one batch; its loss and metrics before, as of `evaluate`.
 
-        RuntimeError if another thread trains or evaluates the model.
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            As for `fit`.
+        return_dict : bool, default False
+            Return a dict by name instead of a list.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `fit`.
+        RuntimeError
+            If another thread trains or evaluates the model.
         """
         arrays = self._arrays(x, y, sample_weight).weighted(class_weight)
         return self._on_batch("train", arrays, return_dict)
@@ -316,10 +328,7 @@ class Trainer(Steps):
         sample_weight: TensorLike = None,
         return_dict: bool = False,
     ) -> float | list[float] | Logs:
-        """The loss and the metrics of one batch.
-
-        RuntimeError if another thread trains or evaluates the model.
-        """
+        """The loss and the metrics of one batch; arguments and errors as for `train_on_batch`."""
         arrays = self._arrays(x, y, sample_weight)
         return self._on_batch("test", arrays, return_dict)
 
@@ -361,7 +370,7 @@ class Trainer(Steps):
         """
         size = if_given(count, "batch_size", batch_size)
         source = ArraysInBatches(self._arrays(x, y), size)
-        self._begin(source, "train", passes=2)
+        self._prepare("train", source, passes=2)
         arrays, samples = source.arrays, len(source.arrays)
         size = min(source.size, samples)
         loop = CompiledLoop(self._step("train", arrays), arrays.columns, size)
@@ -384,7 +393,7 @@ class Trainer(Steps):
         is_custom = True in [part._is_custom for part in parts]
         return Arrays(x, y, sample_weight, float_type(parts), part_of, is_custom)
 
-    def _begin(self, source: Source, kind: Kind, passes: int) -> None:
+    def _prepare(self, kind: Kind, source: Source, passes: int) -> None:
         """Refuse data that the model, its loss or a metric cannot take, before anything changes;
         then give them the form in which they go through the model fastest, so many times.
         """
@@ -400,11 +409,11 @@ class Trainer(Steps):
                 'each another name, as in Mean(name="mine")'
             )
         if isinstance(source, ArraysInBatches):
-            self._try(source.arrays, kind, source.size)
+            self._try(kind, source.arrays, source.size)
             self._leave_zeros_out(source, passes)
             self._build_by_step(kind, source.arrays, source.size)
         elif not self.built and (first := source.first()) is not None:
-            self._try(first, kind, len(first))
+            self._try(kind, first, len(first))
             self._build_by_step(kind, first, len(first))
 
     def _build_by_step(self, kind: Kind, arrays: Arrays, size: int) -> None:
@@ -413,15 +422,15 @@ class Trainer(Steps):
             with suppress(Exception):  # it may need what a callback is still to bring
                 self._loop(kind, arrays, size)
 
-    def _try(self, arrays: Arrays, kind: Kind, size: int) -> None:
+    def _try(self, kind: Kind, arrays: Arrays, size: int) -> None:
         if self._is_own(f"{kind}_step"):
             return
         with suppress(Exception):  # some samples take no time, but perhaps it has to be a batch
-            self._try_first(min(size, TRIED), arrays)
+            self._try_first(arrays, min(size, TRIED))
             return
-        self._try_first(size, arrays)
+        self._try_first(arrays, size)
 
-    def _try_first(self, size: int, arrays: Arrays) -> None:
+    def _try_first(self, arrays: Arrays, size: int) -> None:
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first(size))
         if not self._is_own("compute_loss"):
             self._require_targets(y)
@@ -434,9 +443,9 @@ class Trainer(Steps):
 
     def _leave_zeros_out(self, source: Source, passes: int) -> None:
         if isinstance(source, ArraysInBatches):
-            source.arrays = source.arrays.with_inputs(lambda x: self._prepared(x, passes))
+            source.arrays = source.arrays.with_inputs(lambda x: self._compressed(x, passes))
 
-    def _prepared(self, x: Samples, passes: int) -> Samples:
+    def _compressed(self, x: Samples, passes: int) -> Samples:
         """The inputs in the form in which they go through the model fastest, so many times."""
         return x
 
@@ -543,7 +552,7 @@ class Trainer(Steps):
         known = self._known_loop(kind, arrays, len(arrays))
         # Op by op a step that fails changes nothing, but for the weights that it makes.
         if not self.built or (known is None and not self._is_op_by_op):
-            self._try(arrays, kind, len(arrays))
+            self._try(kind, arrays, len(arrays))
         with self._own_metrics():
             self.reset_metrics()
             logs = self._in_one(kind, arrays).logs

@@ -40,8 +40,10 @@ from fastnn.ops.creation import (
     is_tensor,
     linspace,
     ndim,
+    ones_like,
     shape,
     size,
+    zeros_like,
 )
 from fastnn.ops.crossentropies import (
     binary_crossentropy,
@@ -82,7 +84,6 @@ from fastnn.ops.elementwise import (
     mod,
     multiply,
     negative,
-    ones_like,
     pow,
     reciprocal,
     rsqrt,
@@ -94,7 +95,6 @@ from fastnn.ops.elementwise import (
     subtract,
     tanh,
     where,
-    zeros_like,
 )
 from fastnn.ops.labels import one_hot
 from fastnn.ops.neural import dropout, relu, softmax

@@ -40,6 +40,16 @@ def full(shape: Shape | int, fill_value: TensorLike, dtype: DType = None) -> Ten
     return wrap(np.full(to_shape(shape), to_array(fill_value, dtype)))
 
 
+def zeros_like(x: TensorLike) -> Tensor:
+    """Zeros of the shape and dtype of x."""
+    return wrap(np.zeros_like(convert(x)._array))
+
+
+def ones_like(x: TensorLike) -> Tensor:
+    """Ones of the shape and dtype of x."""
+    return wrap(np.ones_like(convert(x)._array))
+
+
 def convert_to_tensor(x: TensorLike, dtype: DType = None) -> Tensor:
     """x as a tensor: itself, what a variable holds now, or a copy of an array."""
     return convert(x, dtype) if isinstance(x, Tensor | list | tuple) else constant(x, dtype)

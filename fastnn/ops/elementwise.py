@@ -17,9 +17,10 @@ from fastnn.ops.core import (
     operator,
     primitive,
 )
+from fastnn.ops.creation import ones_like, zeros_like
 from fastnn.ops.discrete import equal, floor_divide, greater, greater_equal, less_equal, sign
 from fastnn.ops.reductions import sum_to
-from fastnn.tensor import SigmoidOf, Tensor, TensorLike, convert, unshared, wrap
+from fastnn.tensor import SigmoidOf, Tensor, TensorLike, convert, unshared
 
 
 def _kernel_adds(a: Array, b: Array) -> bool:
@@ -429,7 +430,7 @@ def stop_gradient(x: TensorLike) -> Tensor:
     return _stop_gradient(convert(x))
 
 
-FIRST_ROW = np.zeros(1, np.int64)  # the kernel that converts gathers rows
+_FIRST_ROW = np.zeros(1, np.int64)  # the kernel that converts gathers rows
 
 
 @primitive(kernel=True)
@@ -438,7 +439,7 @@ def _cast(x: Array, dtype: np.dtype[np.generic], out: Array | None = None) -> Ar
         return x.astype(dtype)
     if dtype not in COMPUTED_IN:
         raise _kernels.NotRecorded(f"a conversion to {dtype}")
-    return _kernels.gather(x.reshape(1, -1), FIRST_ROW, out.reshape(1, -1))
+    return _kernels.gather(x.reshape(1, -1), _FIRST_ROW, out.reshape(1, -1))
 
 
 @_cast.gradient
@@ -471,13 +472,3 @@ def rsqrt(x: TensorLike) -> Tensor:
 def reciprocal(x: TensorLike) -> Tensor:
     """1 / x."""
     return 1 / floating(x)
-
-
-def zeros_like(x: TensorLike) -> Tensor:
-    """Zeros of the shape and dtype of x."""
-    return wrap(np.zeros_like(convert(x)._array))
-
-
-def ones_like(x: TensorLike) -> Tensor:
-    """Ones of the shape and dtype of x."""
-    return wrap(np.ones_like(convert(x)._array))

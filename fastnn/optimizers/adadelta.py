@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Unpack
 
 from fastnn import ops
@@ -38,7 +39,11 @@ class Adadelta(Optimizer):
         super().__init__(learning_rate, **options)
         self.rho = fraction("rho", rho)
         self.epsilon = positive("epsilon", epsilon)
-        self.slots = {"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}
+
+    @property
+    def slots(self) -> Mapping[str, float]:
+        """What is kept for each variable."""
+        return {"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Change one variable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Unpack
 
 from fastnn.hyperparameters import not_negative, positive
@@ -40,7 +41,11 @@ class Adagrad(Optimizer):
             "initial_accumulator_value", initial_accumulator_value
         )
         self.epsilon = positive("epsilon", epsilon)
-        self.slots = {"accumulator": self.initial_accumulator_value}
+
+    @property
+    def slots(self) -> Mapping[str, float]:
+        """What is kept for each variable."""
+        return {"accumulator": self.initial_accumulator_value}
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Change one variable."""

@@ -50,7 +50,8 @@ class Adam(Optimizer):
         self.amsgrad = amsgrad
 
     @property
-    def _starts(self) -> Mapping[str, float]:
+    def slots(self) -> Mapping[str, float]:
+        """What is kept for each variable."""
         peaks = ["velocity_hat"] * bool(self.amsgrad)
         return dict.fromkeys(["momentum", "velocity", *peaks], 0.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 from fastnn import ops
@@ -43,7 +43,6 @@ class Adamax(Optimizer):
         self.beta_1 = fraction("beta_1", beta_1, below_one=True)
         self.beta_2 = fraction("beta_2", beta_2, below_one=True)
         self.epsilon = positive("epsilon", epsilon)
-        self.slots = {"momentum": 0.0, "norm": 0.0}
 
     def update_all(
         self, gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Tensor
@@ -51,6 +50,11 @@ class Adamax(Optimizer):
         """One step for all variables, with the rate corrected for the bias of early means."""
         correction = 1 - power(self.beta_1, self._steps_with_this())
         super().update_all(gradients, variables, learning_rate / correction)
+
+    @property
+    def slots(self) -> Mapping[str, float]:
+        """What is kept for each variable."""
+        return {"momentum": 0.0, "norm": 0.0}
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Change one variable; the rate is the a of the formula."""

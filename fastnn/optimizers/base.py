@@ -29,7 +29,7 @@ from fastnn.trace import paused
 from fastnn.variable import Variable, all_or_nothing
 
 # An object by the variable that it is for, with the version of its attributes.
-Part: TypeAlias = tuple[int, Any, object]
+Dependence: TypeAlias = tuple[int, Any, object]
 Rate: TypeAlias = float | LearningRateSchedule | Callable[[], TensorLike]
 
 
@@ -61,7 +61,7 @@ class Optimizer(Configurable):
 
     A subclass changes one variable in ``update_step(gradient, variable, learning_rate)``. It keeps
     what it needs for that in variables of its own: it names them, with the number that they start
-    from, in `slots`, and gets them by ``slots_of(variable)``. Or it makes them in
+    from, in the property `slots`, and gets them by ``slots_of(variable)``. Or it makes them in
     ``build(variables)`` by `add_variable_from_reference`.
 
     Parameters
@@ -107,12 +107,7 @@ class Optimizer(Configurable):
     Variable([0.5 2.5], shape=(2,), dtype=float32)
     """
 
-    _is_custom = False  # defined outside fastnn
     _aside = frozenset(["_kept", "_recorded", "_rested_on", "built"])
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls._is_custom = not is_ours(cls)
 
     def __init__(
         self,
@@ -143,7 +138,6 @@ class Optimizer(Configurable):
         self.ema_overwrite_frequency = if_given(
             count, "ema_overwrite_frequency", ema_overwrite_frequency
         )
-        self.slots: Mapping[str, float] = {}
         self.built = False
         self._iterations = Variable(np.int64(0), trainable=False, name="iterations")
         self._learning_rate = _rate(learning_rate if lr is None else lr)
@@ -155,7 +149,7 @@ class Optimizer(Configurable):
         self._model_variables_moving_average: list[Variable] = []
         self._not_decayed: tuple[list[Variable], list[str]] = ([], [])
         self._kept: list[str] = []  # for each variable, since the first was known
-        self._rested_on: list[Part] = []  # at the last step
+        self._rested_on: list[Dependence] = []  # at the last step
         self._recorded = Function(self._step)
 
     @property
@@ -238,12 +232,12 @@ class Optimizer(Configurable):
             self.built = True
 
     @property
-    def _starts(self) -> Mapping[str, float]:
-        """As `slots`, by the options as they are now."""
-        return self.slots
+    def slots(self) -> Mapping[str, float]:
+        """What is kept for each variable, by name: the number that it starts from."""
+        return {}
 
     def _to_keep(self) -> list[str]:
-        return [*self._starts, *["average"] * self.use_ema]
+        return [*self.slots, *["average"] * self.use_ema]
 
     def _make_slots(self, w: Variable) -> None:
         if self.use_ema:
@@ -252,7 +246,7 @@ class Optimizer(Configurable):
         self._slots.append(
             [
                 self._tracked(np.broadcast_to(w.dtype.type(start), w.shape), f"{w.path}/{name}")
-                for name, start in self._starts.items()
+                for name, start in self.slots.items()
             ]
         )
 
@@ -268,7 +262,20 @@ class Optimizer(Configurable):
         dtype: DType = np.float32,
         name: str = "variable",
     ) -> Variable:
-        """A new variable of the optimizer."""
+        """A new variable of the optimizer, which is saved with it.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        initializer : str or callable, default "zeros"
+        dtype : dtype, default float32
+        name : str, default "variable"
+
+        Raises
+        ------
+        ValueError
+            If the initializer is unknown, or a length is negative.
+        """
         return self._tracked(initializers.get(initializer)(to_shape(shape), dtype), name)
 
     def add_variable_from_reference(
@@ -277,7 +284,15 @@ class Optimizer(Configurable):
         name: str = "variable",
         initializer: str | Initializer = "zeros",
     ) -> Variable:
-        """A new variable of the shape and dtype of a model's."""
+        """A new variable of the shape and dtype of a model's; otherwise as `add_variable`.
+
+        Parameters
+        ----------
+        reference_variable : Variable
+        name : str, default "variable"
+            Stands behind the path of the model's variable.
+        initializer : str or callable, default "zeros"
+        """
         shape, dtype = reference_variable.shape, reference_variable.dtype
         return self.add_variable(shape, initializer, dtype, f"{reference_variable.path}/{name}")
 
@@ -328,7 +343,7 @@ class Optimizer(Configurable):
         with all_or_nothing():
             self._step(rate, *gradients, *variables)
 
-    def _rest_on(self, variables: list[Variable]) -> list[Part]:
+    def _rest_on(self, variables: list[Variable]) -> list[Dependence]:
         """The objects whose attributes have a say in a step for these variables: this one, and
         constraints with the variables that they are for.
         """
@@ -390,7 +405,7 @@ class Optimizer(Configurable):
             )
         self.apply_gradients(zip(grads, trainable_variables, strict=True))
 
-    def _may_be_recorded(self, parts: list[Part]) -> bool:
+    def _may_be_recorded(self, parts: list[Dependence]) -> bool:
         """Whether a program may take the step: nobody looks on, and no part is the user's own code.
 
         A program cannot be interrupted half-way, so it needs no copies of what it changes.
@@ -401,8 +416,8 @@ class Optimizer(Configurable):
 
     def _step(self, rate: Tensor, *gradients_and_variables: Any) -> None:
         # `Function` looks through positional arguments fastest.
-        count = len(gradients_and_variables) // 2
-        gradients, variables = gradients_and_variables[:count], gradients_and_variables[count:]
+        half = len(gradients_and_variables) // 2
+        gradients, variables = gradients_and_variables[:half], gradients_and_variables[half:]
         clipped = self._clip_gradients(gradients)
         if self.weight_decay:
             for w in filter(self._is_decayed, variables):
@@ -423,7 +438,21 @@ class Optimizer(Configurable):
             self.update_step(g, w, learning_rate)
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """Change one variable; `iterations` are the steps before this one."""
+        """Change one variable; `iterations` are the steps before this one.
+
+        Parameters
+        ----------
+        gradient : Tensor
+            Of the variable's shape and dtype, already clipped.
+        variable : Variable
+        learning_rate : Tensor of shape (), float64
+            As it is at this step.
+
+        Raises
+        ------
+        NotImplementedError
+            If a subclass defines neither this method nor `update_all`.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} must define update_step(self, gradient, variable, "
             "learning_rate)"

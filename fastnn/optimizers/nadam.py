@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 import numpy as np
@@ -45,8 +45,12 @@ class Nadam(Optimizer):
         self.beta_1 = fraction("beta_1", beta_1, below_one=True)
         self.beta_2 = fraction("beta_2", beta_2, below_one=True)
         self.epsilon = positive("epsilon", epsilon)
-        self.slots = {"momentum": 0.0, "velocity": 0.0}
         self._product = self.add_variable((), "ones", np.float64, "u_product")
+
+    @property
+    def slots(self) -> Mapping[str, float]:
+        """What is kept for each variable."""
+        return {"momentum": 0.0, "velocity": 0.0}
 
     def update_all(
         self, gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Tensor

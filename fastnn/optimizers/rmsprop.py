@@ -49,7 +49,8 @@ class RMSprop(Optimizer):
         self.centered = centered
 
     @property
-    def _starts(self) -> Mapping[str, float]:
+    def slots(self) -> Mapping[str, float]:
+        """What is kept for each variable."""
         means = ["average_gradient"] * bool(self.centered)
         return dict.fromkeys(["velocity", *["momentum"] * bool(self.momentum), *means], 0.0)
 

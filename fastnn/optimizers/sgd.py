@@ -44,7 +44,8 @@ class SGD(Optimizer):
         self.nesterov = nesterov
 
     @property
-    def _starts(self) -> Mapping[str, float]:
+    def slots(self) -> Mapping[str, float]:
+        """What is kept for each variable."""
         return {"momentum": 0.0} if self.momentum else {}
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:

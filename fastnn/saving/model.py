@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import random
+from fastnn._kernels import Scope
 from fastnn.arrays import Array, Shape
 from fastnn.caller import warn
 from fastnn.configuration import custom_object_scope, deserialize, serialize
@@ -298,8 +299,5 @@ def _weights_to_come(saved: SavedFile) -> Iterator[None]:
             raise ValueError("its layers are larger than what is in the file")
         return np.broadcast_to(np.zeros((), dtype), shape)  # the variable's own copy is enough
 
-    before, phase.initializer = phase.initializer, zeros
-    try:
+    with Scope(phase, initializer=zeros):
         yield
-    finally:
-        phase.initializer = before

@@ -147,7 +147,7 @@ def optimizer_from(saved: SavedFile, model: Model) -> Changes:
         spared = [own[key] for key in saved.names("not_decayed") if key in own]
         if spared:
             optimizer.exclude_from_weight_decay(var_list=spared)
-        slots = len(optimizer._starts) + optimizer.use_ema
+        slots = len(optimizer.slots) + optimizer.use_ema
         if slots * saved.nbytes(saved.names("trained")) > saved.nbytes(keys):
             saved.refuse("is damaged: the state of its optimizer is missing in part")
         optimizer.build(trained)
