@@ -22,6 +22,11 @@ COMPUTED_IN = (np.dtype(np.float32), np.dtype(np.float64))
 np.empty(31 << 20, np.uint8)
 
 
+NUMBERS_OF_TEXTS = (
+    "encode texts as numbers first: labels with names, codes = np.unique(texts, "
+    "return_inverse=True), decimals with astype(float), a file's name with what is in it"
+)
+
 # What to do about lists of different lengths.
 PADDED = (
     "their lengths differ; fastnn.utils.pad_sequences gives them one, or make of each a row of "
@@ -34,6 +39,16 @@ def on_a_line(size: int) -> Array:
     block = np.zeros(size + _kernels.LINE, np.uint8)
     # NumPy crashes if there is no memory for its __array_interface__.
     return block[-block.ctypes.data % _kernels.LINE :][:size]
+
+
+def is_in_order(array: Array) -> bool:
+    """Whether kernels can read it where it lies."""
+    return array.flags.c_contiguous and array.flags.aligned
+
+
+def in_order(array: Array) -> Array:
+    """The array, or a copy that kernels can read."""
+    return array if is_in_order(array) else array.copy(order="C")
 
 
 def is_finite(array: Array) -> bool:
@@ -82,8 +97,8 @@ def real(array: Array) -> Array:
         return _of_objects(array)
     if array.dtype.kind in "SU":
         raise TypeError(
-            "a tensor holds real numbers, not texts; encode them as numbers first: labels with "
-            "names, codes = np.unique(texts, return_inverse=True), decimals with astype(float)"
+            f"a tensor holds real numbers, not texts such as {brief(array.tolist())}; "
+            f"{NUMBERS_OF_TEXTS}"
         )
     if not _is_real(array.dtype):
         raise TypeError(
@@ -104,8 +119,9 @@ def _of_objects(array: Array) -> Array:
             )
         if not isinstance(value, int | float | np.number | np.bool_):
             raise TypeError(
-                f"a tensor holds real numbers, and the element at index {place} is {value!r}; fill "
-                "or drop what is missing, and encode texts and categories as numbers first"
+                f"a tensor holds real numbers, and the element at index {place} is {value!r}; "
+                "fill or drop what is missing"
+                f"{f'; {NUMBERS_OF_TEXTS}' if isinstance(value, str) else ''}"
             )
     return array.astype(np.float64)
 

@@ -17,7 +17,7 @@ from fastnn.ops.elementwise import add
 from fastnn.program import Program
 from fastnn.recent import Recent
 from fastnn.recorders import recorders
-from fastnn.tensor import Tensor, wrap
+from fastnn.tensor import Tensor, convert, wrap
 from fastnn.trace import TraceError
 
 # A call, with the keys that the gradients of its inputs and of its output are collected under.
@@ -42,7 +42,8 @@ def walk_back(steps: Sequence[Recorded], gradients: ByKey, sources: list[int]) -
 
 def accumulate(gradients: ByKey, key: int, dx: Tensor) -> None:
     """Add to the gradient of a key."""
-    gradients[key] = add(gradients[key], dx) if key in gradients else dx
+    # Of float16, which is added up in float32, it stays what it is.
+    gradients[key] = convert(add(gradients[key], dx), dx.dtype) if key in gradients else dx
 
 
 def _between(steps: Sequence[Recorded], reached: set[int]) -> list[Recorded]:

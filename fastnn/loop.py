@@ -14,12 +14,12 @@ import numpy as np
 
 from fastnn import _kernels
 from fastnn._kernels import CompressedRows, Cursor
-from fastnn.arrays import Array
+from fastnn.arrays import Array, is_in_order
 from fastnn.changes import computing
 from fastnn.forks import Lock
 from fastnn.function import trace
 from fastnn.program import Program
-from fastnn.samples import Column, is_in_order
+from fastnn.samples import Column
 from fastnn.sparse import Samples, SparseTensor
 from fastnn.structure import Structure, filled, leaves
 from fastnn.tensor import Tensor

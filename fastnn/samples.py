@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from fastnn._kernels import CompressedRows
-from fastnn.arrays import Array, DType
+from fastnn.arrays import Array, DType, is_in_order
 from fastnn.ops.labels import ANY, to_classes
 from fastnn.recent import Recent
 from fastnn.sparse import Samples, SparseTensor, is_scipy, to_samples
@@ -41,11 +41,6 @@ class Column:
         if isinstance(self.data, CompressedRows):
             return id(self.data)
         return self.data.shape[1:], self.data.dtype, is_in_order(self.data), self.dtype
-
-
-def is_in_order(x: Array) -> bool:
-    """Whether kernels can read it where it lies."""
-    return x.flags.c_contiguous and x.flags.aligned
 
 
 class Arrays:

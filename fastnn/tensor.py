@@ -389,6 +389,8 @@ def to_array(value: TensorLike, dtype: DType = None) -> Array:
         array = value._values()
     elif isinstance(value, np.ndarray | np.generic):
         array = unmasked(value)
+    elif isinstance(value, list | tuple) and _has_tensor(value):
+        array = operators["stack"](value)._values()
     else:
         array = from_python(value, dtype)
     array = real(array)
@@ -432,11 +434,12 @@ def convert(value: TensorLike, dtype: DType = None) -> Tensor:
 
 
 def _has_tensor(sequence: Iterable[Any]) -> bool:
-    """Whether there is a tensor in a list, or in lists in it if a tape may want its gradient."""
-    if any(issubclass(kind, Tensor) for kind in set(map(type, sequence))):
+    """Whether there is a tensor in a list, or in lists in it."""
+    kinds = set(map(type, sequence))
+    if any(issubclass(kind, Tensor) for kind in kinds):
         return True
-    parts = [part for part in sequence if isinstance(part, list | tuple)] if recorders.stack else []
-    return any(map(_has_tensor, parts))
+    nested = any(issubclass(kind, list | tuple) for kind in kinds)
+    return nested and any(_has_tensor(x) for x in sequence if isinstance(x, list | tuple))
 
 
 def constant(value: TensorLike, dtype: DType = None, shape: Shape | int | None = None) -> Tensor:

@@ -754,3 +754,10 @@ def test_nan_is_no_improvement_on_nan():
 
 def test_the_sign_of_min_delta_does_not_count():
     assert drive(callbacks.EarlyStopping(min_delta=-0.5, patience=1), [2.0, 1.9, 1.8, 1.7]) == 2
+
+
+def test_arguments_that_are_no_names_and_functions():
+    with pytest.raises(TypeError, match=r"by its name, such as \"val_loss\", got 3"):
+        callbacks.EarlyStopping(3)
+    with pytest.raises(TypeError, match=r"needs a function of the epoch, got 0\.1"):
+        callbacks.LearningRateScheduler(0.1)

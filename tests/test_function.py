@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -996,3 +997,27 @@ def test_labels_behind_many_forks():
     probabilities = np.array([[0.25, 0.75]], np.float32)
     found = loss(np.array([[0.125, 0.5]], np.float32), probabilities)
     np.testing.assert_allclose(found, -np.log([0.75]), rtol=1e-6)
+
+
+class Stack(list):
+    scale = 1.0
+
+    def total(self, x):
+        return x * self.scale * sum(self)
+
+    compiled = function(total)
+
+
+class Named(dict):
+    def __getattr__(self, name):
+        return self[name]
+
+
+def test_lists_and_dicts_of_ones_own_classes_stay_what_they_are():
+    stack, x = Stack([Variable(1.0), Variable(2.0)]), fastnn.constant([1.0, 2.0])
+    stack.scale = 5.0
+    np.testing.assert_array_equal(stack.compiled(x), stack.total(x))
+    np.testing.assert_array_equal(function(lambda batch: batch.x * 2)(Named(x=x)), [2, 4])
+    ordered = function(lambda d: OrderedDict(b=d.popitem(last=False)[1], a=x))(OrderedDict(c=x))
+    assert isinstance(ordered, OrderedDict)
+    assert list(ordered) == ["b", "a"]

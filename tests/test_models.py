@@ -350,7 +350,7 @@ WRONG = {
     "no samples": (X[:0], Y[:0], {}, ValueError, r"x has shape \(0, 3\)"),
     "a number": (1.0, Y, {}, ValueError, "x has shape"),
     "one axis": (X[:, 0], Y, {}, ValueError, "incompatible with the layer"),
-    "strings": (X.astype(str), Y, {}, TypeError, r"x: .* not texts; .*astype\(float\)"),
+    "strings": (X.astype(str), Y, {}, TypeError, r"x: .* not texts such as .*astype\(float\)"),
     "names": (X, np.array(["cat"] * 10), {}, TypeError, r"y: .* np.unique\(texts"),
     "a pair": ((X, Y), None, {}, ValueError, r"pass y beside x, as in fit\(x, y\)"),
     "complex": (X.astype(complex), Y, {}, TypeError, "complex128"),
@@ -986,3 +986,41 @@ def test_a_build_of_ones_own_may_call_that_of_the_base(base):
         assert [w.shape for w in model.weights] == [(3, 1), (1,)]
         assert model.built
     assert calls == [(2, 3), (None, 3)]
+
+
+def test_what_the_first_layer_announces_is_asked_for():
+    """Of a layer's own `input_shape` as of an Input."""
+    x, y = np.ones((40, 20), np.float32), np.zeros((40, 1), np.float32)
+    for announced in (x.shape, (4, 5)):
+        model = Sequential([layers.Dense(1, input_shape=announced)])
+        model.compile("sgd", "mse")
+        with pytest.raises(ValueError, match=r"takes the shape .* the shape of one, \(20,\)"):
+            model.fit(x, y, verbose=0)
+    assert Sequential([layers.Dense(1, input_shape=(20,))]).predict(x).shape == (40, 1)
+
+
+def test_errors_name_the_loss_and_the_metric():
+    x, y = np.ones((4, 2), np.float32), np.array([1, 2, 3, 3])
+    model = Sequential([layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"^loss 'categorical_crossentropy': .* use sparse_cat"):
+        model.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="a unit for each column of y_true, or count classes fr"):
+        model.fit(x, np.eye(4)[y], verbose=0)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[np.mean])
+    with pytest.raises(TypeError, match=r"^metric 'mean': "):
+        model.fit(x, y - 1, verbose=0)
+
+
+def test_what_may_be_meant_by_names_and_shapes():
+    model = Sequential([layers.Dense(1, input_shape=(6,))])
+    with pytest.raises(AttributeError, match="did you mean 'summary'"):
+        model.sumary()
+    with pytest.raises(AttributeError, match="did you mean 'compute_loss'"):
+        model.compiled_loss  # noqa: B018  # to look is to ask
+    model = Sequential([layers.Dense(1)])
+    model.build((None, 6))
+    with pytest.raises(ValueError, match=r"of one sample make a batch with x.reshape\(1, -1\)"):
+        model.predict(np.ones((2, 3)))
+    with pytest.raises(TypeError, match=r"join samples with np\.stack"):
+        model.predict([np.ones(6), np.ones(6)])

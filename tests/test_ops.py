@@ -8,7 +8,7 @@ import pytest
 from cases import CASES, Case
 
 import fastnn
-from fastnn import GradientTape, Variable
+from fastnn import GradientTape, Variable, ops
 from fastnn.sparse import SparseTensor
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -369,3 +369,30 @@ def test_an_infinite_norm_is_noticed():
 
 def test_axes_may_be_any_sequence():
     assert fastnn.expand_dims(fastnn.ones((3,)), range(2)).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("name", ["erf", "expm1", "log1p", "mish", "softplus", "exp"])
+def test_numbers_behind_a_header_of_one_byte(name):
+    x = np.frombuffer(b"0" + np.full(4, 0.5, np.float32).tobytes(), np.float32, offset=1)
+    assert not x.flags.aligned
+    np.testing.assert_array_equal(getattr(ops, name)(x), getattr(ops, name)(x.copy()))
+
+
+def test_large_integers_and_numbers():
+    """As NumPy: uint64 stays, where float64 would lose digits."""
+    x = np.array([2**53 + 1, 2**63 + 1], np.uint64)
+    t = fastnn.constant(x)
+    for found, expected in [(t % 2, x % 2), (t // 1, x), (t == 2**53, x == 2**53), (t + 1, x + 1)]:
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    assert not (t == -1).numpy().any()
+    assert (t * 1.5).dtype == np.float32
+
+
+def test_nothing_along_an_axis():
+    assert ops.log_softmax(np.zeros((3, 0))).shape == (3, 0)
+    np.testing.assert_array_equal(ops.logsumexp(np.zeros((3, 0)), axis=1), [-np.inf] * 3)
+
+
+def test_repeats_of_any_integers():
+    np.testing.assert_array_equal(ops.repeat([1, 2], np.array([1, 2], np.uint64)), [1, 2, 2])

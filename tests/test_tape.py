@@ -472,3 +472,11 @@ def test_output_gradients_for_each_target():
         tape.gradient([y, z], x, constant(1.0))
     found = tape.gradient({"y": y, "z": [z]}, x, {"z": [2.0], "y": [1.0, 10.0]})
     np.testing.assert_array_equal(found, [2 + 6, 40 + 6])
+
+
+def test_the_gradient_of_float16_has_its_dtype():
+    h = fastnn.Variable(np.array([1, 2], np.float16))
+    for computed in (lambda: h * 2, lambda: h * 2 + fastnn.exp(h)):
+        with fastnn.GradientTape() as tape:
+            y = computed()
+        assert tape.gradient(y, h).dtype == np.float16

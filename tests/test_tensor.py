@@ -527,3 +527,18 @@ def test_the_format_of_a_number_is_for_one():
     assert f"{constant([2.5]):.2f}" == "2.50"
     with pytest.raises(TypeError, match=r"is for one number, and this .* shape \(2,\)"):
         f"{constant([1.0, 2.0]):.2f}"
+
+
+def test_nested_lists_of_tensors_keep_their_dtype():
+    """Inside a tape and a program as outside."""
+    x = fastnn.constant(np.array([0.1, 0.2]))
+
+    def total(x):
+        return fastnn.reduce_sum([[x, x], [x, x]])
+
+    with fastnn.GradientTape():
+        taped = total(x)
+    for found in (total(x), fastnn.function(total)(x), taped):
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, 1.2, rtol=1e-15)
+    assert {v.dtype for v in (fastnn.constant([x]), fastnn.Variable([[x]]))} == {x.dtype}

@@ -23,6 +23,8 @@ class LearningRateScheduler(Callback):
 
     Raises
     ------
+    TypeError
+        If `schedule` is no function.
     ValueError
         While training: if `schedule` gives no number.
 
@@ -38,6 +40,11 @@ class LearningRateScheduler(Callback):
     """
 
     def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
+        if not callable(schedule):
+            raise TypeError(
+                f"LearningRateScheduler needs a function of the epoch, got {schedule!r}; a rate "
+                "that stays is the optimizer's, as in SGD(learning_rate=0.1)"
+            )
         self.schedule = schedule
         self.verbose = verbose
 

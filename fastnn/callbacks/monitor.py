@@ -41,6 +41,8 @@ class MonitorCallback(Callback):
 
     Raises
     ------
+    TypeError
+        If `monitor` is no name.
     ValueError
         While training: if "auto" cannot tell.
     """
@@ -58,6 +60,11 @@ class MonitorCallback(Callback):
                 '"min" or "max"'
             )
             mode = "auto"
+        if not isinstance(monitor, str):
+            raise TypeError(
+                f"{type(self).__name__} monitors a loss or a metric by its name, such as "
+                f'"val_loss", got {monitor!r}; give other arguments by name'
+            )
         self.monitor = monitor
         self.mode = mode
         self.best = baseline

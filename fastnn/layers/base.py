@@ -19,7 +19,7 @@ from fastnn.configuration import Configurable, arguments_of, is_plain
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
 from fastnn.initializers import Start
-from fastnn.lookup import refuse_options
+from fastnn.lookup import near, refuse_options
 from fastnn.naming import unique_name
 from fastnn.phase import phase
 from fastnn.recorders import recorders
@@ -159,8 +159,10 @@ class Layer(Configurable):
             hint = "; its __init__ must begin with super().__init__()"
         elif name in ("input", "inputs", "output", "outputs"):
             hint = "; to get what a layer inside computes write a Model whose call returns it"
-        elif not self.built and not name.startswith("_"):
-            hint = "; if its build makes that, call the layer on data first"
+        elif not name.startswith("_"):
+            hint = near(name, dir(type(self)))
+            if not (hint or self.built):
+                hint = "; if its build makes that, call the layer on data first"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def _checked(
@@ -255,8 +257,8 @@ class Layer(Configurable):
         if self._is_leaf and not self._takes_several and isinstance(x, NODES):
             raise TypeError(
                 f"layer {self.name!r} takes one array and got {len(x)} in a {type(x).__name__}: "
-                "join them with np.column_stack, or write a Model whose call(self, inputs) takes "
-                "them; inputs and targets are given apart: fit(x, y)"
+                "join samples with np.stack, columns with np.column_stack, or write a Model whose "
+                "call(self, inputs) takes them; inputs and targets are given apart: fit(x, y)"
             )
         if self._takes_training:
             kwargs["training"] = phase.training

@@ -152,5 +152,8 @@ class Dense(Layer):
     def _remedy(self, shape: Shape) -> str:
         if len(shape) < 2:
             return f"; {ANOTHER_AXIS}"
-        flat = math.prod(shape[1:]) == self.kernel.shape[0]
-        return "; flatten it with x.reshape(len(x), -1)" if flat else ""
+        if math.prod(shape[1:]) == self.kernel.shape[0]:
+            return "; flatten it with x.reshape(len(x), -1)"
+        if math.prod(shape) == self.kernel.shape[0]:
+            return "; of one sample make a batch with x.reshape(1, -1)"
+        return ""

@@ -84,24 +84,7 @@ class InputLayer(Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the input, with or without a last axis of length 1 as was announced."""
-        batch, *given = input_shape
-        ways = [given]
-        if self.input_shape[-1:] == (1,):
-            ways.append([*given, 1])
-        if given[-1:] == [1]:
-            ways.append(given[:-1])
-        for shape in ways:
-            if len(shape) == len(self.input_shape) and all(
-                None in (n, m) or n == m for n, m in zip(shape, self.input_shape, strict=True)
-            ):
-                return (batch, *shape)
-        remedy = f"reshape it, or give Input the shape of one sample, {tuple(given)}"
-        if len(given) < len(self.input_shape):
-            remedy = "put one sample into a batch with x[None], or reshape what has several"
-        raise ValueError(
-            f"an input of shape {tuple(input_shape)} is incompatible with the layer {self.name!r}, "
-            f"which takes the shape {self.batch_shape}: {remedy}"
-        )
+        return as_announced(self.name, self.batch_shape, input_shape)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer."""
@@ -111,6 +94,37 @@ class InputLayer(Layer):
             "sparse": self.sparse,
             "name": self.name,
         }
+
+
+def as_announced(name: str, batch_shape: Announced, input_shape: Shape) -> Shape:
+    """The shape of an input of a layer, with or without a last axis of length 1 as was announced.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit.
+    """
+    (batch, *given), (_, *announced) = input_shape, batch_shape
+    ways = [given]
+    if announced[-1:] == [1]:
+        ways.append([*given, 1])
+    if given[-1:] == [1]:
+        ways.append(given[:-1])
+    for shape in ways:
+        if len(shape) == len(announced) and all(
+            None in (n, m) or n == m for n, m in zip(shape, announced, strict=True)
+        ):
+            return (batch, *shape)
+    remedy = f"reshape it, or announce the shape of one sample, {tuple(given)}"
+    if len(given) < len(announced):
+        remedy = (
+            "put one sample into a batch with x[None], or reshape what has several, or announce "
+            f"the shape of one, {tuple(given)}"
+        )
+    raise ValueError(
+        f"an input of shape {tuple(input_shape)} is incompatible with the layer {name!r}, which "
+        f"takes the shape {batch_shape}: {remedy}"
+    )
 
 
 Input = InputLayer  # Keras has a function of this name beside the class

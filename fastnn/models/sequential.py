@@ -12,7 +12,7 @@ from fastnn.arrays import Shape, to_open_shape
 from fastnn.configuration import serialize
 from fastnn.layers.base import Layer, unbuilt_again_on_failure
 from fastnn.layers.dense import Dense
-from fastnn.layers.input import InputLayer
+from fastnn.layers.input import InputLayer, as_announced
 from fastnn.models.model import Model
 from fastnn.phase import phase
 from fastnn.sparse import Samples, may_save_time, without_zeros
@@ -133,8 +133,9 @@ class Sequential(Model):
         if takes_one and isinstance(inputs, list | tuple) and len(inputs) == 1:
             (x,) = inputs
         announced = vars(first).get("input_shape")
-        if announced is not None and announced[-1:] == (1,) and x.ndim == len(announced):
-            x = ops.reshape(x, (*x.shape, 1))
+        if announced is not None and isinstance(x, Tensor):
+            shape = as_announced(first.name, (None, *announced), x.shape)
+            x = x if x.shape == shape else ops.reshape(x, shape)
         for layer in self._layers:
             x = layer(x)
         return x

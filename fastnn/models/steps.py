@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any, Literal, TypeAlias
 
@@ -194,7 +195,8 @@ class Steps(Layer):
         terms = list(self.losses)
         if self._objective is not None:
             self._require_targets(y)
-            terms.insert(0, self._objective(y, y_pred, sample_weight))
+            with errors_of(f"loss {self._objective.name!r}"):
+                terms.insert(0, self._objective(y, y_pred, sample_weight))
         if not terms:
             raise ValueError(
                 f"model {self.name!r} has no loss: call model.compile(optimizer=..., loss=...)"
@@ -292,9 +294,11 @@ class Steps(Layer):
 
     def _measure(self, y: Any, y_pred: Any, sample_weight: TensorLike) -> None:
         for metric in self._measures:
-            _update(metric, y, y_pred)
+            with errors_of(f"metric {metric.name!r}"):
+                metric.update_state(y, y_pred)
         for metric in self._weighted_measures:
-            _update(metric, y, y_pred, sample_weight)
+            with errors_of(f"metric {metric.name!r}"):
+                metric.update_state(y, y_pred, sample_weight)
 
     def _measured(self) -> Logs:
         return {name: plain(value) for name, value in self.get_metrics_result().items()}
@@ -425,11 +429,14 @@ def _to_metrics(given: Sequence[Any] | None) -> list[Metric]:
     return [metrics.to_metric(metric) for metric in chosen]
 
 
-def _update(metric: Metric, *batch: Any) -> None:
+@contextmanager
+def errors_of(part: str) -> Iterator[None]:
+    """Says of an error inside the block what it is about."""
     try:
-        metric.update_state(*batch)
-    except ValueError as error:
-        raise ValueError(f"metric {metric.name!r}: {error}") from error
+        yield
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{part}: {error}") from error
 
 
 def _named(step: str, logs: Any) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from itertools import compress
 from typing import Any
@@ -29,7 +29,7 @@ from fastnn.lookup import refuse_arguments
 from fastnn.loop import CompiledLoop, Logs, Results, Watch, joined
 from fastnn.losses.crossentropies import check_targets
 from fastnn.models.numerics import Snapshot, complain, find, is_sound, point_to_check
-from fastnn.models.steps import Kind, Steps
+from fastnn.models.steps import Kind, Steps, errors_of
 from fastnn.models.turns import Caller, in_turn, is_nested
 from fastnn.samples import Arrays, Column, split
 from fastnn.sparse import Samples
@@ -176,7 +176,7 @@ class Trainer(Steps):
             validation = in_batches(to_validate, held_back, validation_size, validation_steps)
         self._prepare("train", train, passes=2 * epochs)
         if validation is not None:
-            with _errors_of("validation data"):
+            with errors_of("validation data"):
                 self._prepare("test", validation, passes=epochs)
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
         self.stop_training, self._initial_epoch = False, first
@@ -570,16 +570,6 @@ class Trainer(Steps):
         samples = len(arrays)
         loop = self._loop(kind, arrays, samples)
         return loop.run(arrays.columns, np.arange(samples), Watch())
-
-
-@contextmanager
-def _errors_of(part: str) -> Iterator[None]:
-    """Says of an error inside the block which part of the data it is about."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{part}: {error}") from error
 
 
 def _returned(logs: Logs, return_dict: bool) -> float | list[float] | Logs:

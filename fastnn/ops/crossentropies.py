@@ -139,9 +139,15 @@ def categorical_crossentropy(
     y_pred = floating(output)
     y_true = convert(target, y_pred.dtype)
     if y_true.shape != y_pred.shape or not y_pred.ndim:
+        are_labels = y_true.ndim < max(y_pred.ndim, 2) or y_true.shape[-1] == 1
+        remedy = (
+            "For integer labels use sparse_categorical_crossentropy"
+            if are_labels
+            else "Let the last layer have a unit for each column of y_true, or count classes from 0"
+        )
         raise ValueError(
-            f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; they must be equal. For "
-            "integer labels use sparse_categorical_crossentropy"
+            f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; they must be equal. "
+            f"{remedy}"
         )
     logits = _logits(y_pred, SoftmaxOf, from_logits)
     scores = _classes_last(y_pred if logits is None else logits, axis)

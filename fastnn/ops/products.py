@@ -152,7 +152,7 @@ def matmul(
     -------
     Tensor
         Shape (..., m, n), the leading axes broadcast. The value of an element depends on its row of
-        a, its column of b and n alone, down to the last bit.
+        a, its column of b, n and `transpose_a` alone, down to the last bit.
 
     Raises
     ------

@@ -75,7 +75,7 @@ def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None)
             f"repeat: repeats {repeats!r} must be an integer that is not negative, or one for each "
             f"of the {length} elements of axis {axis} of shape {tensor.shape}"
         )
-    return take(tensor, np.repeat(np.arange(length), counts), at)
+    return take(tensor, np.repeat(np.arange(length), counts.astype(np.int64)), at)
 
 
 def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:

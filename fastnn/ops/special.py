@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _kernels
-from fastnn.arrays import Array
+from fastnn.arrays import Array, in_order
 from fastnn.ops.core import Call, Gradients, floating, primitive
 from fastnn.ops.elementwise import abs, exp, minimum, sigmoid, square, stop_gradient
 from fastnn.tensor import Tensor, TensorLike
@@ -27,7 +27,7 @@ def _in_one_pass(
 ) -> Array:
     """The steps over arrays of one shape, which are numbers 0, 1, ... in them, and constants."""
     if out is None:
-        arrays = [np.asarray(x, order="C") for x in arrays]
+        arrays = list(map(in_order, arrays))
         out = np.empty(arrays[0].shape, arrays[0].dtype)
     return _kernels.chain(steps, [*arrays, *(_constant(c, out.dtype) for c in constants)], out)
 
@@ -145,7 +145,7 @@ _FAR = (
 def _polynomial(x: Array, coefficients: Sequence[float], out: Array | None = None) -> Array:
     """By Horner's rule, as many powers in one pass as a chain has inputs for."""
     if out is None:
-        x = np.asarray(x, order="C")
+        x = in_order(x)
         out = np.empty(x.shape, x.dtype)
     so_far, *rest = [_constant(c, x.dtype) for c in coefficients]
     most = _kernels.CHAIN_INPUTS - 2

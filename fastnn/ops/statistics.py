@@ -17,7 +17,7 @@ from fastnn.ops.reductions import (
     reduce_sum,
 )
 from fastnn.ops.shaping import concat, reshape, transpose
-from fastnn.tensor import Tensor, TensorLike, convert
+from fastnn.tensor import Tensor, TensorLike, convert, zeros
 
 
 def reduce_variance(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -84,8 +84,10 @@ def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
 
 def finite_max(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """What exponentials are kept small by, through which no gradient flows: the largest element
-    along the axes, which stay as axes of length 1, or 0 where it is not finite.
+    along the axes, which stay as axes of length 1, or 0 where it is not finite or there is none.
     """
+    if any(x.shape[a] == 0 for a in axes):
+        return zeros(kept_shape(x.shape, axes), x.dtype)
     largest = stop_gradient(reduce_max(x, axes, keepdims=True))
     return where(abs(largest) < float("inf"), largest, 0)
 
