@@ -20,10 +20,15 @@
 #include "gather.h"
 #include "labels.h"
 #include "optimizer.h"
+#include "target.h"
+#include "tile.h"
+#include "packing.h"
+#include "few_rows.h"
 #include "gemm.h"
 #include "short.h"
 #include "product.h"
 #include "sparse.h"
+#include "compress.h"
 
 static const fn_kernels NAME(kernels) = {
     .relu = NAME(relu),
