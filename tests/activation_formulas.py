@@ -5,15 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from loss_formulas import softmax
+from loss_formulas import sigmoid, softmax
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 erf = np.vectorize(math.erf, otypes=[float])
-
-
-def sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
 
 
 def softplus(x: Array) -> Array:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from drawing import draw
 
 from fastnn import _kernels
 from fastnn.arrays import on_a_line
@@ -17,10 +18,6 @@ EDGES = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-310, -1e-40, 3e38, -3e38]
 
 def tolerance(dtype, k=1):
     return 4 * np.sqrt(k + 1) * np.finfo(dtype).eps
-
-
-def draw(rng, shape, dtype):
-    return np.asarray(rng.standard_normal(shape), dtype)
 
 
 @pytest.mark.parametrize("shape", SIZES)

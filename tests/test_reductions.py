@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from drawing import draw
 
 import fastnn
 from fastnn import _kernels
@@ -9,10 +10,6 @@ from fastnn import _kernels
 SHAPES = [(1,), (16,), (3, 1), (0, 4), (5, 4), (7, 10), (40, 16), (33, 17), (2, 3, 32), (9, 33)]
 SHAPES += [(5, 64), (3, 127), (4, 1000), (2, 1024), (2, 1025), (3, 5000)]
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0]
-
-
-def draw(rng, shape, dtype):
-    return np.asarray(rng.standard_normal(shape), dtype)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (0,), (3, 0), (2, 1_100_000)])

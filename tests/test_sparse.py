@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from drawing import draw
 
 import fastnn
 from fastnn import _kernels
@@ -32,10 +33,6 @@ SHAPES = [
     (300, 88, 100, 0.3),
     (300, 176, 50, 0.3),
 ]
-
-
-def draw(rng, shape, dtype):
-    return rng.standard_normal(shape).astype(dtype)
 
 
 def sparse(rng, shape, density, dtype):

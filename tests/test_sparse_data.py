@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from sparse_cases import classifier, data
 
 import fastnn
 from fastnn import GradientTape, Sequential, Variable, _kernels, layers, ops, optimizers
@@ -14,23 +15,9 @@ from fastnn.program import Program
 from fastnn.sparse import SparseTensor, without_zeros
 
 
-def data(rng, n=300, k=40, density=0.1, dtype=np.float32):
-    """Whole numbers, mostly zeros, and labels 0 to 2."""
-    x = rng.integers(1, 9, (n, k)) * (rng.random((n, k)) < density)
-    return x.astype(dtype), rng.integers(0, 3, n)
-
-
 def sparse_tensor(rng):
     x, _ = data(rng, 9, 5, 0.3)
     return SparseTensor(_kernels.compress(x)), x
-
-
-def classifier(optimizer="sgd", units=64):
-    model = Sequential(
-        [layers.Dense(units, activation="relu"), layers.Dense(3, activation="softmax")]
-    )
-    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
-    return model
 
 
 def test_a_sparse_tensor_is_a_tensor(rng):
