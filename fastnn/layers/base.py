@@ -19,7 +19,7 @@ from fastnn.configuration import Configurable, arguments_of, is_plain
 from fastnn.constraints import Projection
 from fastnn.forks import Lock
 from fastnn.initializers import Start
-from fastnn.lookup import near, refuse_options
+from fastnn.lookup import refuse_options
 from fastnn.naming import unique_name
 from fastnn.phase import phase
 from fastnn.recorders import recorders
@@ -159,11 +159,10 @@ class Layer(Configurable):
             hint = "; its __init__ must begin with super().__init__()"
         elif name in ("input", "inputs", "output", "outputs"):
             hint = "; to get what a layer inside computes write a Model whose call returns it"
-        elif not name.startswith("_"):
-            hint = near(name, dir(type(self)))
-            if not (hint or self.built):
-                hint = "; if its build makes that, call the layer on data first"
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+        elif not self.built and not name.startswith("_"):
+            hint = "; if its build makes that, call the layer on data first"
+        message = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
+        raise AttributeError(message, name=name, obj=self)  # Python tells of a name like it
 
     def _checked(
         self, check: Callable[..., Checked], name: str, value: Any, *limits: Any
