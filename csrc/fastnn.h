@@ -300,8 +300,8 @@ typedef struct fn_kernels {
     fn_kernel *gather;                     /* gather.h: fn_gather_args; units are rows */
     fn_kernel *sgd, *momentum, *adagrad, *rmsprop, *adam; /* optimizer.h: fn_update_args */
     fn_kernel *gemm;                       /* product.h: fn_gemm_args */
-    fn_kernel *sparse_gemm, *expand;       /* sparse.h: fn_sparse_args; expand: c (m x k) is a */
-    fn_kernel *compress, *move_rows;       /* fn_compress_args */
+    fn_kernel *sparse_gemm, *expand;       /* sparse.h: fn_sparse_args; expand, of compress.h: c (m x k) is a */
+    fn_kernel *compress, *move_rows;       /* compress.h: fn_compress_args */
     fn_kernel *transpose_compressed;       /* fn_transpose_args */
     fn_kernel *find_infinite;              /* fn_finite_args */
     fn_kernel *compress_few;               /* fn_compress_few_args */

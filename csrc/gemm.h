@@ -5,8 +5,9 @@
  * each block of k, and the blocks' sums are added in order to +0. All blocks but the last have the same
  * length, which follows from k alone (fn_block_length). In short products (short.h: of few columns, where a is
  * not transposed) blocks are longer, and the chain of one is replaced by LANES chains, k modulo LANES being the
- * lane, joined in a fixed tree. Nothing else has a say: not the number of rows, not the tile a row falls in, not which operand is copied, not the level
- * (but for `base`, which rounds the multiplication too). So the rest of this page is free to choose.
+ * lane, joined in a fixed tree. Nothing else has a say: not the number of rows, not the tile a row falls in, not
+ * which operand is copied, not the level (but for `base`, which rounds the multiplication too). So the rest of
+ * this page is free to choose.
  *
  * Loops, from outside: blocks of k; panels of rows; panels of columns, one tile wide; tiles of c,
  * TILE_ROWS x TILE_VECTORS vectors, whose sums live in registers over the whole block of k. A step of k

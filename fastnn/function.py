@@ -221,6 +221,11 @@ class Function:
         given = leaves((args, kwargs))
         examples = [wrap(to_array(x).copy()) if _is_input(x) else x for x in given]
         example_args, example_kwargs = filled((args, kwargs), iter(examples))
+        # Such as the owner of a method, which may be a list: it is itself, with its attributes.
+        example_args = tuple(
+            given if not any(map(_is_input, leaves(given))) else example
+            for given, example in zip(args, example_args, strict=True)
+        )
         inputs = [at for at, leaf in enumerate(given) if _is_input(leaf)]
         traced = trace(
             self.python_function, [examples[at] for at in inputs], *example_args, **example_kwargs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -24,23 +23,13 @@ def leaves(structure: Structure) -> list[Any]:
 
 
 def filled(structure: Structure, new: Iterator[Any]) -> Structure:
-    """The same structure with other leaves."""
+    """The same structure with other leaves, of dicts as plain ones."""
     if isinstance(structure, dict):
-        items = {name: filled(part, new) for name, part in structure.items()}
-        return items if type(structure) is dict else _as(structure, items)
-    if not isinstance(structure, list | tuple):
-        return next(new)
-    parts = [filled(part, new) if isinstance(part, NODES) else next(new) for part in structure]
-    if type(structure) is list:
-        return parts
-    if isinstance(structure, list):
-        return _as(structure, parts)
-    return tuple.__new__(type(structure), parts)
-
-
-def _as(structure: Any, new: Any) -> Structure:
-    """A dict or list of a class of its own, with other contents: order and attributes stay."""
-    same = copy.copy(structure)
-    same.clear()
-    (same.update if isinstance(new, dict) else same.extend)(new)
-    return same
+        return {name: filled(part, new) for name, part in structure.items()}
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return type(structure)(*[filled(part, new) for part in structure])
+    if isinstance(structure, list | tuple):
+        return type(structure)(
+            [filled(part, new) if isinstance(part, NODES) else next(new) for part in structure]
+        )
+    return next(new)

@@ -34,6 +34,8 @@ Index: TypeAlias = Any
 # with. These stand on top of this module and enter themselves here.
 operators: dict[str, Callable[..., Tensor]] = {}
 
+MOST_AXES = 64  # of an array in NumPy
+
 _Binary: TypeAlias = Callable[["Tensor", TensorLike], "Tensor"]
 
 
@@ -389,12 +391,20 @@ def to_array(value: TensorLike, dtype: DType = None) -> Array:
         array = value._values()
     elif isinstance(value, np.ndarray | np.generic):
         array = unmasked(value)
-    elif isinstance(value, list | tuple) and _has_tensor(value):
-        array = operators["stack"](value)._values()
     else:
+        dtype = _dtype_of_tensors(value) if dtype is None else dtype
         array = from_python(value, dtype)
     array = real(array)
     return array if dtype is None else array.astype(to_dtype(dtype), copy=False)
+
+
+def _dtype_of_tensors(value: TensorLike) -> DType:
+    """That of the tensors in a list, or in lists in it, as far as the first leaf tells."""
+    for _ in range(MOST_AXES):
+        if not (isinstance(value, list | tuple) and value):
+            break
+        value = value[0]
+    return value.dtype if isinstance(value, Tensor) else None
 
 
 def _own(array: Array, value: TensorLike) -> Array:
@@ -434,12 +444,11 @@ def convert(value: TensorLike, dtype: DType = None) -> Tensor:
 
 
 def _has_tensor(sequence: Iterable[Any]) -> bool:
-    """Whether there is a tensor in a list, or in lists in it."""
-    kinds = set(map(type, sequence))
-    if any(issubclass(kind, Tensor) for kind in kinds):
+    """Whether there is a tensor in a list, or in lists in it if a tape may want its gradient."""
+    if any(issubclass(kind, Tensor) for kind in set(map(type, sequence))):
         return True
-    nested = any(issubclass(kind, list | tuple) for kind in kinds)
-    return nested and any(_has_tensor(x) for x in sequence if isinstance(x, list | tuple))
+    parts = [part for part in sequence if isinstance(part, list | tuple)] if recorders.stack else []
+    return any(map(_has_tensor, parts))
 
 
 def constant(value: TensorLike, dtype: DType = None, shape: Shape | int | None = None) -> Tensor:

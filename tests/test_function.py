@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -1008,16 +1007,7 @@ class Stack(list):
     compiled = function(total)
 
 
-class Named(dict):
-    def __getattr__(self, name):
-        return self[name]
-
-
-def test_lists_and_dicts_of_ones_own_classes_stay_what_they_are():
+def test_a_list_may_have_a_method_that_runs_as_a_program():
     stack, x = Stack([Variable(1.0), Variable(2.0)]), fastnn.constant([1.0, 2.0])
     stack.scale = 5.0
     np.testing.assert_array_equal(stack.compiled(x), stack.total(x))
-    np.testing.assert_array_equal(function(lambda batch: batch.x * 2)(Named(x=x)), [2, 4])
-    ordered = function(lambda d: OrderedDict(b=d.popitem(last=False)[1], a=x))(OrderedDict(c=x))
-    assert isinstance(ordered, OrderedDict)
-    assert list(ordered) == ["b", "a"]

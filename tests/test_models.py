@@ -996,7 +996,25 @@ def test_what_the_first_layer_announces_is_asked_for():
         model.compile("sgd", "mse")
         with pytest.raises(ValueError, match=r"takes the shape .* the shape of one, \(20,\)"):
             model.fit(x, y, verbose=0)
-    assert Sequential([layers.Dense(1, input_shape=(20,))]).predict(x).shape == (40, 1)
+    announced = Sequential([layers.Dense(1, input_shape=(20,))])
+    assert announced.predict(x).shape == (40, 1)
+    with pytest.raises(ValueError, match=r"shape \(\) is incompatible .* with x\[None\], or resh"):
+        announced(fastnn.constant(1.0))
+
+
+def test_a_layer_may_note_the_shape_that_it_is_built_for():
+    class Noting(layers.Layer):
+        def build(self, input_shape):
+            self.input_shape = input_shape
+            self.w = self.add_weight((input_shape[-1], 2))
+
+        def call(self, x):
+            return x @ self.w
+
+    model = Sequential([Noting(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 3)), np.ones((8, 1)), verbose=0)
+    assert model.predict(np.ones((5, 3))).shape == (5, 1)
 
 
 def test_errors_name_the_loss_and_the_metric():
@@ -1010,6 +1028,19 @@ def test_errors_name_the_loss_and_the_metric():
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=[np.mean])
     with pytest.raises(TypeError, match=r"^metric 'mean': "):
         model.fit(x, y - 1, verbose=0)
+
+
+def test_errors_of_ones_own_stay_what_they_are():
+    class NotMine(ValueError):
+        pass
+
+    def loss(y_true, y_pred):
+        raise NotMine("bad")
+
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", loss)
+    with pytest.raises(NotMine, match="bad"):
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
 
 
 def test_what_may_be_meant_by_names_and_shapes():

@@ -378,17 +378,6 @@ def test_numbers_behind_a_header_of_one_byte(name):
     np.testing.assert_array_equal(getattr(ops, name)(x), getattr(ops, name)(x.copy()))
 
 
-def test_large_integers_and_numbers():
-    """As NumPy: uint64 stays, where float64 would lose digits."""
-    x = np.array([2**53 + 1, 2**63 + 1], np.uint64)
-    t = fastnn.constant(x)
-    for found, expected in [(t % 2, x % 2), (t // 1, x), (t == 2**53, x == 2**53), (t + 1, x + 1)]:
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected)
-    assert not (t == -1).numpy().any()
-    assert (t * 1.5).dtype == np.float32
-
-
 def test_nothing_along_an_axis():
     assert ops.log_softmax(np.zeros((3, 0))).shape == (3, 0)
     np.testing.assert_array_equal(ops.logsumexp(np.zeros((3, 0)), axis=1), [-np.inf] * 3)

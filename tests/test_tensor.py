@@ -541,4 +541,6 @@ def test_nested_lists_of_tensors_keep_their_dtype():
     for found in (total(x), fastnn.function(total)(x), taped):
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, 1.2, rtol=1e-15)
-    assert {v.dtype for v in (fastnn.constant([x]), fastnn.Variable([[x]]))} == {x.dtype}
+    for dtype in ("float16", "float64", "int64", "bool"):
+        part = fastnn.cast(x, dtype)
+        assert fastnn.constant([part]).dtype == fastnn.Variable([[part]]).dtype == dtype

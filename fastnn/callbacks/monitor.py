@@ -60,7 +60,7 @@ class MonitorCallback(Callback):
                 '"min" or "max"'
             )
             mode = "auto"
-        if not isinstance(monitor, str):
+        if not isinstance(monitor, str | None):
             raise TypeError(
                 f"{type(self).__name__} monitors a loss or a metric by its name, such as "
                 f'"val_loss", got {monitor!r}; give other arguments by name'

@@ -104,8 +104,8 @@ def as_announced(name: str, batch_shape: Announced, input_shape: Shape) -> Shape
     ValueError
         If it does not fit.
     """
-    (batch, *given), (_, *announced) = input_shape, batch_shape
-    ways = [given]
+    announced, given = [*batch_shape[1:]], [*input_shape[1:]]
+    ways = [given] if input_shape else []
     if announced[-1:] == [1]:
         ways.append([*given, 1])
     if given[-1:] == [1]:
@@ -114,13 +114,12 @@ def as_announced(name: str, batch_shape: Announced, input_shape: Shape) -> Shape
         if len(shape) == len(announced) and all(
             None in (n, m) or n == m for n, m in zip(shape, announced, strict=True)
         ):
-            return (batch, *shape)
+            return (input_shape[0], *shape)
     remedy = f"reshape it, or announce the shape of one sample, {tuple(given)}"
     if len(given) < len(announced):
-        remedy = (
-            "put one sample into a batch with x[None], or reshape what has several, or announce "
-            f"the shape of one, {tuple(given)}"
-        )
+        remedy = "put one sample into a batch with x[None], or reshape what has several"
+        if given:
+            remedy += f", or announce the shape of one, {tuple(given)}"
     raise ValueError(
         f"an input of shape {tuple(input_shape)} is incompatible with the layer {name!r}, which "
         f"takes the shape {batch_shape}: {remedy}"

@@ -102,7 +102,7 @@ class Sequential(Model):
         self._layers, self.output_shapes = [*self._layers, layer], []
         first = self._layers[0]
         shape = _built_for(self) or _built_for(first)
-        if (announced := vars(first).get("input_shape")) is not None:
+        if (announced := _announced_by(first)) is not None:
             shape = (None, *announced)
         if shape is not None:
             try:
@@ -132,7 +132,7 @@ class Sequential(Model):
         takes_one = first._is_leaf and not first._takes_several
         if takes_one and isinstance(inputs, list | tuple) and len(inputs) == 1:
             (x,) = inputs
-        announced = vars(first).get("input_shape")
+        announced = _announced_by(first)
         if announced is not None and isinstance(x, Tensor):
             shape = as_announced(first.name, (None, *announced), x.shape)
             x = x if x.shape == shape else ops.reshape(x, shape)
@@ -190,6 +190,13 @@ class Sequential(Model):
         if any(map(self._is_own, ("train_step", "test_step", "predict_step"))):
             return x  # which may want to see the array
         return without_zeros(x, first.units, passes)
+
+
+def _announced_by(layer: Layer) -> Shape | None:
+    """The shape of a sample that a layer was made for; not what its own `build` notes there."""
+    shape, built = vars(layer).get("input_shape"), layer._build_shape
+    is_noted = isinstance(built, list | tuple) and shape is not None and [*shape] == [*built]
+    return None if is_noted else shape
 
 
 def _leaves(layer: Layer) -> list[Layer]:

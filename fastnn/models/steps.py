@@ -431,12 +431,16 @@ def _to_metrics(given: Sequence[Any] | None) -> list[Metric]:
 
 @contextmanager
 def errors_of(part: str) -> Iterator[None]:
-    """Says of an error inside the block what it is about."""
+    """Says of an error inside the block what it is about; those of a user's class stay."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{part}: {error}") from error
+        if type(error) not in (ValueError, TypeError):
+            raise
+        named = type(error)(f"{part}: {error}")
+        for note in getattr(error, "__notes__", ()):
+            named.add_note(note)
+        raise named from error
 
 
 def _named(step: str, logs: Any) -> dict[str, Tensor]:

@@ -168,11 +168,6 @@ def _is_small(x: TensorLike) -> bool:
     return type(x) in (int, float) and -(2**31) < x < 2**31
 
 
-def _is_count(x: Tensor) -> bool:
-    """Whether it is a number that uint64 has, or an array of such integers: float64 has not all."""
-    return x.dtype.kind in "ub" or (x.dtype.kind == "i" and not x.ndim and int(x._array) >= 0)
-
-
 def operands(*values: TensorLike) -> list[Tensor]:
     """`values` as tensors of one dtype.
 
@@ -187,7 +182,7 @@ def operands(*values: TensorLike) -> list[Tensor]:
             return tensors
     strong = strong or [v for v in values if isinstance(v, np.ndarray)]
     dtype = promote(*[v.dtype for v in strong or tensors])
-    if dtype.kind != "f" and not (dtype == np.uint64 and all(map(_is_count, tensors))):
+    if dtype.kind != "f":
         dtype = promote(*[t.dtype for t in tensors])
     # A number goes from its own precision to that of the others, not by way of float32.
     return [convert(v, dtype) for v in values]

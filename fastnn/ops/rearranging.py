@@ -68,14 +68,15 @@ def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None)
     if axis is None:
         tensor, axis = reshape(tensor, (-1,)), 0
     at = existing_axis("repeat", tensor, axis)
-    counts, length = to_array(repeats), tensor.shape[at]
-    fits = counts.dtype.kind in "iu" and counts.shape in [(), (1,), (length,)]
+    given, length = to_array(repeats), tensor.shape[at]
+    fits = given.dtype.kind in "iu" and given.shape in [(), (1,), (length,)]
+    counts = given.astype(np.int64)
     if not fits or np.any(counts < 0):
         raise ValueError(
             f"repeat: repeats {repeats!r} must be an integer that is not negative, or one for each "
             f"of the {length} elements of axis {axis} of shape {tensor.shape}"
         )
-    return take(tensor, np.repeat(np.arange(length), counts.astype(np.int64)), at)
+    return take(tensor, np.repeat(np.arange(length), counts), at)
 
 
 def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:
