@@ -97,8 +97,8 @@ def real(array: Array) -> Array:
         return _of_objects(array)
     if array.dtype.kind in "SU":
         raise TypeError(
-            f"a tensor holds real numbers, not texts such as {brief(array.reshape(-1)[:2].tolist())}; "
-            f"{NUMBERS_OF_TEXTS}"
+            "a tensor holds real numbers, not texts such as "
+            f"{brief(array.reshape(-1)[:2].tolist())}; {NUMBERS_OF_TEXTS}"
         )
     if not _is_real(array.dtype):
         raise TypeError(

@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from typing import Any, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from fastnn._kernels import Scope
 from fastnn.arrays import to_dtype
 from fastnn.changes import is_computing, note_change
 from fastnn.tensor import Tensor
@@ -39,6 +40,7 @@ FAMILIES = (
 )
 
 _registered: dict[str, Any] = {}
+_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # of what is, or was, registered
 
 
 class _Scopes(threading.local):
@@ -318,7 +320,8 @@ def register_keras_serializable(
             raise ValueError(
                 f"{thing.__name__} has no get_config, which says how to make it again: define it"
             )
-        _registered[f"{package}>{name or thing.__name__}"] = thing
+        _names[thing] = f"{package}>{name or thing.__name__}"
+        _registered[_names[thing]] = thing
         return thing
 
     return register
@@ -326,12 +329,11 @@ def register_keras_serializable(
 
 def get_registered_name(thing: Any) -> str:
     """The name under which a class or function is registered, else its own."""
-    names = [name for name, known in _registered.items() if known is thing]
-    return names[0] if names else str(thing.__name__)
+    # Also if another one has its name by now, as where a notebook's cell is run again.
+    return _names.get(thing) or str(thing.__name__)
 
 
-@contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: Mapping[str, Any]) -> Scope:
     """Names that configurations may mention inside the block, in this thread.
 
     Examples
@@ -340,8 +342,4 @@ def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
     >>> with fastnn.utils.custom_object_scope({"triple": lambda x: 3 * x}):
     ...     layer = fastnn.layers.Dense(1, activation="triple")
     """
-    _scopes.custom.append(custom_objects)
-    try:
-        yield
-    finally:
-        _scopes.custom.pop()
+    return Scope(_scopes, custom=[*_scopes.custom, custom_objects])

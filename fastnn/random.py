@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import Scope
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.forks import in_child
@@ -68,14 +67,15 @@ def set_state(generator: np.random.Generator, state: list[int]) -> None:
     }
 
 
-@contextmanager
-def kept() -> Iterator[None]:
+class Kept(Scope):
     """What is drawn from the generator inside the block, for nothing, is not drawn outside."""
-    state = state_of(_generator)
-    try:
-        yield
-    finally:
-        set_state(_generator, state)
+
+    def __init__(self) -> None:
+        super().__init__(self)
+        self._state = state_of(_generator)
+
+    def ended(self, failed: bool) -> None:
+        set_state(_generator, self._state)
 
 
 def is_state(value: Any) -> bool:

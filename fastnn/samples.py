@@ -12,7 +12,6 @@ import numpy as np
 
 from fastnn._kernels import CompressedRows
 from fastnn.arrays import Array, DType, is_in_order
-from fastnn.ops.labels import ANY, to_classes
 from fastnn.recent import Recent
 from fastnn.sparse import Samples, SparseTensor, is_scipy, to_samples
 from fastnn.structure import Structure, filled, leaves
@@ -232,8 +231,14 @@ def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> Array:
             f"class_weight needs one class for each sample, and y has shape {np.shape(y)}; pass "
             "sample_weight instead"
         )
-    classes = to_classes(labels, ANY, "y").numpy()
-    found, places = np.unique(classes, return_inverse=True)
+    found, places = np.unique(labels, return_inverse=True)
+    with np.errstate(invalid="ignore"):  # of infinity nothing is left either
+        are_whole = bool(np.all(found % 1 == 0))
+    if not are_whole:
+        raise ValueError(
+            "class_weight needs whole numbers for classes, and y has others: pass sample_weight "
+            "instead, a weight for each sample"
+        )
     return np.array([class_weight.get(int(c), 1.0) for c in found], np.float32)[places]
 
 

@@ -9,8 +9,7 @@ first, so that it does not change either.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -245,18 +244,19 @@ def all_about_to_change(variables: list[Variable], writing: Writing) -> None:
             variable._finite = writing
 
 
-@contextmanager
-def kept(variables: list[Variable], if_it_fails: bool) -> Iterator[None]:
+class Kept(_kernels.Scope):
     """The variables are as before after the ``with`` block; or only if it fails."""
-    before = [(variable, variable.value) for variable in variables]
-    is_done = False
-    try:
-        yield
-        is_done = if_it_fails
-    finally:
-        for variable, value in () if is_done else before:
-            if variable.value is not value:
-                variable.assign(value)
+
+    def __init__(self, variables: list[Variable], if_it_fails: bool) -> None:
+        super().__init__(self)
+        self._before = [(variable, variable.value) for variable in variables]
+        self._if_it_fails = if_it_fails
+
+    def ended(self, failed: bool) -> None:
+        if failed or not self._if_it_fails:
+            for variable, value in self._before:
+                if variable.value is not value:
+                    variable.assign(value)
 
 
 def all_or_nothing() -> _kernels.Scope:

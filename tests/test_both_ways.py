@@ -556,3 +556,31 @@ def test_ops(case, dtype, isa, rng):
                 assert (a is None) == (b is None)
                 if a is not None:
                     np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
+
+
+class WithAStep(fastnn.Model):
+    def __init__(self):
+        super().__init__()
+        self.last = layers.Dense(1)
+
+    def call(self, x):
+        return self.last(x)
+
+    def train_step(self, data):
+        x, y = data
+        with fastnn.GradientTape() as tape:
+            loss = fastnn.reduce_mean((self(x) - y) ** 2)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return {"loss": loss}
+
+
+def test_weights_that_a_step_of_ones_own_makes_are_drawn_before_the_first_shuffle():
+    x, y = np.arange(60.0).reshape(20, 3) / 60, np.arange(20.0)
+    histories = []
+    for eagerly in (False, True):
+        fastnn.random.set_seed(1)
+        model = WithAStep()
+        model.compile("sgd", run_eagerly=eagerly)
+        histories.append(model.fit(x, y, batch_size=4, verbose=0).history)
+    assert histories[0] == histories[1]

@@ -1031,15 +1031,15 @@ def test_errors_name_the_loss_and_the_metric():
 
 
 def test_errors_of_ones_own_stay_what_they_are():
-    class NotMine(ValueError):
+    class OwnError(ValueError):
         pass
 
     def loss(y_true, y_pred):
-        raise NotMine("bad")
+        raise OwnError("bad")
 
     model = Sequential([layers.Dense(1)])
     model.compile("sgd", loss)
-    with pytest.raises(NotMine, match="bad"):
+    with pytest.raises(OwnError, match="bad"):
         model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
 
 

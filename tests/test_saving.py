@@ -1183,3 +1183,22 @@ def test_files_of_before_layers_were_frozen_one_by_one(tmp_path):
     put(tmp_path / "old", *described(change)(*parts_of(tmp_path / "new")))
     again = models.load_model(tmp_path / "old")
     assert [layer.trainable for layer in again.layers] == [False, True]
+
+
+def test_a_class_may_be_defined_again(tmp_path):
+    """As where a notebook's cell is run again: what is saved is of the registered name."""
+
+    def cell():
+        @fastnn.saving.register_keras_serializable()
+        class Double(layers.Layer):
+            def call(self, x):
+                return 2 * x
+
+        return Double
+
+    model = models.Sequential([layers.Input((2,)), cell()(), layers.Dense(1)])
+    cell()
+    model.save(tmp_path / "model.keras")
+    x = np.ones((3, 2))
+    loaded = models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))

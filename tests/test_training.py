@@ -138,7 +138,7 @@ class Again:
         (LABELS, [1.0, 2.0], TypeError, "must be a dict from class to weight"),
         (LABELS, {"1": 2.0}, TypeError, "must be a dict from class to weight"),
         (LABELS, {1: None}, TypeError, "must be a dict from class to weight"),
-        (LABELS + 0.5, {1: 2.0}, ValueError, "a class is a whole number, 0 or more"),
+        (LABELS + 0.5, {1: 2.0}, ValueError, "class_weight needs whole numbers"),
         (None, {0: 2.0}, ValueError, "class_weight needs targets"),
     ],
 )
@@ -1018,3 +1018,14 @@ def test_a_model_without_weights_loses_no_batch(kind):
 
     for found, expected in zip(weights(False), weights(True), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_classes_may_be_numbers_below_zero():
+    """As labels of hinge are: the same as weights of the samples."""
+    x, y = np.arange(12.0).reshape(4, 3), np.array([-1, 1, -1, 1])
+    losses = []
+    for weights in ({"class_weight": {-1: 2.0}}, {"sample_weight": np.array([2.0, 1, 2, 1])}):
+        model = Sequential([layers.Dense(1, kernel_initializer="ones")])
+        model.compile("sgd", "hinge")
+        losses += model.fit(x, y, verbose=0, **weights).history["loss"]
+    assert losses[0] == losses[1] > 0

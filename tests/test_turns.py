@@ -1,15 +1,17 @@
 """Turns: two threads do not train one model, or measure with it; nothing stays locked."""
 
 import copy
+import itertools
 import os
 import pickle
+import sys
 import threading
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Sequential, callbacks, layers
+from fastnn import Sequential, callbacks, layers, models
 
 X = np.random.default_rng(0).random((32, 4)).astype(np.float32)
 Y = X[:, :1]
@@ -152,3 +154,49 @@ def test_the_error_is_that_of_the_memory():
         model.fit(X, Y, verbose=0)
     model._callers = {}
     model.fit(X, Y, verbose=0)
+
+
+def interrupted_as_a_block_begins(call, number):
+    """The Ctrl-C that came in the midst of a call, as the so-maniest ``with`` block was entered."""
+    left = number
+
+    def trace(frame, event, _):
+        nonlocal left
+        if event == "return" and frame.f_code.co_name == "__enter__":
+            left -= 1
+            if left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt as error:
+        return error  # which a notebook keeps for a while, with all that its frames hold
+    finally:
+        sys.settrace(None)
+    return None
+
+
+def test_an_interrupt_leaves_nothing_behind_that_acts_later(tmp_path):
+    x, y = np.ones((20, 6), np.float32), np.ones((20, 1), np.float32)
+    saved = Sequential([layers.Dense(2, input_shape=(6,)), layers.Dense(1)])
+    saved.save(tmp_path / "model.keras")
+
+    def load():
+        models.load_model(tmp_path / "model.keras")
+
+    for number in itertools.count():
+        model = Sequential([layers.Dense(5), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        kept = [interrupted_as_a_block_begins(lambda m=model: m.train_on_batch(x, y), number)]
+        model.fit(x, y, verbose=0)
+        kept += [interrupted_as_a_block_begins(load, number)]
+        assert Sequential([layers.Dense(2, input_shape=(3,))]).get_weights()[0].any()
+        ended = kept == [None, None]
+        kept.clear()
+        assert len(model.weights) == 4
+        if ended:
+            break
+    assert number > 0

@@ -14,8 +14,9 @@ class BackupAndRestore(Saver):
     """Keep the state of the training in a folder, and go on from it when `fit` is called again.
 
     The state is all that decides how the training goes on: weights, optimizer, random numbers and
-    the epoch. After epochs it is exact: `fit` then ends with the same bits as if it had never been
-    cut off. A state saved inside an epoch continues with the beginning of that epoch.
+    the epoch. After epochs that are whole passes over the data it is exact: `fit` then ends with
+    the same bits as if it had never been cut off. With `steps_per_epoch` a new pass begins; a state
+    saved inside an epoch continues with the beginning of that epoch.
 
     Parameters
     ----------

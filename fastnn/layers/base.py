@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
 from types import FunctionType
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastnn import constraints, initializers, random, regularizers
+from fastnn._kernels import Scope
 from fastnn.arrays import COMPUTED_IN, Array, DType, Shape, to_dtype, to_open_shape, to_shape
 from fastnn.configuration import Configurable, arguments_of, is_plain
 from fastnn.constraints import Projection
@@ -268,7 +268,7 @@ class Layer(Configurable):
         if self.built:
             y = self.call(x, *args, **kwargs)
         else:
-            with _building.here(), unbuilt_again_on_failure(self):
+            with _building.here(), UnbuiltAgainOnFailure(self):
                 if not self.built:
                     self._build_for_shapes_of(x)
                 y = self.call(x, *args, **kwargs)
@@ -427,7 +427,7 @@ class Layer(Configurable):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the output for an input of this shape; None, for any length, stays so."""
         lengths = [1 if length is None else length for length in input_shape]
-        with random.kept(), paused():
+        with random.Kept(), paused():
             shape = copy.deepcopy(self)(zeros(tuple(lengths), self.compute_dtype)).shape
         return (input_shape[0], *shape[1:])
 
@@ -484,27 +484,34 @@ def _marking_as_built(build: Callable[..., None]) -> Callable[..., None]:
     return building
 
 
-@contextmanager
-def unbuilt_again_on_failure(layer: Layer) -> Iterator[None]:
-    """Take back what was built inside the block, in the layer and those inside it, if it fails; the
+class UnbuiltAgainOnFailure(Scope):
+    """Take back what was built inside the block, in a layer and those inside it, if it fails; the
     next try draws the same weights.
     """
-    before = [(part, dict(vars(part))) for part in layers_in(layer) if not part.built]
-    values = [value for _, attributes in before for value in attributes.values()]
-    inside = [(value, value.copy()) for value in values if isinstance(value, list | dict)]
-    drawn = random.state_of(random.generator()) if before else None
-    try:
-        yield
-    except BaseException:
-        for part, attributes in before:
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(layer)
+        before = [(part, dict(vars(part))) for part in layers_in(layer) if not part.built]
+        self._before = before
+        self._inside = [  # such as a list of weights
+            (value, value.copy())
+            for part, attributes in before
+            for name, value in attributes.items()
+            if isinstance(value, list | dict) and name not in part._bare
+        ]
+        self._drawn = random.state_of(random.generator()) if before else None
+
+    def ended(self, failed: bool) -> None:
+        if not failed:
+            return
+        for part, attributes in self._before:
             vars(part).clear()
             vars(part).update(attributes)
-        for value, contents in inside:  # such as a list of weights
+        for value, contents in self._inside:
             value.clear()
             (value.extend if isinstance(value, list) else value.update)(contents)
-        if drawn is not None:
-            random.set_state(random.generator(), drawn)
-        raise
+        if self._drawn is not None:
+            random.set_state(random.generator(), self._drawn)
 
 
 def layers_in(layer: Layer) -> Iterator[Layer]:

@@ -11,7 +11,7 @@ from fastnn import ops
 from fastnn.arrays import Array, Shape
 from fastnn.configuration import serialize
 from fastnn.hyperparameters import axes
-from fastnn.layers.base import unbuilt_again_on_failure
+from fastnn.layers.base import UnbuiltAgainOnFailure
 from fastnn.layers.shapes import ShapePreserving, known_length, position
 from fastnn.tensor import Tensor, TensorLike, convert, to_array
 from fastnn.variable import Variable, all_or_nothing
@@ -126,7 +126,7 @@ class Normalization(ShapePreserving):
         TypeError
             If a batch is no array.
         """
-        with unbuilt_again_on_failure(self):
+        with UnbuiltAgainOnFailure(self):
             mean, variance, count = self._statistics(data)
         with all_or_nothing():
             self.adapt_mean.assign(mean.reshape(self.adapt_mean.shape))

@@ -10,7 +10,7 @@ from typing import Any, Self
 from fastnn import ops
 from fastnn.arrays import Shape, to_open_shape
 from fastnn.configuration import serialize
-from fastnn.layers.base import Layer, unbuilt_again_on_failure
+from fastnn.layers.base import Layer, UnbuiltAgainOnFailure
 from fastnn.layers.dense import Dense
 from fastnn.layers.input import InputLayer, as_announced
 from fastnn.models.model import Model
@@ -106,7 +106,7 @@ class Sequential(Model):
             shape = (None, *announced)
         if shape is not None:
             try:
-                with unbuilt_again_on_failure(self):
+                with UnbuiltAgainOnFailure(self):
                     self.build(shape)
             except BaseException:
                 self._layers, self.output_shapes = before
@@ -176,7 +176,7 @@ class Sequential(Model):
         if shape is not None and not model.built:
             # In a file each layer has the configuration that it is built by, if this does not do.
             ignored = (Exception,) if phase.initializer is not None else ()
-            with suppress(*ignored), unbuilt_again_on_failure(model):
+            with suppress(*ignored), UnbuiltAgainOnFailure(model):
                 model.build(to_open_shape("build_input_shape", shape))
         return model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import compress
 from typing import Any
@@ -24,7 +24,7 @@ from fastnn.callbacks.progbar_logger import Verbose
 from fastnn.caller import warn
 from fastnn.changes import computing
 from fastnn.hyperparameters import count, flag, if_given
-from fastnn.layers.base import float_type, layers_in, unbuilt_again_on_failure
+from fastnn.layers.base import UnbuiltAgainOnFailure, float_type, layers_in
 from fastnn.lookup import refuse_arguments
 from fastnn.loop import CompiledLoop, Logs, Results, Watch, joined
 from fastnn.losses.crossentropies import check_targets
@@ -34,7 +34,7 @@ from fastnn.models.turns import Caller, in_turn, is_nested
 from fastnn.samples import Arrays, Column, split
 from fastnn.sparse import Samples
 from fastnn.tensor import Tensor, TensorLike
-from fastnn.variable import OnTrial, kept
+from fastnn.variable import Kept, OnTrial
 
 TRIED = 32  # samples of a data set, before a pass over it: enough to show a forgotten softmax
 
@@ -417,10 +417,13 @@ class Trainer(Steps):
             self._build_by_step(kind, first, len(first))
 
     def _build_by_step(self, kind: Kind, arrays: Arrays, size: int) -> None:
-        """Record a step of the user's that makes weights: callbacks and backups shall find them."""
+        """Have a step of the user's make the weights: callbacks and backups shall find them."""
         if not self.built and not self._is_op_by_op:
             with suppress(Exception):  # it may need what a callback is still to bring
                 self._loop(kind, arrays, size)
+        if not self.built:  # op by op a step is not tried, but what it most likely calls
+            with suppress(Exception), computing(), UnbuiltAgainOnFailure(self), OnTrial():
+                self(unpack_x_y_sample_weight(arrays.first(size))[0], training=False)
 
     def _try(self, kind: Kind, arrays: Arrays, size: int) -> None:
         if self._is_own(f"{kind}_step"):
@@ -434,7 +437,7 @@ class Trainer(Steps):
         x, y, sample_weight = unpack_x_y_sample_weight(arrays.first(size))
         if not self._is_own("compute_loss"):
             self._require_targets(y)
-        with computing(), unbuilt_again_on_failure(self), OnTrial():
+        with computing(), UnbuiltAgainOnFailure(self), OnTrial():
             y_pred = self(x, training=False)
             if isinstance(y_pred, Tensor) and isinstance(arrays.y, Column):
                 check_targets(self._objective, arrays.y.data, y_pred)
@@ -558,12 +561,12 @@ class Trainer(Steps):
             logs = self._in_one(kind, arrays).logs
             return _returned(logs or self._measured(), return_dict)
 
-    def _own_metrics(self) -> AbstractContextManager[None]:
+    def _own_metrics(self) -> Kept:
         """What metrics have measured before is as it was after a failure, and in the midst of
         another pass afterwards.
         """
         variables = [v for metric in self.metrics for v in metric.variables]
-        return kept(variables, if_it_fails=not is_nested(self))
+        return Kept(variables, if_it_fails=not is_nested(self))
 
     def _in_one(self, kind: Kind, arrays: Arrays) -> Results:
         """A step with all samples in one batch."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,14 +123,14 @@ def load_model(
     with files.opened(filepath) as saved, custom_object_scope(custom_objects or {}):
         if "architecture" not in saved.description:
             saved.refuse("has only weights: make the model, and call its load_weights")
-        with random.kept(), _weights_to_come(saved):
+        with random.Kept(), _weights_to_come(saved):
             model = _made(saved)
         changes = weights_from(saved, model)
         freeze(saved, model)
         sources = random_from(saved, model)
         state = None
         if compile and "compile" in saved.description:
-            with random.kept():
+            with random.Kept():
                 _compiled(saved, model)
             changes += optimizer_from(saved, model)
             state = shuffles_from(saved)
@@ -287,8 +286,7 @@ def _compiled(saved: SavedFile, model: Model) -> None:
         raise ValueError(f"{saved.path}: the model cannot be compiled: {error}") from error
 
 
-@contextmanager
-def _weights_to_come(saved: SavedFile) -> Iterator[None]:
+def _weights_to_come(saved: SavedFile) -> Scope:
     """Weights made inside the block are zeros, and no more than the file has values for."""
     left = saved.size
 
@@ -299,5 +297,4 @@ def _weights_to_come(saved: SavedFile) -> Iterator[None]:
             raise ValueError("its layers are larger than what is in the file")
         return np.broadcast_to(np.zeros((), dtype), shape)  # the variable's own copy is enough
 
-    with Scope(phase, initializer=zeros):
-        yield
+    return Scope(phase, initializer=zeros)
