@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from typing import Any, Self, TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -40,7 +39,7 @@ FAMILIES = (
 )
 
 _registered: dict[str, Any] = {}
-_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # of what is, or was, registered
+_names: list[tuple[Any, str]] = []  # of all that was ever registered
 
 
 class _Scopes(threading.local):
@@ -320,8 +319,9 @@ def register_keras_serializable(
             raise ValueError(
                 f"{thing.__name__} has no get_config, which says how to make it again: define it"
             )
-        _names[thing] = f"{package}>{name or thing.__name__}"
-        _registered[_names[thing]] = thing
+        full_name = f"{package}>{name or thing.__name__}"
+        _registered[full_name] = thing
+        _names.append((thing, full_name))
         return thing
 
     return register
@@ -330,7 +330,8 @@ def register_keras_serializable(
 def get_registered_name(thing: Any) -> str:
     """The name under which a class or function is registered, else its own."""
     # Also if another one has its name by now, as where a notebook's cell is run again.
-    return _names.get(thing) or str(thing.__name__)
+    names = [name for known, name in _names if known is thing]
+    return names[-1] if names else str(thing.__name__)
 
 
 def custom_object_scope(custom_objects: Mapping[str, Any]) -> Scope:

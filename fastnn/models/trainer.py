@@ -174,10 +174,10 @@ class Trainer(Steps):
         validation: Source | None = None
         if held_back is not None:
             validation = in_batches(to_validate, held_back, validation_size, validation_steps)
-        self._prepare("train", train, passes=2 * epochs)
+        self._make_ready("train", train, passes=2 * epochs)
         if validation is not None:
             with errors_of("validation data"):
-                self._prepare("test", validation, passes=epochs)
+                self._make_ready("test", validation, passes=epochs)
         params = {"epochs": epochs, "steps": train.steps, "verbose": verbose}
         self.stop_training, self._initial_epoch = False, first
         with CallbackList(callbacks, True, True, self, **params) as listeners:
@@ -228,7 +228,7 @@ class Trainer(Steps):
         steps = if_given(count, "steps", steps)
         data = data_set(self._arrays, x, y, sample_weight)
         source = in_batches(self._arrays, data, size, steps)
-        self._prepare("test", source, passes=1)
+        self._make_ready("test", source, passes=1)
         params = {"steps": source.steps, "verbose": verbose}
         with (
             self._own_metrics(),
@@ -370,7 +370,7 @@ class Trainer(Steps):
         """
         size = if_given(count, "batch_size", batch_size)
         source = ArraysInBatches(self._arrays(x, y), size)
-        self._prepare("train", source, passes=2)
+        self._make_ready("train", source, passes=2)
         arrays, samples = source.arrays, len(source.arrays)
         size = min(source.size, samples)
         loop = CompiledLoop(self._step("train", arrays), arrays.columns, size)
@@ -393,7 +393,7 @@ class Trainer(Steps):
         is_custom = True in [part._is_custom for part in parts]
         return Arrays(x, y, sample_weight, float_type(parts), part_of, is_custom)
 
-    def _prepare(self, kind: Kind, source: Source, passes: int) -> None:
+    def _make_ready(self, kind: Kind, source: Source, passes: int) -> None:
         """Refuse data that the model, its loss or a metric cannot take, before anything changes;
         then give them the form in which they go through the model fastest, so many times.
         """
