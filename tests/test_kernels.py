@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from drawing import draw
+from kernel_inputs import draw
 
 from fastnn import _kernels
 from fastnn.arrays import on_a_line

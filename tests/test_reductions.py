@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from drawing import draw
+from kernel_inputs import draw
 
 import fastnn
 from fastnn import _kernels
