@@ -41,9 +41,7 @@ def chain(steps, inputs, out):
     writable(y, "out")
     cdef const fn_kernels *kernels = chain_kernels(&g, inputs, y)
     read_steps(&g, steps)
-    cdef list shapes = []
-    for a in inputs:
-        shapes.append(a.shape)
+    cdef list shapes = shapes_of(inputs)
     if not broadcast_inputs(&g, shapes, out.shape):
         raise ValueError(
             f"inputs of shapes {', '.join(map(str, shapes))} do not broadcast to out {out.shape} as a "
@@ -58,6 +56,83 @@ def chain(steps, inputs, out):
     if cnp.PyArray_SIZE(y):
         run(kernels.chain, &g, sizeof(g), cnp.PyArray_SIZE(y))
     return out
+
+
+cdef object of_one_step(int op, list inputs, cnp.ndarray out=None):
+    """The result of an op, in `out` if there is one, for small arrays that a chain takes; else None."""
+    cdef fn_chain_args g
+    cdef cnp.ndarray x, like = None, largest = None
+    cdef bint is_spread = False
+    cdef int i
+    if is_recording() or len(inputs) != chain_ops[op].operands:
+        return None
+    memset(&g, 0, sizeof(g))
+    g.inputs, g.steps, g.boolean = len(inputs), 1, FN_EQUAL <= op <= FN_GREATER_EQUAL
+    g.step[0].op = op
+    for i in range(g.inputs):
+        if type(inputs[i]) is not cnp.ndarray:
+            return None
+        x = inputs[i]
+        g.step[0].operand[i] = i
+        g.input[i].data = cnp.PyArray_DATA(x)
+        g.input[i].boolean = op == FN_WHERE and i == 0 and cnp.PyArray_TYPE(x) == cnp.NPY_BOOL
+        if not g.input[i].boolean:
+            like = x if like is None else like
+            if not is_computed_in(x) or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(like):
+                return None
+        if not (cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISBEHAVED_RO(x)):
+            return None
+        is_spread = is_spread or largest is not None and not cnp.PyArray_SAMESHAPE(x, largest)
+        if largest is None or is_larger(x, largest):
+            largest = x
+    cdef size_t size = cnp.PyArray_SIZE(largest)
+    if not 0 < size <= SMALL:
+        return None
+    if not is_spread:
+        as_one_row(&g, size)
+    elif not broadcast_inputs(&g, shapes_of(inputs), (<object>largest).shape):
+        return None
+    if out is None:
+        out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(largest), cnp.PyArray_DIMS(largest),
+                                cnp.NPY_BOOL if g.boolean else cnp.PyArray_TYPE(like), 0)
+    g.y = cnp.PyArray_DATA(out)
+    run(kernels_for(like).chain, &g, sizeof(g), size)
+    return out
+
+
+cdef list shapes_of(object arrays):
+    cdef list shapes = []
+    for x in arrays:
+        shapes.append(x.shape)
+    return shapes
+
+
+cdef inline void as_one_row(fn_chain_args *g, size_t n) noexcept:
+    """Enters that all inputs have n elements and the same shape, as that of the output."""
+    cdef int i
+    g.n = n
+    for i in range(g.inputs):
+        g.input[i].across, g.input[i].down = 1, n
+
+
+cdef bint changed_in_one_step(int op, list arrays) except -1:
+    """Whether the first array, of a variable, was changed by an op on it and the others, or the others alone, as
+    `of_one_step` does that.
+    """
+    cdef cnp.ndarray w = arrays[0], value = arrays[-1]
+    if not cnp.PyArray_SAMESHAPE(w, value) or cnp.PyArray_TYPE(w) != cnp.PyArray_TYPE(value):
+        return False
+    return of_one_step(op, arrays[len(arrays) - chain_ops[op].operands:], w) is not None
+
+
+cdef inline bint is_computed_in(cnp.ndarray x) noexcept:
+    return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+
+
+cdef inline bint is_larger(cnp.ndarray x, cnp.ndarray y) noexcept:
+    """Whether it has more elements, or as many along more axes."""
+    cdef size_t size = cnp.PyArray_SIZE(x), other = cnp.PyArray_SIZE(y)
+    return size > other or size == other and cnp.PyArray_NDIM(x) > cnp.PyArray_NDIM(y)
 
 
 def chain_fits(shapes, out_shape):

@@ -137,7 +137,7 @@ cdef extern from "fastnn.h":
         const void *x
         int *infinite
 
-    int FN_CHAIN_OP_COUNT
+    int FN_CHAIN_OP_COUNT, FN_WHERE, FN_EQUAL, FN_GREATER_EQUAL
     int FN_CHAIN_INPUTS
     int FN_CHAIN_STEPS
 

@@ -7,17 +7,16 @@ recorded, and from then on it is a program: so a loop of one's own spends less o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-from fastnn import _kernels
+from fastnn._kernels import Call, described, wrap
 from fastnn.forks import Lock
 from fastnn.function import trace
-from fastnn.ops.core import Call
 from fastnn.ops.elementwise import add
 from fastnn.program import Program
 from fastnn.recent import Recent
 from fastnn.recorders import recorders
-from fastnn.tensor import Tensor, convert, wrap
+from fastnn.tensor import Tensor, convert
 from fastnn.trace import TraceError
 
 # A call, with the keys that the gradients of its inputs and of its output are collected under.
@@ -68,14 +67,6 @@ def _one_by_one(path: list[Recorded], gradients: ByKey, sources: set[int]) -> By
     return gradients
 
 
-class _Description(NamedTuple):
-    """A way without its numbers, by which its program is found, and where these are."""
-
-    key: tuple[object, ...]
-    tensors: list[Tensor]  # of the path, then the gradients that are given
-    places: dict[int, int]  # among them, by key
-
-
 class _Way:
     """A way that was gone, whatever the numbers: how often, and the program that goes it."""
 
@@ -93,58 +84,23 @@ _ways: Recent[tuple[object, ...], _Way] = Recent()
 
 def _by_program(path: list[Recorded], gradients: ByKey, sources: list[int]) -> ByKey | None:
     """The same by a program; None where there is none, or it is running."""
-    described = _described(path, gradients, sources)
-    if described is None:
+    description = described(path, gradients, sources)
+    if description is None:
         return None
-    way = _ways.found(described.key) or _ways.keep(described.key, _Way())
+    kind, tensors, places = description
+    way = _ways.found(kind) or _ways.keep(kind, _Way())
     way.times += 1
     if way.times >= OFTEN and not way.is_tried:
-        _record(way, path, gradients, sources, described)
+        _record(way, path, gradients, sources, tensors, places)
         way.is_tried = True
     lock = way.lock.here()
     if way.program is None or not lock.acquire(blocking=False):
         return None
     try:
-        results = way.program.computed([described.tensors[at]._array for at in way.taken])
+        results = way.program.computed([tensors[at]._array for at in way.taken])
     finally:
         lock.release()
     return dict(zip([sources[at] for at in way.reached], results, strict=True))
-
-
-def _described(path: list[Recorded], gradients: ByKey, sources: list[int]) -> _Description | None:
-    """What a program for this way depends on.
-
-    None if that is of this run alone: a matrix without its zeros, an index that is an array, what a
-    variable held before it changed.
-    """
-    tensors: list[Tensor] = []
-    places: dict[int, int] = {}
-    parts: list[object] = [_kernels.settings()]
-    for call, inputs, output in path:
-        if "rows" in call.attributes:
-            return None
-        parts.append(call.primitive)
-        parts += call.attributes.values()
-        for x, key in zip(call.inputs, inputs, strict=True):
-            at = places.setdefault(key, len(tensors))
-            if at == len(tensors):
-                tensors.append(x)
-                parts += x._array.shape, x._array.dtype
-            elif tensors[at] is not x:
-                return None
-            parts.append(at)
-        places[output] = len(tensors)
-        tensors.append(call.output)
-    for target, dy in gradients.items():
-        parts += places.setdefault(target, -len(tensors)), dy._array.shape, dy._array.dtype
-        tensors.append(dy)
-    parts += map(places.get, sources)
-    described = _Description(tuple(parts), tensors, places)
-    try:
-        hash(described.key)
-    except TypeError:
-        return None
-    return described
 
 
 def _record(
@@ -152,10 +108,10 @@ def _record(
     path: list[Recorded],
     gradients: ByKey,
     sources: list[int],
-    described: _Description,
+    tensors: list[Tensor],
+    places: dict[int, int],
 ) -> None:
     """Make the program, if there can be one."""
-    _, tensors, places = described
     if sum(x._array.nbytes for x in tensors) > SMALL:
         return
     # One for each place: a tensor that stands in two may be two next time.

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import Primitive, Update
 from fastnn.arrays import COMPUTED_IN, Array
 from fastnn.graph import Graph
-from fastnn.ops.core import Primitive, Update, primitive, update
+from fastnn.ops.core import primitive, update
 from fastnn.trace import Instruction, Value
 
 

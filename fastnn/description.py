@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastnn.ops.core import Update
+from fastnn._kernels import Update
 from fastnn.table import table
 from fastnn.trace import Instruction, Value
 

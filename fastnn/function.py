@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from fastnn import _kernels
-from fastnn._kernels import CompressedRows
+from fastnn._kernels import CompressedRows, wrap
 from fastnn.arrays import COMPUTED_IN, Array
 from fastnn.changes import computing
 from fastnn.forks import Lock
@@ -23,7 +23,7 @@ from fastnn.recent import Recent
 from fastnn.recorders import recorders
 from fastnn.sparse import may_save_time, saves_time
 from fastnn.structure import Structure, filled, leaves
-from fastnn.tensor import Tensor, to_array, wrap
+from fastnn.tensor import Tensor, to_array
 from fastnn.trace import Instruction, Trace, Value
 from fastnn.variable import Variable
 
@@ -211,8 +211,7 @@ class Function:
 
     def _entry(self, args: Any, kwargs: Any) -> _Entry:
         named = (*kwargs, *map(_key, kwargs.values())) if kwargs else ()
-        # The key of a tensor, which is the usual argument, without the time of a call.
-        keys = [(x._array.shape, x._array.dtype) if type(x) is Tensor else _key(x) for x in args]
+        keys = _kernels.kinds(args) or map(_key, args)
         key = (*keys, *named, phase.training, _kernels.settings())
         entry = self._entries.found(key)
         return self._entries.keep(key, self._made(args, kwargs)) if entry is None else entry

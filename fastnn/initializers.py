@@ -13,12 +13,13 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from fastnn import random
+from fastnn._kernels import wrap
 from fastnn.arrays import DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable, serialize
 from fastnn.hyperparameters import not_negative, positive
 from fastnn.lookup import classes_of, deserializer, resolve
 from fastnn.random import Seed
-from fastnn.tensor import Tensor, TensorLike, convert, operators, to_array, wrap
+from fastnn.tensor import Tensor, TensorLike, convert, operators, to_array
 from fastnn.tensor import ones as tensor_of_ones
 from fastnn.tensor import zeros as tensor_of_zeros
 

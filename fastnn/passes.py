@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from fastnn import _kernels, fused
+from fastnn._kernels import Primitive, Update
 from fastnn.arrays import COMPUTED_IN, Array
 from fastnn.chains import chain_update, chained
 from fastnn.graph import VIEWS, Graph, Pass, each
 from fastnn.ops import products
-from fastnn.ops.core import Primitive, Update
 from fastnn.ops.elementwise import copy
 from fastnn.trace import Instruction, Value
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fastnn._kernels import Update
 from fastnn.description import name_of
-from fastnn.ops.core import Update
 from fastnn.plot import new_figure, writable
 from fastnn.program import Program
 from fastnn.trace import Instruction

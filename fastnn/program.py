@@ -15,14 +15,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import Op, Update, Writing, all_about_to_change
 from fastnn.arrays import Array, on_a_line
 from fastnn.description import description
 from fastnn.memory import laid_out, root_of, views_in
-from fastnn.ops.core import Op, Update
 from fastnn.passes import optimized, weights_of
-from fastnn.tensor import Tensor, wrap
+from fastnn.tensor import Tensor
 from fastnn.trace import Instruction, Value
-from fastnn.variable import OnTrial, Writing, all_about_to_change, all_or_nothing
+from fastnn.variable import OnTrial, all_or_nothing
 
 Action: TypeAlias = Callable[[], object]
 
@@ -120,7 +120,7 @@ class Program:
         """Its results for these inputs."""
         _kernels.copy_arrays(arrays, self.inputs)
         self.run()
-        return [wrap(array.copy()) for array in self.results]
+        return _kernels.copies(self.results)
 
     def _run(self, times: int, seconds: float, writing: Writing) -> int:
         if self._in_c is not None:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn import _kernels
-from fastnn._kernels import Scope
+from fastnn._kernels import Scope, wrap
 from fastnn.arrays import Array, DType, Shape, to_dtype, to_shape
 from fastnn.configuration import Configurable
 from fastnn.forks import in_child
@@ -16,7 +16,7 @@ from fastnn.lookup import refusal
 from fastnn.ops import take, updates
 from fastnn.ops.axes import existing_axis
 from fastnn.recorders import recorders
-from fastnn.tensor import Tensor, TensorLike, convert, wrap
+from fastnn.tensor import Tensor, TensorLike, convert
 from fastnn.variable import Variable
 
 _generator = np.random.Generator(np.random.Philox())

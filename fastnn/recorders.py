@@ -6,8 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from fastnn._kernels import Call, Update
     from fastnn.arrays import Array
-    from fastnn.ops.core import Call, Update
     from fastnn.sparse import SparseTensor
     from fastnn.tensor import Tensor
     from fastnn.variable import Variable

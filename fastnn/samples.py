@@ -10,12 +10,12 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from fastnn._kernels import CompressedRows
+from fastnn._kernels import CompressedRows, wrap
 from fastnn.arrays import Array, DType, is_in_order
 from fastnn.recent import Recent
 from fastnn.sparse import Samples, SparseTensor, is_scipy, to_samples
 from fastnn.structure import Structure, filled, leaves
-from fastnn.tensor import Tensor, TensorLike, to_array, wrap
+from fastnn.tensor import Tensor, TensorLike, to_array
 
 PARTS = ("x", "y", "sample_weight")
 

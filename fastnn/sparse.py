@@ -34,14 +34,10 @@ class SparseTensor(Tensor):
         self.rows = rows
         self.origin = None
 
-    def __getattr__(self, name: str) -> Array:
-        # Python asks here for what is not there, as `_array` is not at first.
-        if name != "_array":
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    def _made(self) -> Array:
         if recorders.trace is not None:
             recorders.trace.expand(self)
-        self._array = self.rows.dense()
-        return self._array
+        return self.rows.dense()
 
     @property
     def shape(self) -> Shape:

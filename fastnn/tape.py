@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastnn._kernels import Member
-from fastnn.backward import Recorded, accumulate, walk_back
+from fastnn._kernels import TapeBase, key
+from fastnn.backward import accumulate, walk_back
 from fastnn.caller import warn
-from fastnn.ops.core import Call
 from fastnn.ops.creation import ones_like, zeros_like
 from fastnn.recorders import recorders
 from fastnn.structure import NODES, Structure, filled, leaves
-from fastnn.tensor import ReadFrom, Tensor, convert, unshared
+from fastnn.tensor import Tensor, convert, unshared
 from fastnn.variable import Variable
-
-
-def _key(x: Tensor) -> int:
-    """What gradients are collected under: the variable behind a tensor, or the tensor itself."""
-    if type(x.origin) is ReadFrom and x.origin.index is None:
-        return id(x.origin.variable)
-    return id(x)
 
 
 def _pairs(targets: Structure, weights: Structure | None) -> list[tuple[Tensor, Any]]:
@@ -37,7 +29,7 @@ def _pairs(targets: Structure, weights: Structure | None) -> list[tuple[Tensor, 
     return [pair for at in places for pair in _pairs(targets[at], weights[at])]
 
 
-class GradientTape(Member):
+class GradientTape(TapeBase):
     """Records what is computed inside its ``with`` block, to differentiate it afterwards.
 
     Trainable variables are watched by themselves, tensors after `watch`. Tapes nest: a gradient
@@ -63,12 +55,7 @@ class GradientTape(Member):
     members_of = recorders
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
-        self._persistent = persistent
-        self._automatic = watch_accessed_variables
-        self._steps: list[Recorded] = []
-        self._watched: dict[int, Tensor] = {}  # by id, which the reference keeps from being reused
-        self._computed: set[int] = set()  # ids of the outputs of `_steps`
-        self._used = False
+        super().__init__(persistent, watch_accessed_variables)
 
     def watch(self, tensor: Structure) -> None:
         """Follow a tensor, or tensors in nested lists, as a variable is followed.
@@ -90,31 +77,8 @@ class GradientTape(Member):
                     f"a tensor of {leaf.dtype} has no gradient; cast it to float32 before "
                     "watching it"
                 )
-        self._watched.update((_key(leaf), leaf) for leaf in watched)
-
-    def watches(self, x: Tensor) -> bool:
-        """Whether `watch` was called for exactly this tensor."""
-        return id(x) in self._watched
-
-    def record(self, call: Call) -> None:
-        """Note a call, if it depends on something that is watched and can still be asked for."""
-        if call.primitive.rule is None or (self._used and not self._persistent):
-            return
-        keys, output = list(map(_key, call.inputs)), id(call.output)
-        # Most calls have an input that was computed, which is found quickly.
-        if not self._computed.isdisjoint(keys) or any(map(self.follows, call.inputs)):
-            self._steps.append((call, keys, output))
-            self._computed.add(output)
-
-    def follows(self, x: Tensor) -> bool:
-        """Whether gradients can flow back from this tensor to something that is watched."""
-        origin = x.origin
-        if type(origin) is ReadFrom and origin.index is None:
-            return self._follows_variable(origin.variable)
-        return id(x) in self._computed or id(x) in self._watched
-
-    def _follows_variable(self, variable: Variable) -> bool:
-        return (self._automatic and variable._trainable) or id(variable) in self._watched
+        for leaf in watched:
+            self._watch(leaf)
 
     def gradient(
         self,
@@ -156,11 +120,11 @@ class GradientTape(Member):
         asked = leaves(sources)
         self._check(leaves(target), asked)
         gradients = self._seeds(target, output_gradients)
-        keys = list(map(_key, asked))
-        followed = {key: None for key, x in zip(keys, asked, strict=True) if self._has_gradient(x)}
+        keys = list(map(key, asked))
+        followed = {k: None for k, x in zip(keys, asked, strict=True) if self._has_gradient(x)}
         gradients = walk_back(self._take(), gradients, list(followed))
         if unconnected_gradients == "zero":
-            gradients = {key: zeros_like(x) for key, x in zip(keys, asked, strict=True)} | gradients
+            gradients = {k: zeros_like(x) for k, x in zip(keys, asked, strict=True)} | gradients
         return filled(sources, map(gradients.get, keys))
 
     def _has_gradient(self, x: Tensor) -> bool:
@@ -168,7 +132,7 @@ class GradientTape(Member):
         if x.dtype.kind != "f":
             warn(f"a source of {x.dtype} has no gradient: make it of floats, as in Variable(3.0)")
             return False
-        return self._follows_variable(x) if isinstance(x, Variable) else self.follows(x)
+        return self.follows_variable(x) if isinstance(x, Variable) else self.follows(x)
 
     def _check(self, targets: list[Any], sources: list[Any]) -> None:
         if self._used and not self._persistent:
@@ -201,13 +165,5 @@ class GradientTape(Member):
                     f"output_gradients has shape {seed.shape} and the target {y.shape}; they must "
                     "be equal"
                 )
-            accumulate(gradients, _key(y), seed)
+            accumulate(gradients, key(y), seed)
         return gradients
-
-    def _take(self) -> list[Recorded]:
-        """The calls recorded so far, which a tape that is not persistent gives away."""
-        self._used = True
-        if self._persistent:
-            return list(self._steps)
-        steps, self._steps, self._computed = self._steps, [], set()
-        return steps

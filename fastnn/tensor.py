@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from fastnn._kernels import ReadFrom, Shared, TensorBase, set_tensor_type, wrap
 from fastnn.arrays import (
     COMPUTED_IN,
     Array,
@@ -39,13 +40,6 @@ MOST_AXES = 64  # of an array in NumPy
 _Binary: TypeAlias = Callable[["Tensor", TensorLike], "Tensor"]
 
 
-class ReadFrom(NamedTuple):
-    """The origin of a tensor that was read from a variable: whole (index None) or in part."""
-
-    variable: Variable
-    index: Index
-
-
 class SoftmaxOf(NamedTuple):
     """The origin of probabilities: the tensor that softmax was applied to."""
 
@@ -56,10 +50,6 @@ class SigmoidOf(NamedTuple):
     """The origin of probabilities: the tensor that sigmoid was applied to."""
 
     logits: Tensor
-
-
-class Shared(NamedTuple):
-    """The origin of a tensor over an array of somebody's who may change it: for one op alone."""
 
 
 SHARED = Shared()
@@ -112,7 +102,7 @@ def _binary(name: str) -> tuple[_Binary, _Binary]:
     return method, reflected
 
 
-class Tensor:
+class Tensor(TensorBase):
     """An immutable array of numbers that gradients can flow through.
 
     Parameters
@@ -138,37 +128,16 @@ class Tensor:
     Tensor([3. 7.], shape=(2,), dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_array", "is_in_a_program", "origin")
+    __slots__ = ()
     # NumPy leaves `array * tensor` to the tensor.
     __array_priority__ = 1000
 
     _array: Array
     origin: Origin
-    is_in_a_program: bool  # set, and True, where a program has taken the values in
 
     def __init__(self, value: TensorLike, dtype: DType = None) -> None:
         self._array = _own(to_array(value, dtype), value)
         self.origin = None
-
-    @property
-    def shape(self) -> Shape:
-        """The length of each axis."""
-        return self._array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of the elements, a NumPy dtype."""
-        return self._array.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes (the rank)."""
-        return self._array.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self._array.size
 
     def _now(self) -> Tensor:
         """What a variable holds now; a tensor is that itself."""
@@ -351,6 +320,9 @@ class Tensor:
     __hash__ = None  # type: ignore[assignment]  # == compares elementwise, as in NumPy
 
 
+set_tensor_type(Tensor)
+
+
 def _bools(operator: str, *operands: TensorLike) -> list[Tensor]:
     """Tensors of bools; TypeError if there is another among them."""
     tensors = [convert(x) for x in operands]
@@ -364,14 +336,6 @@ def _bools(operator: str, *operands: TensorLike) -> list[Tensor]:
 
 def _is_no_number(value: object) -> bool:
     return value is None or isinstance(value, str)
-
-
-def wrap(array: Array, origin: Origin = None) -> Tensor:
-    """A Tensor over `array`, which is known to be fit for one."""
-    tensor = Tensor.__new__(Tensor)
-    tensor._array = array
-    tensor.origin = origin
-    return tensor
 
 
 def is_gone(x: Tensor) -> bool:

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn._kernels import Scope
+from fastnn._kernels import Call, Op, ReadFrom, Scope, Update, wrap
 from fastnn.arrays import Array, Shape
 from fastnn.caller import line_outside
-from fastnn.ops.core import Call, Op, Update
 from fastnn.ops.products import expand
 from fastnn.recorders import Listener, makes, recorders
 from fastnn.sparse import SparseTensor
-from fastnn.tensor import GONE, ReadFrom, Tensor, wrap
+from fastnn.tensor import GONE, Tensor
 from fastnn.variable import Variable
 
 

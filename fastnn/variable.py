@@ -8,17 +8,17 @@ first, so that it does not change either.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import VariableBase, Writing
 from fastnn.arrays import Array, DType, Shape, is_finite, on_a_line
 from fastnn.changes import note_change
 from fastnn.recorders import recorders, refuse_in_a_trace
-from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert, operators, to_array, wrap
+from fastnn.tensor import Index, Tensor, TensorLike, convert, operators, to_array
 
 # The updates behind `assign`, `assign_add` and `assign_sub`, by name, which enter themselves here.
 assignments: dict[str, Callable[..., None]] = {}
@@ -38,15 +38,6 @@ def _noted(slot: str, meaning: str) -> Any:
     return property(get, set_, doc=meaning)
 
 
-class Writing:
-    """A change of variables, under way or over."""
-
-    __slots__ = ("is_over",)
-
-    def __init__(self, is_over: bool = False) -> None:
-        self.is_over = is_over
-
-
 def _refused(written: str, remedy: str) -> Callable[[Variable, TensorLike], NoReturn]:
     def method(self: Variable, other: TensorLike) -> NoReturn:
         raise TypeError(
@@ -57,7 +48,7 @@ def _refused(written: str, remedy: str) -> Callable[[Variable, TensorLike], NoRe
     return method
 
 
-class Variable(Tensor):
+class Variable(VariableBase, Tensor):
     """A tensor whose values can be assigned; an open `GradientTape` watches it if it is trainable.
 
     Parameters
@@ -95,7 +86,7 @@ class Variable(Tensor):
     """
 
     __slots__ = (
-        *("_constraint", "_finite", "_regularizer", "_snapshot", "_trainable"),
+        *("_constraint", "_regularizer", "_trainable"),
         *("name", "path", "was_trainable"),
     )
 
@@ -127,9 +118,7 @@ class Variable(Tensor):
         self.name = self.path = name
         self._regularizer: Callable[[Tensor], Tensor] | None = None
         self._constraint: Callable[[Tensor], Tensor] | None = None
-        self._snapshot: weakref.ref[Tensor] | None = None
-        # Whether all values are finite, or what changed them since that was known.
-        self._finite: bool | Writing = Writing(is_over=True)
+        self._finite = Writing(is_over=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = ("_constraint", "_regularizer", "path", "was_trainable")
@@ -144,41 +133,12 @@ class Variable(Tensor):
         "_constraint", "What takes the place of the values after an update, or None."
     )
 
-    @property
-    def value(self) -> Tensor:
-        """The variable as it is now, as a tensor that later assignments do not change, unless they
-        come from another thread at this moment.
-        """
-        if recorders.trace is not None:
-            return recorders.trace.present(self)
-        snapshot = self._snapshot() if self._snapshot is not None else None
-        if snapshot is None or snapshot._array is not self._array:  # it may have its copy already
-            snapshot = wrap(self._array, ReadFrom(self, None))
-            self._snapshot = weakref.ref(snapshot)
-        return snapshot
-
     def _now(self) -> Tensor:
         return self.value
 
     def numpy(self) -> Array:
         """A copy of the values."""
         return self._values().copy()
-
-    def mutable(self, writing: Writing | None = None) -> Array:
-        """The storage itself, to be changed in place by an update."""
-        self.about_to_change(writing or Writing(is_over=True))
-        return self._array
-
-    def about_to_change(self, writing: Writing) -> None:
-        """Give what was read a copy of the values, if somebody still has it."""
-        self._finite = writing
-        if recorders.undo is not None and id(self) not in recorders.undo:
-            recorders.undo[id(self)] = self, self._array.copy()
-        if self._snapshot is not None:
-            snapshot = self._snapshot()
-            if snapshot is not None:
-                snapshot._array = self._array.copy()
-            self._snapshot = None
 
     def is_finite(self) -> bool:
         """Whether all values are finite: remembered until they change."""
@@ -208,7 +168,7 @@ class Variable(Tensor):
         return self._write(op, ..., value)
 
     def _write(self, op: str, index: Index, value: TensorLike) -> Variable:
-        shape = self._array[index].shape
+        shape = self._array.shape if index is ... else self._array[index].shape
         new = convert(value)
         if new.shape != shape:
             part = "" if index is ... else f" at index {index}"
@@ -216,7 +176,8 @@ class Variable(Tensor):
                 f"cannot assign a value of shape {new.shape} to the variable {self.path!r}{part} "
                 f"of shape {shape}; the shapes must be equal: reshape or broadcast the value first"
             )
-        assignments[op]((self,), self._without_loss(new), index=index)
+        where = {} if index is ... else {"index": index}
+        assignments[op]((self,), self._without_loss(new), **where)
         return self
 
     def _without_loss(self, new: Tensor) -> Tensor:
@@ -232,16 +193,6 @@ class Variable(Tensor):
                 f"dtype='{new.dtype}'"
             )
         return converted
-
-
-def all_about_to_change(variables: list[Variable], writing: Writing) -> None:
-    """`Variable.about_to_change` of each: of most there is nothing to be copied."""
-    is_noted = recorders.undo is not None
-    for variable in variables:
-        if is_noted or variable._snapshot is not None:
-            variable.about_to_change(writing)
-        else:
-            variable._finite = writing
 
 
 class Kept(_kernels.Scope):

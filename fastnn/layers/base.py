@@ -151,7 +151,7 @@ class Layer(Configurable):
         if phase.call is None or is_plain(value) or isinstance(before, Variable):
             return True
         is_first = before is None and type(value) is Tensor
-        return is_first or (type(before) is Tensor and hasattr(before, "is_in_a_program"))
+        return is_first or (type(before) is Tensor and before.is_in_a_program)
 
     def __getattr__(self, name: str) -> Any:
         hint = ""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn import ops
+from fastnn._kernels import wrap
 from fastnn.arrays import DType, Shape
 from fastnn.configuration import FunctionWrapper, is_ours
 from fastnn.losses.base import fitted, quotient
@@ -15,7 +16,7 @@ from fastnn.metrics.base import Metric
 from fastnn.ops.core import floating
 from fastnn.ops.targets import same_rank
 from fastnn.ops.updates import accumulate
-from fastnn.tensor import Tensor, TensorLike, convert, wrap
+from fastnn.tensor import Tensor, TensorLike, convert
 
 ONE = wrap(np.ones(()))
 

@@ -11,12 +11,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastnn._kernels import Member
+from fastnn._kernels import Call, Member
 from fastnn.arrays import Array, is_finite
 from fastnn.caller import warn
 from fastnn.loop import Logs
 from fastnn.models.steps import Steps
-from fastnn.ops.core import Call
 from fastnn.phase import phase
 from fastnn.recorders import Listener, recorders
 from fastnn.samples import Arrays

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from fastnn._kernels import Call
 from fastnn.arrays import Array
 from fastnn.ops.axes import Axis, checked_axes
-from fastnn.ops.core import Call, Gradients, floating, primitive
+from fastnn.ops.core import Gradients, floating, primitive
 from fastnn.ops.discrete import greater, less
 from fastnn.ops.elementwise import (
     abs,

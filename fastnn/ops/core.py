@@ -8,88 +8,17 @@ else, the tape included, only ever sees primitives.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
-from numpy import ndarray
 
+from fastnn._kernels import Primitive, Update, alike, broadcast_together
 from fastnn.arrays import COMPUTED_IN, Array, Shape
-from fastnn.recorders import recorders
-from fastnn.tensor import ReadFrom, Shared, Tensor, TensorLike, convert, operators, wrap
-from fastnn.variable import Variable, Writing
+from fastnn.tensor import Tensor, TensorLike, convert, operators
 
 # One entry for each input: its gradient, None where it has none, or a function that computes it and
 # that is called only if somebody wants it.
 Gradients: TypeAlias = Sequence[Tensor | Callable[[], Tensor] | None]
-GradientRule: TypeAlias = Callable[["Call", Tensor], Gradients]
-
-
-WRITTEN_TO = (ReadFrom, Shared)  # the origins of tensors whose memory is a variable's or a user's
-
-
-class Call(NamedTuple):
-    """One application of a primitive."""
-
-    primitive: Primitive
-    inputs: tuple[Tensor, ...]
-    attributes: dict[str, Any]
-    output: Tensor
-
-
-class Op:
-    """What a function over arrays is to tapes and traces: a Primitive or an Update.
-
-    Attributes
-    ----------
-    kernel : bool
-        Whether `forward` takes `out`, and then does nothing but call kernels, or raises
-        NotRecorded: so a program can do without Python.
-    chain : str, optional
-        The op's name as a step of `_kernels.chain`, for an elementwise one.
-    """
-
-    __slots__ = ("chain", "forward", "kernel", "name")
-
-    def __init__(self, forward: Callable[..., Any], kernel: bool, chain: str | None) -> None:
-        self.name = forward.__name__.strip("_")
-        self.forward = forward
-        self.kernel = kernel
-        self.chain = chain
-
-
-class Primitive(Op):
-    """An op that gives a new array; made by the decorator `primitive`."""
-
-    __slots__ = ("rule",)
-
-    def __init__(self, forward: Callable[..., Any], kernel: bool, chain: str | None) -> None:
-        super().__init__(forward, kernel, chain)
-        self.rule: GradientRule | None = None
-
-    def gradient(self, rule: GradientRule) -> GradientRule:
-        """Decorator that sets the rule from the output's gradient to the inputs' gradients."""
-        self.rule = rule
-        return rule
-
-    def __call__(self, *inputs: Tensor, **attributes: Any) -> Tensor:
-        # One and two inputs apart: a list comprehension would cost as much as a small kernel.
-        if len(inputs) == 1:
-            array = self.forward(inputs[0]._array, **attributes)
-        elif len(inputs) == 2:
-            array = self.forward(inputs[0]._array, inputs[1]._array, **attributes)
-        else:
-            array = self.forward(*[x._array for x in inputs], **attributes)
-        if type(array) is not ndarray:
-            array = np.asarray(array)
-        elif array.base is not None and any(type(x.origin) in WRITTEN_TO for x in inputs):
-            array = array.copy()  # a view of such memory would change with it
-        output = wrap(array)
-        listening = recorders.stack
-        if listening:
-            call = Call(self, inputs, attributes, output)
-            for recorder in listening:
-                recorder.record(call)
-        return output
 
 
 @overload
@@ -105,27 +34,6 @@ def primitive(
     if forward is not None:
         return Primitive(forward, kernel, chain)
     return lambda forward: Primitive(forward, kernel, chain)
-
-
-class Update(Op):
-    """An op that changes variables in place, and has no gradient; made by the decorator `update`.
-
-    Its function takes the storage of the variables, then the arrays of the inputs, then attributes.
-    """
-
-    __slots__ = ()
-
-    def __call__(self, variables: tuple[Variable, ...], *inputs: Tensor, **attributes: Any) -> None:
-        if recorders.trace is not None:
-            recorders.trace.update(self, variables, inputs, attributes)
-            return
-        # The storage first: an input that was read from it becomes a copy thereby.
-        writing = Writing()
-        storage = [v.mutable(writing) for v in variables]
-        try:
-            self.forward(*storage, *[x._array for x in inputs], **attributes)
-        finally:
-            writing.is_over = True
 
 
 def update(
@@ -151,21 +59,8 @@ def promote(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
 
 def pair(a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
     """Two `operands`: the usual ones, tensors, variables and a number, are found quickly."""
-    x, y = a.value if type(a) is Variable else a, b.value if type(b) is Variable else b
-    if type(x) is Tensor and x._array.dtype in COMPUTED_IN:
-        if type(y) is Tensor and y._array.dtype is x._array.dtype:
-            return x, y
-        if _is_small(y):
-            return x, wrap(np.array(y, x._array.dtype))
-    elif _is_small(x) and type(y) is Tensor and y._array.dtype in COMPUTED_IN:
-        return wrap(np.array(x, y._array.dtype)), y
-    first, second = operands(x, y)
-    return first, second
-
-
-def _is_small(x: TensorLike) -> bool:
-    """Whether it is a number of Python whose own precision would be float32 or int32."""
-    return type(x) in (int, float) and -(2**31) < x < 2**31
+    x, y = alike(a, b) or operands(a, b)
+    return x, y
 
 
 def operands(*values: TensorLike) -> list[Tensor]:
@@ -191,9 +86,8 @@ def operands(*values: TensorLike) -> list[Tensor]:
 def broadcast(name: str, a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
     """Both operands in one dtype; ValueError if their shapes do not broadcast."""
     x, y = pair(a, b)
-    shape, other = x._array.shape, y._array.shape
-    if shape != other and shape and other:
-        check_broadcast(name, shape, other)
+    if not broadcast_together(x, y):
+        check_broadcast(name, x.shape, y.shape)
     return x, y
 
 

@@ -11,11 +11,12 @@ import math
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import Call
 from fastnn.arrays import Array, Shape
 from fastnn.caller import warn
 from fastnn.hyperparameters import fraction
 from fastnn.ops.axes import existing_axis
-from fastnn.ops.core import Call, Gradients, floating, primitive
+from fastnn.ops.core import Gradients, floating, primitive
 from fastnn.ops.discrete import not_equal
 from fastnn.ops.elementwise import exp, log, stop_gradient, where
 from fastnn.ops.labels import one_hot, to_classes

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import Call
 from fastnn.arrays import COMPUTED_IN, Array, DType, to_dtype
 from fastnn.ops.core import (
-    Call,
     Gradients,
     broadcast,
     check_broadcast,
@@ -171,11 +171,10 @@ def pow(a: TensorLike, b: TensorLike) -> Tensor:  # the field's word, and no bui
     return square(x) if isinstance(b, int | float) and b == 2 else _pow(x, y)
 
 
-def _of_the_chosen(first: Tensor, call: Call, dy: Tensor) -> Gradients:
+def _of_the_chosen(first: Tensor, a: Tensor, b: Tensor, dy: Tensor) -> Gradients:
     """The gradients of a and b where `first` tells which of them is the result: 0 where it is the
     other one, even if dy is infinite there.
     """
-    a, b = call.inputs
     nothing = zeros_like(dy)
     return (
         lambda: sum_to(where(first, dy, nothing), a.shape),
@@ -188,7 +187,8 @@ _maximum = primitive(chain="maximum")(np.maximum)
 
 @_maximum.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
-    return _of_the_chosen(greater_equal(*call.inputs), call, dy)
+    a, b = call.inputs
+    return _of_the_chosen(greater_equal(a, b), a, b, dy)
 
 
 def maximum(a: TensorLike, b: TensorLike) -> Tensor:
@@ -201,7 +201,8 @@ _minimum = primitive(chain="minimum")(np.minimum)
 
 @_minimum.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
-    return _of_the_chosen(less_equal(*call.inputs), call, dy)
+    a, b = call.inputs
+    return _of_the_chosen(less_equal(a, b), a, b, dy)
 
 
 def minimum(a: TensorLike, b: TensorLike) -> Tensor:
@@ -215,7 +216,7 @@ _where = primitive(chain="where")(np.where)
 @_where.gradient
 def _(call: Call, dy: Tensor) -> Gradients:
     condition, a, b = call.inputs
-    return None, *_of_the_chosen(condition, call._replace(inputs=(a, b)), dy)
+    return None, *_of_the_chosen(condition, a, b, dy)
 
 
 def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:

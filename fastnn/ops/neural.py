@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from fastnn import _kernels
+from fastnn._kernels import Call, Primitive
 from fastnn.arrays import Array
 from fastnn.ops.axes import Axis, checked_axes
-from fastnn.ops.core import Call, Gradients, Primitive, floating, primitive
+from fastnn.ops.core import Gradients, floating, primitive
 from fastnn.ops.elementwise import minimum, where
 from fastnn.ops.reductions import reduce_sum
 from fastnn.ops.shaping import reshape, transpose

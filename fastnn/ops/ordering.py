@@ -6,9 +6,10 @@ from types import EllipsisType
 
 import numpy as np
 
+from fastnn._kernels import Call
 from fastnn.arrays import Array, Shape
 from fastnn.ops.axes import existing_axis
-from fastnn.ops.core import Call, Gradients, computable, primitive
+from fastnn.ops.core import Gradients, computable, primitive
 from fastnn.ops.rearranging import flip
 from fastnn.ops.shaping import along_one_axis, checked_indices
 from fastnn.tensor import Tensor, TensorLike, convert

@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from fastnn import _kernels
-from fastnn._kernels import CompressedRows
+from fastnn._kernels import Call, CompressedRows
 from fastnn.arrays import COMPUTED_IN, Array, Shape
-from fastnn.ops.core import Call, Gradients, floating, operands, operator, pair, primitive
+from fastnn.ops.core import Gradients, floating, operands, operator, pair, primitive
 from fastnn.ops.neural import relu_grad
 from fastnn.ops.reductions import sum_to
 from fastnn.ops.shaping import reshape, transpose

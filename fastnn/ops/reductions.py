@@ -9,9 +9,10 @@ from types import EllipsisType
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import Call, Primitive
 from fastnn.arrays import COMPUTED_IN, Array, Shape, to_shape
 from fastnn.ops.axes import Axis, checked_axes, existing_axis
-from fastnn.ops.core import Call, Gradients, Primitive, computable, floating, primitive
+from fastnn.ops.core import Gradients, computable, floating, primitive
 from fastnn.ops.shaping import along_one_axis, reshape
 from fastnn.tensor import Tensor, TensorLike, convert, unshared
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import Call, ReadFrom
 from fastnn.arrays import COMPUTED_IN, Array, Shape
 from fastnn.ops.axes import Axis, checked_axes, existing_axis, new_axes
-from fastnn.ops.core import Call, Gradients, operands, operator, primitive
-from fastnn.tensor import Index, ReadFrom, Tensor, TensorLike, convert, unshared
+from fastnn.ops.core import Gradients, operands, operator, primitive
+from fastnn.tensor import Index, Tensor, TensorLike, convert, unshared
 from fastnn.variable import Variable
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastnn import _kernels
+from fastnn._kernels import Call
 from fastnn.arrays import Array, in_order
-from fastnn.ops.core import Call, Gradients, floating, primitive
+from fastnn.ops.core import Gradients, floating, primitive
 from fastnn.ops.elementwise import abs, exp, minimum, sigmoid, square, stop_gradient
 from fastnn.tensor import Tensor, TensorLike
 

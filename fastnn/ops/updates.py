@@ -16,17 +16,17 @@ from fastnn.variable import assignments
 
 
 @update(chain="copy")
-def _assign(w: Array, value: Array, index: Index) -> None:
+def _assign(w: Array, value: Array, index: Index = ...) -> None:
     w[index] = value
 
 
 @update(chain="add")
-def _assign_add(w: Array, value: Array, index: Index) -> None:
+def _assign_add(w: Array, value: Array, index: Index = ...) -> None:
     w[index] += value
 
 
 @update(chain="subtract")
-def _assign_sub(w: Array, value: Array, index: Index) -> None:
+def _assign_sub(w: Array, value: Array, index: Index = ...) -> None:
     w[index] -= value
 
 
