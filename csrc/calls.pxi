@@ -166,17 +166,34 @@ def all_about_to_change(list variables not None, Writing writing not None):
         about_to_change(variable, writing)
 
 
-def kinds(tuple values not None):
-    """The shape and dtype of each of these tensors and arrays; None if one is something else."""
+def arrays_of(tuple values not None):
+    """The arrays of tensors, and arrays of floats as they are; None if there is something else among them."""
+    return arrays_in(values)
+
+
+cdef list arrays_in(tuple values):
     cdef list found = []
     for x in values:
         if type(x) is tensor_type:
-            x = (<TensorBase>x).array
-        if type(x) is not cnp.ndarray:
+            found.append((<TensorBase>x).array)
+        elif type(x) is cnp.ndarray and is_computed_in(x) and cnp.PyArray_ISNOTSWAPPED(x):
+            found.append(x)
+        else:
             return None
-        found.append(x.shape)
-        found.append(x.dtype)
     return found
+
+
+def kinds(tuple values not None, *others):
+    """The shape and dtype of each of the `arrays_of` these values, and other things; None if there are none."""
+    cdef list found = []
+    cdef list arrays = arrays_in(values)
+    if arrays is None:
+        return None
+    for array in arrays:
+        found.append(array.shape)
+        found.append(array.dtype)
+    found.extend(others)
+    return tuple(found)
 
 
 def key(TensorBase x not None):

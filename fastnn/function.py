@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
 from functools import partial, update_wrapper
 from typing import Any, NamedTuple, overload
@@ -87,20 +87,29 @@ class _Entry(NamedTuple):
     in_products: dict[int, list[int]]
     without_zeros: dict[tuple[int, ...], _Runs]
 
-    def computed(self, given: Sequence[Any]) -> list[Tensor]:
-        """The results for these leaves of the arguments."""
-        program, rows = self.runs_for(given) if self.in_products else self.runs
-        arrays = [
+    def arrays(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Array]:
+        """Those among the arguments."""
+        all_of_them = None if kwargs else _kernels.arrays_of(args)
+        if all_of_them is not None:  # the usual arguments
+            return all_of_them
+        given = args if self.is_flat else leaves((args, kwargs))
+        return [
             x._array if isinstance(x := given[at], Tensor) else to_array(x) for at in self.inputs
         ]
-        return program.computed(_filled(rows, arrays) if rows else arrays)
 
-    def runs_for(self, given: Sequence[Any]) -> _Runs:
-        """What runs fastest for these arguments."""
+    def computed(self, arrays: list[Array]) -> list[Tensor]:
+        """The results for these arrays."""
+        if not self.in_products:
+            return self.runs.program.computed(arrays)
+        program, rows = self.runs_for(arrays)
+        return program.computed(_filled(rows, arrays))
+
+    def runs_for(self, arrays: list[Array]) -> _Runs:
+        """What runs fastest for these arrays."""
         places = tuple(
             at
             for at, columns in self.in_products.items()
-            if saves_time(to_array(given[self.inputs[at]]), min(columns), len(columns))
+            if saves_time(arrays[at], min(columns), len(columns))
         )
         if not places:
             return self.runs
@@ -153,7 +162,7 @@ class Function:
         with self._lock.here():
             try:
                 self._thread = thread
-                results = entry.computed(args if entry.is_flat else leaves((args, kwargs)))
+                results = entry.computed(entry.arrays(args, kwargs))
             finally:
                 self._thread = 0
         if entry.is_single:
@@ -165,7 +174,8 @@ class Function:
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
         """The program that runs for such arguments; it is made if there is none."""
-        return self._entry(args, kwargs).runs_for(leaves((args, kwargs))).program
+        entry = self._entry(args, kwargs)
+        return entry.runs_for(entry.arrays(args, kwargs)).program
 
     def describe(self, *args: Any, profile: bool = False, **kwargs: Any) -> str:
         """The program for such arguments, as tables: what was recorded, and what runs.
@@ -210,9 +220,10 @@ class Function:
             return program.describe(program.profiled(calls))
 
     def _entry(self, args: Any, kwargs: Any) -> _Entry:
-        named = (*kwargs, *map(_key, kwargs.values())) if kwargs else ()
-        keys = _kernels.kinds(args) or map(_key, args)
-        key = (*keys, *named, phase.training, _kernels.settings())
+        others = phase.training, _kernels.settings()
+        key = None if kwargs else _kernels.kinds(args, *others)
+        if key is None:
+            key = (*map(_key, args), *kwargs, *map(_key, kwargs.values()), *others)
         entry = self._entries.found(key)
         return self._entries.keep(key, self._made(args, kwargs)) if entry is None else entry
 

@@ -141,7 +141,7 @@ def test_every_kernel_is_here():
     constants = {"FEW_ROWS", "LINE", "LONGEST_ACCUMULATED"}
     of_one_number = {"count_up", "accumulate", "all_finite"}
     calls = {"Op", "Primitive", "Update", "Call", "TapeBase", "described", "key", "alike", "kinds"}
-    calls |= {"broadcast_together"}
+    calls |= {"broadcast_together", "arrays_of"}
     tensors = {"TensorBase", "VariableBase", "ReadFrom", "Shared", "Writing", "wrap", "copies"}
     tensors |= {"set_tensor_type", "all_about_to_change"}
     others = levels | threads | compressed | chains | programs | of_one_number | constants
