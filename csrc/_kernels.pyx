@@ -124,6 +124,7 @@ cdef enum:
 
 
 include "scope.pxi"
+include "tensors.pxi"
 include "calls.pxi"
 include "program.pxi"
 

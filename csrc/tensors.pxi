@@ -1,0 +1,271 @@
+# Tensors and variables, as far as every op goes through them: a part of the door, csrc/_kernels.pyx.
+#
+# A step that runs op by op calls dozens of small ops. What Python takes to find the arrays of such a call, to
+# pass it on, to wrap its result and to note it for a tape is ten times what the kernel takes: so that much is
+# compiled, here and in calls.pxi, and fastnn/tensor.py, variable.py, ops/core.py, tape.py and backward.py
+# stand on it.
+
+
+from weakref import ref as _reference
+
+from fastnn.recorders import recorders as _recorders
+
+# Not by their names in the module, which take a search.
+cdef object reference = _reference
+cdef object recorders = _recorders
+
+cdef type tensor_type = None
+
+
+def set_tensor_type(type kind not None):
+    """Make the results of ops tensors of this class, a TensorBase."""
+    global tensor_type
+    if not issubclass(kind, TensorBase):
+        raise TypeError(f"{kind.__name__} is no class of tensors: derive it from TensorBase")
+    tensor_type = kind
+
+
+@cython.auto_pickle(False)
+cdef class TensorBase:
+    """What a tensor holds: its array, and where that comes from, or None."""
+
+    cdef object array
+    cdef public object origin
+    cdef public bint is_in_a_program  # whether a program has taken the values in
+    cdef object __weakref__
+
+    @property
+    def _array(self):
+        return array_of(self)
+
+    @_array.setter
+    def _array(self, array):
+        self.array = array
+
+    @property
+    def shape(self):
+        """The length of each axis."""
+        return array_of(self).shape
+
+    @property
+    def dtype(self):
+        """The type of the elements, a NumPy dtype."""
+        return array_of(self).dtype
+
+    @property
+    def ndim(self):
+        """The number of axes (the rank)."""
+        return array_of(self).ndim
+
+    @property
+    def size(self):
+        """The number of elements."""
+        return array_of(self).size
+
+    def _made(self):
+        """The array of a tensor that had none yet."""
+        raise AttributeError(f"this {type(self).__name__} has no array; give it one by its constructor")
+
+
+@cython.auto_pickle(False)
+cdef class ReadFrom:
+    """The origin of a tensor that was read from a variable: whole (index None) or in part."""
+
+    cdef readonly object variable, index
+
+    def __init__(self, variable, index):
+        self.variable, self.index = variable, index
+
+
+cdef class Shared:
+    """The origin of a tensor over an array of somebody's who may change it: for one op alone."""
+
+
+cdef inline object array_of(TensorBase x):
+    if x.array is None:
+        x.array = x._made()
+    return x.array
+
+
+cdef inline object key_of(TensorBase x):
+    """What gradients are collected under: the id of the variable behind a tensor, or of the tensor itself."""
+    origin = x.origin
+    if type(origin) is ReadFrom and (<ReadFrom>origin).index is None:
+        return <size_t><void *>(<ReadFrom>origin).variable
+    return <size_t><void *>x
+
+
+cdef inline bint is_written_to(TensorBase x):
+    """Whether its memory is a variable's or a user's."""
+    return type(x.origin) is ReadFrom or type(x.origin) is Shared
+
+
+cdef class Writing:
+    """A change of variables, under way or over."""
+
+    cdef public bint is_over
+
+    def __init__(self, bint is_over=False):
+        self.is_over = is_over
+
+
+@cython.auto_pickle(False)
+cdef class VariableBase(TensorBase):
+    """What a variable holds beside: what is known of its values, and what was read of them.
+
+    Attributes
+    ----------
+    _finite : bool or Writing
+        Whether all values are finite, or what changed them since that was known.
+    """
+
+    cdef public object _finite
+    cdef object snapshot  # a weak reference
+
+    @property
+    def value(self):
+        """The variable as it is now, as a tensor that later assignments do not change, unless they come from
+        another thread at this moment.
+        """
+        return value_of(self)
+
+    def mutable(self, Writing writing=None):
+        """The storage itself, to be changed in place by an update."""
+        about_to_change(self, Writing(True) if writing is None else writing)
+        return self.array
+
+
+cdef object value_of(VariableBase variable):
+    trace = recorders.trace
+    if trace is not None:
+        return trace.present(variable)
+    cdef TensorBase x = None if variable.snapshot is None else variable.snapshot()
+    if x is None or x.array is not variable.array:  # it may have its copy already
+        x = wrap(variable.array, ReadFrom(variable, None))
+        variable.snapshot = reference(x)
+    return x
+
+
+cdef int about_to_change(VariableBase variable, Writing writing) except -1:
+    """Note that it is about to change, and give what was read a copy, if somebody still has it."""
+    variable._finite = writing
+    cdef dict undo = recorders.undo
+    if undo is not None and <size_t><void *>variable not in undo:
+        undo[<size_t><void *>variable] = variable, variable.array.copy()
+    cdef TensorBase x
+    if variable.snapshot is not None:
+        x = variable.snapshot()
+        if x is not None:
+            x.array = variable.array.copy()
+        variable.snapshot = None
+    return 0
+
+
+def all_about_to_change(list variables not None, Writing writing not None):
+    """Prepare variables for a change: what was read of them becomes a copy."""
+    for variable in variables:
+        about_to_change(variable, writing)
+
+
+def arrays_of(tuple values not None):
+    """The arrays of tensors, and arrays of floats as they are; None if there is something else among them."""
+    return arrays_in(values)
+
+
+cdef list arrays_in(tuple values):
+    cdef list found = []
+    for x in values:
+        if type(x) is tensor_type:
+            found.append((<TensorBase>x).array)
+        elif type(x) is cnp.ndarray and is_computed_in(x) and cnp.PyArray_ISNOTSWAPPED(x):
+            found.append(x)
+        else:
+            return None
+    return found
+
+
+def kinds(tuple values not None, tuple others not None):
+    """The shape and dtype of each of the `arrays_of` these values, and other things; None if there are none."""
+    cdef list found = []
+    cdef list arrays = arrays_in(values)
+    if arrays is None:
+        return None
+    for array in arrays:
+        found.append(array.shape)
+        found.append(array.dtype)
+    found.extend(others)
+    return tuple(found)
+
+
+def key(TensorBase x not None):
+    """What gradients are collected under: the id of the variable behind a tensor, or of the tensor itself."""
+    return key_of(x)
+
+
+def wrap(array, origin=None):
+    """A Tensor over `array`, which is known to be fit for one."""
+    cdef TensorBase x = tensor_type.__new__(tensor_type)
+    x.array, x.origin = array, origin
+    return x
+
+
+def copies(list arrays not None):
+    """A Tensor over a copy of each array."""
+    cdef list found = []
+    for array in arrays:
+        found.append(wrap(cnp.PyArray_NewCopy(array, cnp.NPY_CORDER)))
+    return found
+
+
+cdef inline int computed_in(object x):
+    """The type number of a tensor's array if it is a tensor of this class that kernels compute with, else -1."""
+    cdef cnp.ndarray array
+    if type(x) is not tensor_type or type((<TensorBase>x).array) is not cnp.ndarray:
+        return -1
+    array = (<TensorBase>x).array
+    return cnp.PyArray_TYPE(array) if is_computed_in(array) and cnp.PyArray_ISNOTSWAPPED(array) else -1
+
+
+cdef inline bint is_small(object x):
+    """Whether it is a number of Python whose own precision would be float32 or int32."""
+    return (type(x) is float or type(x) is int) and -2147483648 < x < 2147483648
+
+
+cdef object number(object x, int kind):
+    cdef cnp.ndarray array = cnp.PyArray_EMPTY(0, NULL, kind, 0)
+    if kind == cnp.NPY_FLOAT:
+        (<float *>cnp.PyArray_DATA(array))[0] = x
+    else:
+        (<double *>cnp.PyArray_DATA(array))[0] = x
+    return wrap(array)
+
+
+def alike(a, b):
+    """Two operands as tensors of one dtype, where that is the usual case: tensors of floats, variables, and
+    one of them with a small number of Python; else None.
+    """
+    if isinstance(a, VariableBase):
+        a = value_of(a)
+    if isinstance(b, VariableBase):
+        b = value_of(b)
+    cdef int first = computed_in(a), second = computed_in(b)
+    if first >= 0:
+        if first == second:
+            return a, b
+        if is_small(b):
+            return a, number(b, first)
+    elif second >= 0 and is_small(a):
+        return number(a, second), b
+    return None
+
+
+def broadcast_together(TensorBase x not None, TensorBase y not None):
+    """Whether their shapes do, by NumPy's rules."""
+    cdef cnp.ndarray a = array_of(x), b = array_of(y)
+    cdef int i
+    cdef cnp.npy_intp m, n
+    for i in range(1, min(cnp.PyArray_NDIM(a), cnp.PyArray_NDIM(b)) + 1):
+        m, n = cnp.PyArray_DIM(a, cnp.PyArray_NDIM(a) - i), cnp.PyArray_DIM(b, cnp.PyArray_NDIM(b) - i)
+        if m != n and m != 1 and n != 1:
+            return False
+    return True
