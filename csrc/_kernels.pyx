@@ -1,4 +1,4 @@
-# cython: language_level=3, embedsignature=True
+# cython: language_level=3, embedsignature=True, nonecheck=True
 """The only door between Python and C: one function per kernel.
 
 Every function checks its arguments (dtype, shape, contiguity, overlap, labels in range) before anything
@@ -11,6 +11,8 @@ arrays. The rules:
 - An output (`out`, or a variable that an update changes) must be writable, C-contiguous and of the right
   shape and dtype. It may be the same memory as an elementwise kernel's input; any other overlap is a
   ValueError.
+- What every op goes through before and after its kernel, tensors and calls, is here as well: Python takes longer
+  for it than a small kernel does (tensors.pxi, calls.pxi).
 - Lists are made by `append`: where Cython 3.3 has no memory for an element of a comprehension, it frees that
   element twice.
 """

@@ -89,7 +89,7 @@ cdef class Update(Op):
         # The storage first: an input that was read from it becomes a copy thereby.
         for variable in variables:
             about_to_change(variable, writing)
-            arrays.append(variable.array)
+            arrays.append(array_of(variable))
         try:
             for x in inputs:
                 arrays.append(array_of(x))
@@ -108,8 +108,8 @@ cdef class Call:
     cdef readonly dict attributes
     cdef readonly TensorBase output
 
-    def __init__(self, Primitive primitive not None, tuple inputs not None, dict attributes not None,
-                 TensorBase output not None):
+    def __cinit__(self, Primitive primitive not None, tuple inputs not None, dict attributes not None,
+                  TensorBase output not None):
         self.primitive, self.inputs, self.attributes, self.output = primitive, inputs, attributes, output
 
 
@@ -123,9 +123,11 @@ cdef class TapeBase(Member):
     cdef dict watched  # by key; the reference keeps an id from being reused
     cdef set computed  # keys of the outputs of `steps`
 
+    def __cinit__(self):
+        self.steps, self.watched, self.computed = [], {}, set()
+
     def __init__(self, bint persistent, bint automatic):
         self._persistent, self.automatic = persistent, automatic
-        self.steps, self.watched, self.computed = [], {}, set()
 
     def __reduce__(self):
         return type(self), (self._persistent, self.automatic)  # the copy of a tape has noted nothing yet

@@ -238,6 +238,7 @@ cdef size_t fit_for_columns(cnp.npy_intp k) except? 0:
     return k
 
 
+@cython.nonecheck(False)  # a struct cannot be returned with an error
 cdef inline fn_sparse_args sparse_of(CompressedRows rows):
     cdef fn_sparse_args s
     memset(&s, 0, sizeof(s))

@@ -132,7 +132,7 @@ cdef class VariableBase(TensorBase):
     def mutable(self, Writing writing=None):
         """The storage itself, to be changed in place by an update."""
         about_to_change(self, Writing(True) if writing is None else writing)
-        return self.array
+        return array_of(self)
 
 
 cdef object value_of(VariableBase variable):
@@ -213,6 +213,8 @@ def copies(list arrays not None):
     """A Tensor over a copy of each array."""
     cdef list found = []
     for array in arrays:
+        if not isinstance(array, cnp.ndarray):
+            raise TypeError(f"only NumPy arrays can be copied, got {array!r}")
         found.append(wrap(cnp.PyArray_NewCopy(array, cnp.NPY_CORDER)))
     return found
 
