@@ -1,8 +1,8 @@
-"""What an op is made of: primitives, updates, and the record of a call.
+"""How ops are made: primitives, updates, and what checks their operands.
 
 A primitive has a forward function over arrays and a gradient rule written with ops, so that
 gradients have gradients too. The public ops check their arguments and call primitives; everything
-else, the tape included, only ever sees primitives.
+else, the tape included, only ever sees primitives. Their classes are compiled, in csrc/calls.pxi.
 """
 
 from __future__ import annotations
