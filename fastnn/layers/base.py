@@ -356,19 +356,18 @@ class Layer(Configurable):
     @property
     def weights(self) -> list[Variable]:
         """All variables: the layer's own, those made to be trained first, then inner layers'."""
-        own = parts_of(self, Variable)
+        own, inner = _own_and_inner(self)
         own.sort(key=lambda w: not w.was_trainable)
-        return _unique(own + [w for layer in parts_of(self, Layer) for w in layer.weights])
+        return _unique(own + [w for layer in inner for w in layer.weights])
 
     @property
     def trainable_weights(self) -> list[Variable]:
         """Those that optimizers change."""
         if not self.trainable:
             return []
-        own = [w for w in parts_of(self, Variable) if w.trainable]
-        return _unique(
-            own + [w for layer in parts_of(self, Layer) for w in layer.trainable_weights]
-        )
+        own, inner = _own_and_inner(self)
+        trained = [w for w in own if w.trainable]
+        return _unique(trained + [w for layer in inner for w in layer.trainable_weights])
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
@@ -537,6 +536,13 @@ def parts_of(layer: Layer, kind: type | tuple[type, ...]) -> list[Any]:
         elif isinstance(value, NODES) and value:
             found += [part for part in leaves(value) if isinstance(part, kind)]
     return _unique(found) if len(found) > 1 else found
+
+
+def _own_and_inner(layer: Layer) -> tuple[list[Variable], list[Layer]]:
+    """Its own weights and the layers inside, which are looked for together: loops ask every step."""
+    parts = parts_of(layer, (Variable, Layer))
+    own = [part for part in parts if isinstance(part, Variable)]
+    return own, [part for part in parts if isinstance(part, Layer)]
 
 
 def _unique(things: Any) -> list[Any]:
