@@ -49,10 +49,7 @@ cdef class Primitive(Op):
         if listening:
             call = Call(self, inputs, attributes, output)
             for recorder in listening:
-                if isinstance(recorder, TapeBase):
-                    (<TapeBase>recorder).note(call)
-                else:
-                    recorder.record(call)
+                recorder.record(call)
         return output
 
     cdef object applied(self, tuple inputs, dict attributes):
@@ -93,7 +90,7 @@ cdef class Update(Op):
         try:
             for x in inputs:
                 arrays.append(array_of(x))
-            if attributes or self.step < 0 or not changed_in_one_step(self.step, arrays):
+            if attributes or len(inputs) != 1 or len(variables) != 1 or not changed_in_one_step(self.step, arrays):
                 self.forward(*arrays, **attributes)
         finally:
             writing.is_over = True
@@ -130,7 +127,13 @@ cdef class TapeBase(Member):
         self._persistent, self.automatic = persistent, automatic
 
     def __reduce__(self):
-        return type(self), (self._persistent, self.automatic)  # the copy of a tape has noted nothing yet
+        if self.steps or self.watched:
+            raise TypeError("a tape that has noted something cannot be copied; open another GradientTape")
+        return new_object, (type(self),), (self._persistent, self.automatic, self._used, vars(self))
+
+    def __setstate__(self, tuple state not None):
+        self._persistent, self.automatic, self._used, attributes = state
+        vars(self).update(attributes)
 
     def watches(self, TensorBase x not None):
         """Whether `watch` was called for exactly this tensor."""
@@ -142,7 +145,21 @@ cdef class TapeBase(Member):
 
     def record(self, Call call not None):
         """Note a call, if it depends on something that is watched and can still be asked for."""
-        self.note(call)
+        if call.primitive.rule is None or (self._used and not self._persistent):
+            return
+        cdef list keys = []
+        cdef bint depends = False
+        cdef TensorBase x
+        for x in call.inputs:
+            key = key_of(x)
+            keys.append(key)
+            depends = depends or key in self.computed
+        for x in call.inputs:
+            depends = depends or self.is_followed(x)
+        if depends:
+            output = <size_t><void *>call.output
+            self.steps.append((call, keys, output))
+            self.computed.add(output)
 
     def _watch(self, TensorBase x not None):
         self.watched[key_of(x)] = x
@@ -164,24 +181,6 @@ cdef class TapeBase(Member):
 
     cpdef bint follows_variable(self, variable) except -1:
         return (self.automatic and variable._trainable) or <size_t><void *>variable in self.watched
-
-    cdef int note(self, Call call) except -1:
-        if call.primitive.rule is None or (self._used and not self._persistent):
-            return 0
-        cdef list keys = []
-        cdef bint depends = False
-        cdef TensorBase x
-        for x in call.inputs:
-            key = key_of(x)
-            keys.append(key)
-            depends = depends or key in self.computed
-        for x in call.inputs:
-            depends = depends or self.is_followed(x)
-        if depends:
-            output = <size_t><void *>call.output
-            self.steps.append((call, keys, output))
-            self.computed.add(output)
-        return 0
 
 
 def described(list path not None, dict gradients not None, list sources not None):

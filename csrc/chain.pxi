@@ -116,13 +116,13 @@ cdef inline void as_one_row(fn_chain_args *g, size_t n) noexcept:
 
 
 cdef bint changed_in_one_step(int op, list arrays) except -1:
-    """Whether the first array, of a variable, was changed by an op on it and the others, or the others alone, as
-    `of_one_step` does that.
+    """Whether the first array, of a variable, was changed by an op, -1 for none, on both arrays or, where it has one
+    operand, on the other alone, as `of_one_step` does that.
     """
-    cdef cnp.ndarray w = arrays[0], value = arrays[-1]
-    if not cnp.PyArray_SAMESHAPE(w, value) or cnp.PyArray_TYPE(w) != cnp.PyArray_TYPE(value):
+    cdef cnp.ndarray w = arrays[0], value = arrays[1]
+    if op < 0 or not cnp.PyArray_SAMESHAPE(w, value) or cnp.PyArray_TYPE(w) != cnp.PyArray_TYPE(value):
         return False
-    return of_one_step(op, arrays[len(arrays) - chain_ops[op].operands:], w) is not None
+    return of_one_step(op, arrays[2 - chain_ops[op].operands:], w) is not None
 
 
 cdef inline bint is_computed_in(cnp.ndarray x) noexcept:

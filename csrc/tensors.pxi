@@ -6,11 +6,13 @@
 # stand on it.
 
 
+from copyreg import __newobj__ as _new_object
 from weakref import ref as _reference
 
 from fastnn.recorders import recorders as _recorders
 
 # Not by their names in the module, which take a search.
+cdef object new_object = _new_object
 cdef object reference = _reference
 cdef object recorders = _recorders
 
@@ -84,6 +86,8 @@ cdef class Shared:
 cdef inline object array_of(TensorBase x):
     if x.array is None:
         x.array = x._made()
+        if x.array is None:
+            raise TypeError(f"{type(x).__name__}._made() gives no array")
     return x.array
 
 
@@ -247,9 +251,9 @@ def alike(a, b):
     one of them with a small number of Python; else None.
     """
     if isinstance(a, VariableBase):
-        a = value_of(a)
+        a = a.value
     if isinstance(b, VariableBase):
-        b = value_of(b)
+        b = b.value
     cdef int first = computed_in(a), second = computed_in(b)
     if first >= 0:
         if first == second:

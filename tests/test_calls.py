@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import warnings
 
 import numpy as np
 import pytest
@@ -80,6 +81,31 @@ def test_assignments_of_whole_variables(shape, dtype, rng):
     np.testing.assert_array_equal(read, a, strict=True)
 
 
+@pytest.mark.parametrize("size", [1, 16384, 16385])
+def test_arithmetic_gives_no_warnings(size):
+    x = Variable(np.full(size, 3e38, np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isinf((x * x).numpy()).all()
+        assert np.isnan((x * x - x * x).numpy()).all()
+        assert np.isnan(fastnn.sqrt(-x).numpy()).all()
+        assert np.isinf((x / 0).numpy()).all()
+        x.assign_add(x)
+    assert np.isinf(x.numpy()).all()
+
+
+class Doubled(Variable):
+    @property
+    def value(self):
+        return super().value * 2
+
+
+def test_a_variable_of_ones_own():
+    v = Doubled([1.0, 2.0])
+    np.testing.assert_array_equal(v + 1, [3, 5])
+    np.testing.assert_array_equal(1 + v, [3, 5])
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -91,6 +117,8 @@ def test_assignments_of_whole_variables(shape, dtype, rng):
         lambda t, v: assign((None,), t),
         lambda t, v: assign((t,), t),
         lambda t, v: assign((v,), None),
+        lambda t, v: assign((v,)),
+        lambda t, v: assign((), t, t),
         lambda t, v: assign((VariableBase.__new__(VariableBase),), t),
         lambda t, v: VariableBase.__new__(VariableBase).mutable(),
         lambda t, v: TensorBase().shape,

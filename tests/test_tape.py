@@ -289,6 +289,26 @@ def test_a_tape_is_copied(copied):
     with tape:
         y = v * v
     assert [float(tape.gradient(y, v)) for _ in range(2)] == [6, 6]
+    with pytest.raises(TypeError, match="open another GradientTape"):
+        copied(tape)
+
+
+class Listening(GradientTape):
+    def __init__(self, heard):
+        super().__init__(persistent=True)
+        self.heard = heard
+
+    def record(self, call):
+        self.heard.append(call.primitive.name)
+        super().record(call)
+
+
+def test_a_tape_of_ones_own():
+    tape, v = copy.deepcopy(Listening([])), Variable(3.0)
+    with tape:
+        y = v * v
+    assert tape.heard == ["multiply"]
+    assert float(tape.gradient(y, v)) == 6
 
 
 def test_an_index_that_changes_later():

@@ -539,7 +539,7 @@ def parts_of(layer: Layer, kind: type | tuple[type, ...]) -> list[Any]:
 
 
 def _own_and_inner(layer: Layer) -> tuple[list[Variable], list[Layer]]:
-    """Its own weights and the layers inside, which are looked for together: loops ask every step."""
+    """Its own weights and the layers inside, looked for together: loops ask for them every step."""
     parts = parts_of(layer, (Variable, Layer))
     own = [part for part in parts if isinstance(part, Variable)]
     return own, [part for part in parts if isinstance(part, Layer)]

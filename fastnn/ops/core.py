@@ -30,17 +30,30 @@ def primitive(
 def primitive(
     forward: Callable[..., Any] | None = None, *, kernel: bool = False, chain: str | None = None
 ) -> Any:
-    """Make a primitive of a function from arrays (and keyword attributes) to an array."""
-    if forward is not None:
-        return Primitive(forward, kernel, chain)
-    return lambda forward: Primitive(forward, kernel, chain)
+    """Make a primitive of a function from arrays (and keyword attributes) to an array.
+
+    One with the name of a step of `_kernels.chain` gives none of NumPy's warnings, as that does.
+    """
+
+    def made(forward: Callable[..., Any]) -> Primitive:
+        return Primitive(_quiet(forward, chain), kernel, chain)
+
+    return made if forward is None else made(forward)
 
 
 def update(
     kernel: bool = False, chain: str | None = None
 ) -> Callable[[Callable[..., None]], Update]:
     """Make an Update of a function; `kernel` and `chain` as for a primitive."""
-    return lambda forward: Update(forward, kernel, chain)
+
+    def made(forward: Callable[..., None]) -> Update:
+        return Update(_quiet(forward, chain), kernel, chain)
+
+    return made
+
+
+def _quiet(forward: Callable[..., Any], chain: str | None) -> Callable[..., Any]:
+    return forward if chain is None else np.errstate(all="ignore")(forward)
 
 
 def operator(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

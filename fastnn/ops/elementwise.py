@@ -97,7 +97,6 @@ def multiply(a: TensorLike, b: TensorLike) -> Tensor:
 
 
 @primitive(chain="divide")
-@np.errstate(all="ignore")
 def _divide(a: Array, b: Array) -> Array:
     return np.divide(a, b)
 
@@ -259,9 +258,7 @@ def abs(x: TensorLike) -> Tensor:
     return _abs(computable(x))
 
 
-@primitive(chain="square")
-def _square(x: Array) -> Array:
-    return np.multiply(x, x)
+_square = primitive(chain="square")(np.square)
 
 
 @_square.gradient
@@ -284,8 +281,7 @@ def square(x: TensorLike) -> Tensor:
 
 @primitive(chain="sqrt")
 def _sqrt(x: Array) -> Array:
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(x)
+    return np.sqrt(x)
 
 
 @_sqrt.gradient
