@@ -118,7 +118,6 @@ def test_a_variable_of_ones_own():
         lambda t, v: assign((t,), t),
         lambda t, v: assign((v,), None),
         lambda t, v: assign((v,)),
-        lambda t, v: assign((), t, t),
         lambda t, v: assign((VariableBase.__new__(VariableBase),), t),
         lambda t, v: VariableBase.__new__(VariableBase).mutable(),
         lambda t, v: TensorBase().shape,
