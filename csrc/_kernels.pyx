@@ -1,7 +1,8 @@
 # cython: language_level=3, embedsignature=True, nonecheck=True
-"""The only door between Python and C: one function per kernel.
+"""The only door between Python and C: one function per kernel, and what every op goes through before and after its
+kernel, which takes longer in Python than a small kernel does (tensors.pxi and those that it names).
 
-Every function checks its arguments (dtype, shape, contiguity, overlap, labels in range) before anything
+Every kernel's function checks its arguments (dtype, shape, contiguity, overlap, labels in range) before anything
 is computed or changed, makes its result where `out` is not given, and releases the GIL for all but small
 arrays. The rules:
 
@@ -11,13 +12,12 @@ arrays. The rules:
 - An output (`out`, or a variable that an update changes) must be writable, C-contiguous and of the right
   shape and dtype. It may be the same memory as an elementwise kernel's input; any other overlap is a
   ValueError.
-- What every op goes through before and after its kernel, tensors and calls, is here as well: Python takes longer
-  for it than a small kernel does (tensors.pxi, calls.pxi).
 - Lists are made by `append`: where Cython 3.3 has no memory for an element of a comprehension, it frees that
   element twice.
 """
 
 import os
+from copyreg import __newobj__
 
 import numpy as np
 
@@ -25,11 +25,16 @@ cimport cython
 cimport numpy as cnp
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
+from cpython.weakref cimport PyWeakref_NewRef
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from fastnn import processors
+
+# A variable of C: a name of the module is searched for in a dict, at every op.
+cdef object recorders
+from fastnn.recorders import recorders
 
 cnp.import_array()
 
@@ -127,7 +132,9 @@ cdef enum:
 
 include "scope.pxi"
 include "tensors.pxi"
+include "operands.pxi"
 include "calls.pxi"
+include "tape.pxi"
 include "program.pxi"
 
 

@@ -58,11 +58,11 @@ def chain(steps, inputs, out):
     return out
 
 
-cdef object of_one_step(int op, list inputs, cnp.ndarray out=None):
+cdef object elementwise(int op, list inputs, cnp.ndarray out=None):
     """The result of an op, in `out` if there is one, for small arrays that a chain takes; else None."""
     cdef fn_chain_args g
     cdef cnp.ndarray x, like = None, largest = None
-    cdef bint is_spread = False
+    cdef bint is_broadcast = False
     cdef int i
     if is_recording() or len(inputs) != chain_ops[op].operands:
         return None
@@ -82,13 +82,13 @@ cdef object of_one_step(int op, list inputs, cnp.ndarray out=None):
                 return None
         if not (cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISBEHAVED_RO(x)):
             return None
-        is_spread = is_spread or largest is not None and not cnp.PyArray_SAMESHAPE(x, largest)
+        is_broadcast = is_broadcast or largest is not None and not cnp.PyArray_SAMESHAPE(x, largest)
         if largest is None or is_larger(x, largest):
             largest = x
     cdef size_t size = cnp.PyArray_SIZE(largest)
     if not 0 < size <= SMALL:
         return None
-    if not is_spread:
+    if not is_broadcast:
         as_one_row(&g, size)
     elif not broadcast_inputs(&g, shapes_of(inputs), (<object>largest).shape):
         return None
@@ -115,14 +115,14 @@ cdef inline void as_one_row(fn_chain_args *g, size_t n) noexcept:
         g.input[i].across, g.input[i].down = 1, n
 
 
-cdef bint changed_in_one_step(int op, list arrays) except -1:
+cdef bint changed_elementwise(int op, list arrays) except -1:
     """Whether the first array, of a variable, was changed by an op, -1 for none, on both arrays or, where it has one
-    operand, on the other alone, as `of_one_step` does that.
+    operand, on the other alone, as `elementwise` does that.
     """
     cdef cnp.ndarray w = arrays[0], value = arrays[1]
     if op < 0 or not cnp.PyArray_SAMESHAPE(w, value) or cnp.PyArray_TYPE(w) != cnp.PyArray_TYPE(value):
         return False
-    return of_one_step(op, arrays[2 - chain_ops[op].operands:], w) is not None
+    return elementwise(op, arrays[2 - chain_ops[op].operands:], w) is not None
 
 
 cdef inline bint is_computed_in(cnp.ndarray x) noexcept:

@@ -224,7 +224,7 @@ typedef struct fn_finite_args {
 } fn_finite_args;
 
 /* The ops that a chain is made of, with the number of their operands. What they do is in chain.h,
- * elementwise.h and exponential.h. */
+ * elementwise.h and exponential.h. Those from EQUAL to GREATER_EQUAL, and no others, give booleans. */
 #define FN_CHAIN_OPS(OP)                                                                           \
     OP(ADD, add, 2)                                                                                \
     OP(SUBTRACT, subtract, 2)                                                                      \

@@ -2,19 +2,9 @@
 #
 # A step that runs op by op calls dozens of small ops. What Python takes to find the arrays of such a call, to
 # pass it on, to wrap its result and to note it for a tape is ten times what the kernel takes: so that much is
-# compiled, here and in calls.pxi, and fastnn/tensor.py, variable.py, ops/core.py, tape.py and backward.py
-# stand on it.
+# compiled, here and in operands.pxi, calls.pxi and tape.pxi, and fastnn/tensor.py, variable.py, ops/core.py,
+# tape.py, backward.py and function.py stand on it. It checks what would crash, and trusts its callers for the rest.
 
-
-from copyreg import __newobj__ as _new_object
-from weakref import ref as _reference
-
-from fastnn.recorders import recorders as _recorders
-
-# Not by their names in the module, which take a search.
-cdef object new_object = _new_object
-cdef object reference = _reference
-cdef object recorders = _recorders
 
 cdef type tensor_type = None
 
@@ -91,12 +81,14 @@ cdef inline object array_of(TensorBase x):
     return x.array
 
 
-cdef inline object key_of(TensorBase x):
-    """What gradients are collected under: the id of the variable behind a tensor, or of the tensor itself."""
-    origin = x.origin
-    if type(origin) is ReadFrom and (<ReadFrom>origin).index is None:
-        return <size_t><void *>(<ReadFrom>origin).variable
+cdef inline object id_of(object x):
     return <size_t><void *>x
+
+
+cdef inline object variable_behind(TensorBase x):
+    """The variable that all of a tensor was read from, or None."""
+    origin = x.origin
+    return (<ReadFrom>origin).variable if type(origin) is ReadFrom and (<ReadFrom>origin).index is None else None
 
 
 cdef inline bint is_written_to(TensorBase x):
@@ -119,10 +111,13 @@ cdef class VariableBase(TensorBase):
 
     Attributes
     ----------
+    _trainable : bool
+        Whether tapes watch it by themselves.
     _finite : bool or Writing
         Whether all values are finite, or what changed them since that was known.
     """
 
+    cdef public bint _trainable
     cdef public object _finite
     cdef object snapshot  # a weak reference
 
@@ -146,7 +141,7 @@ cdef object value_of(VariableBase variable):
     cdef TensorBase x = None if variable.snapshot is None else variable.snapshot()
     if x is None or x.array is not variable.array:  # it may have its copy already
         x = wrap(variable.array, ReadFrom(variable, None))
-        variable.snapshot = reference(x)
+        variable.snapshot = PyWeakref_NewRef(x, None)
     return x
 
 
@@ -154,8 +149,8 @@ cdef int about_to_change(VariableBase variable, Writing writing) except -1:
     """Note that it is about to change, and give what was read a copy, if somebody still has it."""
     variable._finite = writing
     cdef dict undo = recorders.undo
-    if undo is not None and <size_t><void *>variable not in undo:
-        undo[<size_t><void *>variable] = variable, variable.array.copy()
+    if undo is not None and id_of(variable) not in undo:
+        undo[id_of(variable)] = variable, variable.array.copy()
     cdef TensorBase x
     if variable.snapshot is not None:
         x = variable.snapshot()
@@ -169,41 +164,6 @@ def all_about_to_change(list variables not None, Writing writing not None):
     """Prepare variables for a change: what was read of them becomes a copy."""
     for variable in variables:
         about_to_change(variable, writing)
-
-
-def arrays_of(tuple values not None):
-    """The arrays of tensors, and arrays of floats as they are; None if there is something else among them."""
-    return arrays_in(values)
-
-
-cdef list arrays_in(tuple values):
-    cdef list found = []
-    for x in values:
-        if type(x) is tensor_type:
-            found.append((<TensorBase>x).array)
-        elif type(x) is cnp.ndarray and is_computed_in(x) and cnp.PyArray_ISNOTSWAPPED(x):
-            found.append(x)
-        else:
-            return None
-    return found
-
-
-def kinds(tuple values not None, tuple others not None):
-    """The shape and dtype of each of the `arrays_of` these values, and other things; None if there are none."""
-    cdef list found = []
-    cdef list arrays = arrays_in(values)
-    if arrays is None:
-        return None
-    for array in arrays:
-        found.append(array.shape)
-        found.append(array.dtype)
-    found.extend(others)
-    return tuple(found)
-
-
-def key(TensorBase x not None):
-    """What gradients are collected under: the id of the variable behind a tensor, or of the tensor itself."""
-    return key_of(x)
 
 
 def wrap(array, origin=None):
@@ -221,57 +181,3 @@ def copies(list arrays not None):
             raise TypeError(f"only NumPy arrays can be copied, got {array!r}")
         found.append(wrap(cnp.PyArray_NewCopy(array, cnp.NPY_CORDER)))
     return found
-
-
-cdef inline int computed_in(object x):
-    """The type number of a tensor's array if it is a tensor of this class that kernels compute with, else -1."""
-    cdef cnp.ndarray array
-    if type(x) is not tensor_type or type((<TensorBase>x).array) is not cnp.ndarray:
-        return -1
-    array = (<TensorBase>x).array
-    return cnp.PyArray_TYPE(array) if is_computed_in(array) and cnp.PyArray_ISNOTSWAPPED(array) else -1
-
-
-cdef inline bint is_small(object x):
-    """Whether it is a number of Python whose own precision would be float32 or int32."""
-    return (type(x) is float or type(x) is int) and -2147483648 < x < 2147483648
-
-
-cdef object number(object x, int kind):
-    cdef cnp.ndarray array = cnp.PyArray_EMPTY(0, NULL, kind, 0)
-    if kind == cnp.NPY_FLOAT:
-        (<float *>cnp.PyArray_DATA(array))[0] = x
-    else:
-        (<double *>cnp.PyArray_DATA(array))[0] = x
-    return wrap(array)
-
-
-def alike(a, b):
-    """Two operands as tensors of one dtype, where that is the usual case: tensors of floats, variables, and
-    one of them with a small number of Python; else None.
-    """
-    if isinstance(a, VariableBase):
-        a = a.value
-    if isinstance(b, VariableBase):
-        b = b.value
-    cdef int first = computed_in(a), second = computed_in(b)
-    if first >= 0:
-        if first == second:
-            return a, b
-        if is_small(b):
-            return a, number(b, first)
-    elif second >= 0 and is_small(a):
-        return number(a, second), b
-    return None
-
-
-def broadcast_together(TensorBase x not None, TensorBase y not None):
-    """Whether their shapes do, by NumPy's rules."""
-    cdef cnp.ndarray a = array_of(x), b = array_of(y)
-    cdef int i
-    cdef cnp.npy_intp m, n
-    for i in range(1, min(cnp.PyArray_NDIM(a), cnp.PyArray_NDIM(b)) + 1):
-        m, n = cnp.PyArray_DIM(a, cnp.PyArray_NDIM(a) - i), cnp.PyArray_DIM(b, cnp.PyArray_NDIM(b) - i)
-        if m != n and m != 1 and n != 1:
-            return False
-    return True

@@ -221,7 +221,7 @@ class Function:
 
     def _entry(self, args: Any, kwargs: Any) -> _Entry:
         others = phase.training, _kernels.settings()
-        key = None if kwargs else _kernels.kinds(args, others)
+        key = None if kwargs else _kernels.signature(args, others)
         if key is None:
             key = (*map(_key, args), *kwargs, *map(_key, kwargs.values()), *others)
         entry = self._entries.found(key)

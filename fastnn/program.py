@@ -108,8 +108,8 @@ class Program:
         for variable, infinite in self._watched:
             infinite[...] = not variable.is_finite()
         writing = Writing()
-        all_about_to_change(self.variables, writing)
         try:
+            all_about_to_change(self.variables, writing)
             return self._run(times, seconds, writing)
         finally:
             for variable, infinite in self._watched:

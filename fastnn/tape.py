@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastnn._kernels import TapeBase, key
+from fastnn._kernels import TapeBase, gradient_key
 from fastnn.backward import accumulate, walk_back
 from fastnn.caller import warn
 from fastnn.ops.creation import ones_like, zeros_like
@@ -120,11 +120,11 @@ class GradientTape(TapeBase):
         asked = leaves(sources)
         self._check(leaves(target), asked)
         gradients = self._seeds(target, output_gradients)
-        keys = list(map(key, asked))
-        followed = {k: None for k, x in zip(keys, asked, strict=True) if self._has_gradient(x)}
+        keys = list(map(gradient_key, asked))
+        followed = {key: None for key, x in zip(keys, asked, strict=True) if self._has_gradient(x)}
         gradients = walk_back(self._take(), gradients, list(followed))
         if unconnected_gradients == "zero":
-            gradients = {k: zeros_like(x) for k, x in zip(keys, asked, strict=True)} | gradients
+            gradients = {key: zeros_like(x) for key, x in zip(keys, asked, strict=True)} | gradients
         return filled(sources, map(gradients.get, keys))
 
     def _has_gradient(self, x: Tensor) -> bool:
@@ -165,5 +165,5 @@ class GradientTape(TapeBase):
                     f"output_gradients has shape {seed.shape} and the target {y.shape}; they must "
                     "be equal"
                 )
-            accumulate(gradients, key(y), seed)
+            accumulate(gradients, gradient_key(y), seed)
         return gradients

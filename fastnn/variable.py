@@ -86,7 +86,7 @@ class Variable(VariableBase, Tensor):
     """
 
     __slots__ = (
-        *("_constraint", "_regularizer", "_trainable"),
+        *("_constraint", "_regularizer"),
         *("name", "path", "was_trainable"),
     )
 

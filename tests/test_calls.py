@@ -126,7 +126,7 @@ def test_a_variable_of_ones_own():
         lambda t, v: GradientTape().record(None),
         lambda t, v: GradientTape().record(_kernels.Call(add, (None,), {}, t)),
         lambda t, v: _kernels.copies([None]),
-        lambda t, v: _kernels.key(None),
+        lambda t, v: _kernels.gradient_key(None),
         lambda t, v: _kernels.described([None], {}, []),
         lambda t, v: _kernels.described([(None, [], 1)], {}, []),
         lambda t, v: _kernels.described([], {1: None}, []),
@@ -134,6 +134,9 @@ def test_a_variable_of_ones_own():
         lambda t, v: _kernels.all_about_to_change([None], Writing()),
         lambda t, v: _kernels.all_about_to_change([t], Writing()),
         lambda t, v: _kernels.arrays_of(None),
+        lambda t, v: Primitive.__new__(Primitive),
+        lambda t, v: Primitive(np.add, False, "nothing"),
+        lambda t, v: GradientTape().follows_variable(t),
         lambda t, v: _kernels.set_tensor_type(int),
     ],
 )

@@ -1011,3 +1011,18 @@ def test_a_list_may_have_a_method_that_runs_as_a_program():
     stack, x = Stack([Variable(1.0), Variable(2.0)]), fastnn.constant([1.0, 2.0])
     stack.scale = 5.0
     np.testing.assert_array_equal(stack.compiled(x), stack.total(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bool", "float16"])
+def test_arrays_and_tensors_of_one_kind_share_a_program(dtype):
+    recorded = []
+
+    @fastnn.function
+    def same(x):
+        recorded.append(x)
+        return fastnn.cast(x, "float32") + 1
+
+    x = np.ones((2, 3), dtype)
+    for given in (x, fastnn.constant(x), fastnn.constant(x), x):
+        np.testing.assert_array_equal(same(given), np.full((2, 3), 2))
+    assert len(recorded) == 1

@@ -7,6 +7,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, Variable, layers, metrics, optimizers
+from fastnn._kernels import Writing
 from fastnn.recorders import recorders
 
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
@@ -82,5 +83,6 @@ def test_all_or_none(make, tmp_path, monkeypatch):
             monkeypatch.undo()
         for v, value in zip(variables, before, strict=True):
             np.testing.assert_array_equal(v, value)
+            assert not isinstance(v._finite, Writing) or v._finite.is_over
     assert failures > 1
     assert any((v.numpy() != value).any() for v, value in zip(variables, before, strict=True))

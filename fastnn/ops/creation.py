@@ -50,7 +50,7 @@ def ones_like(x: TensorLike) -> Tensor:
     """Ones of the shape and dtype of x."""
     like = convert(x)
     array = np.empty(like.shape, like.dtype)
-    array.fill(1)  # np.ones takes ten times as long for the gradient of a loss
+    array.fill(1)  # np.ones_like takes three times as long, for the gradient of every loss
     return wrap(array)
 
 
