@@ -110,7 +110,7 @@ cdef class Program:
         if self.timed == self.length:
             program.nanoseconds = self.nanoseconds
         seconds = max(0.0, seconds) if seconds < 1e9 else 1e9  # and not NaN
-        cdef int64_t until = fn_now() + <int64_t>(seconds * 1e9)
+        cdef int64_t until = 0 if times == 1 else fn_now() + <int64_t>(seconds * 1e9)
         cdef PyThreadState *state = NULL
         cdef Cursor cursor
         for cursor in self.cursors:
